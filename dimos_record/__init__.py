@@ -1,0 +1,1 @@
+"""Record LCM, replay LCM: one SQLite file per recording."""

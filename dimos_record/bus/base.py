@@ -1,0 +1,184 @@
+"""What every bus offers, and how topics are selected on it.
+
+A bus moves raw bytes between named channels. A *topic* is the name people use (`/odom`); a
+*channel* is its name on the wire, which on LCM also carries the type
+(`/odom#geometry_msgs.PoseStamped`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol, runtime_checkable
+
+from dimos_record.errors import PatternError
+
+OnMessage = Callable[[str, bytes], None]
+"""Called with (channel, data) on the bus's own thread; it must return quickly."""
+
+
+def split_channel(channel: str) -> tuple[str, str | None]:
+    """Split a wire name into topic and type name; the type is None where there is none.
+
+    >>> split_channel("/odom#geometry_msgs.PoseStamped")
+    ('/odom', 'geometry_msgs.PoseStamped')
+    """
+    topic, separator, type_name = channel.partition("#")
+    return (topic, type_name) if separator and type_name else (channel, None)
+
+
+def join_channel(topic: str, type_name: str | None) -> str:
+    """The wire name of a topic: the opposite of `split_channel`."""
+    return f"{topic}#{type_name}" if type_name else topic
+
+
+def glob_to_regex(pattern: str) -> str:
+    """Translate a topic pattern into a regular expression (PCRE and Python alike).
+
+    ``*`` matches within one level of the name, ``**`` across levels, ``?`` one character,
+    ``[abc]`` one of them, ``{a,b}`` either. A lone ``*`` matches every topic. A pattern without
+    ``#`` matches the topic with any type. A name that starts without ``/`` is also found with one.
+
+    Raises:
+        PatternError: the pattern is empty or a bracket in it is not closed.
+    """
+    if not pattern or pattern.isspace():
+        raise PatternError("an empty topic pattern matches nothing; name a topic or use '*'")
+    if pattern in ("*", "**"):
+        return ".*"
+    topic, separator, type_pattern = pattern.partition("#")
+    regex = _translate(topic, pattern)
+    if not topic.startswith(("/", "*")):
+        regex = "/?" + regex
+    return regex + ("\\#" + _translate(type_pattern, pattern) if separator else "(?:\\#.*)?")
+
+
+def _translate(glob: str, whole: str) -> str:
+    out: list[str] = []
+    i = 0
+    while i < len(glob):
+        char = glob[i]
+        if glob.startswith("**", i):
+            out.append(".*")
+            i += 1
+        elif char == "*":
+            out.append("[^/#]*")
+        elif char == "?":
+            out.append("[^/#]")
+        elif char in "[{":
+            end = glob.find("]" if char == "[" else "}", i + 1)
+            if end <= i + 1:
+                raise PatternError(f"topic pattern {whole!r}: {char!r} is not closed")
+            inner = glob[i + 1 : end]
+            if char == "{":
+                out.append("(?:" + "|".join(_translate(p, whole) for p in inner.split(",")) + ")")
+            else:
+                negated = inner[0] in "!^"
+                body = re.escape(inner[1:] if negated else inner).replace("\\-", "-")
+                if not body:
+                    raise PatternError(f"topic pattern {whole!r}: the brackets are empty")
+                out.append(f"[{'^' if negated else ''}{body}]")
+            i = end
+        elif char in "]}":
+            raise PatternError(f"topic pattern {whole!r}: {char!r} closes nothing")
+        else:
+            out.append(re.escape(char))
+        i += 1
+    return "".join(out)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which topics are wanted: any of `include` and none of `exclude` (topic patterns).
+
+    An empty `include` selects nothing. LCM's own self-test channel is never selected.
+    """
+
+    include: tuple[str, ...] = ("*",)
+    exclude: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, include: Iterable[str] = ("*",), exclude: Iterable[str] = ()) -> Selection:
+        """Build a selection and check its patterns at once.
+
+        Raises:
+            PatternError: a pattern cannot be read.
+        """
+        selection = cls(tuple(include), tuple(exclude))
+        _ = selection.compiled
+        return selection
+
+    @cached_property
+    def regex(self) -> str:
+        """One regular expression for the whole selection, to be anchored at both ends."""
+        if not self.include:
+            return "(?!)"
+        refused = "|".join(["LCM_SELF_TEST", *map(glob_to_regex, self.exclude)])
+        wanted = "|".join(map(glob_to_regex, self.include))
+        return f"(?!(?:{refused})$)(?:{wanted})"
+
+    @cached_property
+    def compiled(self) -> re.Pattern[str]:
+        """The selection as a compiled Python pattern, to be used with `fullmatch`."""
+        try:
+            return re.compile(self.regex)
+        except re.error as error:
+            patterns = ", ".join(map(repr, self.include + self.exclude))
+            raise PatternError(f"topic pattern {patterns}: {error}") from None
+
+    def matches(self, channel: str) -> bool:
+        """Whether a channel (with or without its type) is selected."""
+        return self.compiled.fullmatch(channel) is not None
+
+
+class Subscription(Protocol):
+    """A running subscription. Close it from any thread, also from its own callback."""
+
+    @property
+    def selection(self) -> Selection:
+        """What is being received."""
+
+    def reselect(self, selection: Selection) -> None:
+        """Change what is received, without losing or doubling a message of what stays selected."""
+
+    def close(self) -> None:
+        """End the subscription; after this returns the callback is not called any more."""
+
+
+@runtime_checkable
+class Bus(Protocol):
+    """A connection to a message bus. It is a context manager and owns its thread and sockets."""
+
+    @property
+    def url(self) -> str:
+        """The URL that the bus was opened with, defaults filled in."""
+
+    @property
+    def reach(self) -> str:
+        """Where published messages go, for people: 'LCM 239.255.76.67:7667 (this machine only)'."""
+
+    def publish(self, channel: str, data: bytes) -> None:
+        """Send raw bytes.
+
+        Raises:
+            ChannelTooLong: the bus cannot carry a channel name of this length.
+            BusError: the bus is closed, or sending failed.
+        """
+
+    def subscribe(self, selection: Selection, on_message: OnMessage) -> Subscription:
+        """Receive every message on the selected channels, raw, on the bus's own thread."""
+
+    def lost_before_reception(self) -> int | None:
+        """Packets the kernel dropped since the bus was opened; None where that is not known."""
+
+    def check_channel(self, channel: str) -> None:
+        """Raise `ChannelTooLong` if the bus cannot carry a channel of this name."""
+
+    def close(self) -> None:
+        """End every subscription and release threads and sockets. Closing twice is harmless."""
+
+    def __enter__(self) -> Bus: ...
+
+    def __exit__(self, *exc: object) -> None: ...

@@ -1,0 +1,134 @@
+"""What can go wrong, one class per kind of failure.
+
+Every message is one sentence that names the file, topic or option and says what to do. The CLI
+prints it and exits with ``exit_code``; `docs/reference/cli.md` lists the codes.
+"""
+
+from __future__ import annotations
+
+
+class DimosRecordError(Exception):
+    """Base of every error this library raises on purpose."""
+
+    exit_code = 1
+
+
+class OptionError(DimosRecordError, ValueError):
+    """An argument or option has a value that makes no sense (a rate of 0, an empty name)."""
+
+    exit_code = 2
+
+
+class PatternError(OptionError):
+    """A topic pattern that cannot be read."""
+
+
+class MissingExtra(DimosRecordError, ImportError):
+    """A feature needs an optional package that is not installed."""
+
+    def __init__(self, feature: str, extra: str) -> None:
+        super().__init__(
+            f"{feature} needs the extra {extra!r}; install it with: "
+            f"pip install 'dimos-record[{extra}]'"
+        )
+
+
+class RecordingNotFound(DimosRecordError, FileNotFoundError):
+    """There is no file or folder of that name."""
+
+    exit_code = 3
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
+
+
+class RecordingExists(DimosRecordError, FileExistsError):
+    """The target exists already and nobody said to append or overwrite."""
+
+    exit_code = 3
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
+
+
+class AmbiguousName(DimosRecordError):
+    """A bare recording name exists in more than one place."""
+
+    exit_code = 3
+
+
+class NotARecording(DimosRecordError):
+    """The file or folder is something else than a recording."""
+
+    exit_code = 4
+
+
+class RecordingDamaged(DimosRecordError):
+    """The recording is truncated or corrupt."""
+
+    exit_code = 4
+
+
+class NewerSchema(DimosRecordError):
+    """The recording was written by a newer dimos-record than this one."""
+
+    exit_code = 4
+
+
+class RecordingBusy(DimosRecordError):
+    """Another process is writing to the recording."""
+
+    exit_code = 5
+
+
+class StorageError(DimosRecordError):
+    """The recording cannot be read or written: permission, read-only media, I/O."""
+
+    exit_code = 5
+
+
+class DiskFull(StorageError):
+    """No room is left, or so little that recording stopped before the disk was full."""
+
+
+class UnknownTopic(DimosRecordError, KeyError):
+    """The recording has no such topic or stream."""
+
+    exit_code = 6
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
+
+
+class CodecError(DimosRecordError):
+    """A stored payload cannot be turned back into wire bytes, or the other way round."""
+
+    exit_code = 6
+
+
+class DecodeError(DimosRecordError):
+    """A message's bytes do not decode as its type."""
+
+    exit_code = 6
+
+
+class BusError(DimosRecordError):
+    """The bus cannot be reached, or its URL is not one."""
+
+    exit_code = 7
+
+
+class ChannelTooLong(BusError):
+    """The name of a topic with its type is longer than the bus can carry."""
+
+
+class PublisherConflict(DimosRecordError):
+    """Somebody else is publishing a topic that is about to be replayed."""
+
+    exit_code = 8
+
+
+class MessagesLost(DimosRecordError):
+    """Messages were lost while recording in strict mode."""
+
+    exit_code = 9

@@ -1,0 +1,152 @@
+"""What crosses the border of the store: streams, rows, sessions, and the reader's Protocol.
+
+Times are integers in nanoseconds since the UNIX epoch where a name ends in ``_ns``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+PoseTuple = tuple[float, float, float, float, float, float, float]
+"""Position and quaternion: x, y, z (m), qx, qy, qz, qw."""
+
+
+class StreamInfo(NamedTuple):
+    """The recorded messages of one topic, as the recording describes them."""
+
+    name: str
+    """Name of the stream and of its table: `robot1__odom`."""
+    topic: str
+    """`/robot1/odom`"""
+    channel: str
+    """Wire name on the bus it came from: `/robot1/odom#geometry_msgs.PoseStamped`."""
+    type_name: str | None
+    """`geometry_msgs.PoseStamped`; None for raw channels without a type."""
+    codec: str = "lcm"
+    """How payloads are stored: `lcm` (wire bytes), `lz4+lcm`, `jpeg`, `json`, `pickle`."""
+    latched: bool = False
+    """Whether the last message stays valid until the next (camera info, map, static transforms)."""
+    module: str | None = None
+    """The module that published it, where known."""
+    bus: str | None = None
+    """URL of the bus it was recorded from."""
+    fingerprint: int | None = None
+    """The first eight bytes of the LCM type, where known."""
+
+
+class Row(NamedTuple):
+    """One recorded message on the hot path: wire bytes and times, nothing decoded."""
+
+    stream: StreamInfo
+    id: int
+    """1, 2, 3 ... within the stream."""
+    seq: int
+    """Order of arrival across the streams of the recording."""
+    ts_ns: int
+    """Receive time."""
+    stamp_ns: int | None
+    """Time in the message's own header, if it has one."""
+    data: bytes
+    """The bytes as they came off the wire."""
+
+
+class StreamStats(NamedTuple):
+    """Size and extent of a stream."""
+
+    count: int
+    bytes: int
+    """Payload bytes as stored."""
+    first_ns: int | None
+    last_ns: int | None
+
+
+@dataclass
+class StreamAccount:
+    """What happened to the messages of one stream in one session."""
+
+    received: int = 0
+    written: int = 0
+    dropped: int = 0
+    bytes: int = 0
+    largest_gap_ns: int = 0
+    largest_gap_at_ns: int | None = None
+    out_of_order: int = 0
+    """Header stamps that went backwards."""
+    frozen: int = 0
+    """Header stamps that did not move."""
+    stamp_jumps: int = 0
+    """Header stamps that moved more than a second against the receive time."""
+
+
+@dataclass
+class SessionInfo:
+    """One start-to-stop of recording into a file."""
+
+    id: int
+    start_ns: int
+    stop_ns: int | None
+    """Receive time of the end; None while it runs, or when it was killed."""
+    state: str
+    """`recording`, `finished` or `killed`."""
+    reason: str | None = None
+    """Why it ended: `stopped`, `duration`, `max-size`, `disk full`, `recovered` ..."""
+    lost_before_reception: int | None = None
+    """Packets the kernel dropped before they reached the recorder; None where not known."""
+    clock_jumps: int = 0
+    """Steps of the wall clock against the monotonic clock while recording."""
+    meta: dict[str, Any] = field(default_factory=dict)
+    """host, pid, argv, git revision, package versions, bus, selection, clock samples."""
+    accounts: dict[str, StreamAccount] = field(default_factory=dict)
+    """Per stream name."""
+
+
+class StoreReader(Protocol):
+    """Reading a recording. Safe to use from several threads; holds no transaction open."""
+
+    @property
+    def name(self) -> str:
+        """What messages call this recording: its path, or `memory`."""
+
+    @property
+    def streams(self) -> dict[str, StreamInfo]:
+        """Streams by name, in the order of their first recording."""
+
+    def find(self, topic_or_stream: str) -> StreamInfo:
+        """The stream of a topic, channel or stream name.
+
+        Raises:
+            UnknownTopic: there is none; the message lists what there is.
+        """
+
+    def stats(self, stream: str) -> StreamStats:
+        """Count, bytes and extent of a stream."""
+
+    def span_ns(self) -> tuple[int, int] | None:
+        """Receive times of the first and the last message; None when there is no message."""
+
+    def sessions(self) -> list[SessionInfo]:
+        """The recording sessions with their accounts, oldest first."""
+
+    def rows(
+        self,
+        stream: str,
+        *,
+        start_ns: int | None = None,
+        end_ns: int | None = None,
+        reverse: bool = False,
+        page: int = 256,
+    ) -> Iterator[Row]:
+        """Messages with ``start_ns <= ts_ns < end_ns`` in order of (ts_ns, id), lazily.
+
+        Finding the first costs O(log n). Pages are read in transactions of their own, so a reader
+        that stops half-way holds nothing. Payloads are wire bytes, whatever the codec.
+        """
+
+    def last_at(self, stream: str, ts_ns: int) -> Row | None:
+        """The last message with ``ts_ns`` at or before the given time; O(log n)."""
+
+    def close(self) -> None:
+        """Release the file. Closing twice is harmless."""
+
