@@ -1,0 +1,149 @@
+"""Message types by name: their classes, fingerprints, decoding and encoding.
+
+Type names are those of the channels, `geometry_msgs.PoseStamped`. The classes come from the PyPI
+package `dimos-lcm`; a package of it (`dimos_lcm.geometry_msgs`) is imported when one of its types is
+first asked for.
+
+Wire format (LCM): an 8-byte fingerprint of the type, then the fields in order of declaration, big
+endian; https://lcm-proj.github.io/lcm/content/lcm-type-ref.html.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import pkgutil
+import struct
+from functools import lru_cache
+from typing import Any
+
+from dimos_record.errors import CodecError, DecodeError, OptionError
+
+_GENERATED_ROOTS = ("dimos_lcm", "lcm_msgs")
+"""Top packages of generated classes; `lcm_msgs` is where dimos_lcm's nested messages live."""
+
+
+@lru_cache(maxsize=1)
+def _packages() -> dict[str, str]:
+    """Folder of each message package of dimos_lcm by name, found without importing it.
+
+    Packages that are not named like message packages (`foxglove_bridge`) hold programs: a name
+    that arrives from the network must not import those.
+    """
+    import dimos_lcm
+
+    return {
+        module.name: os.path.join(root, module.name)
+        for root in dimos_lcm.__path__
+        for module in pkgutil.iter_modules([root])
+        if module.ispkg and module.name.endswith(("_msgs", "_interfaces"))
+    }
+
+
+def known_types() -> list[str]:
+    """The names of all message types that can be decoded, sorted."""
+    return sorted(
+        f"{package}.{module.name}"
+        for package, folder in _packages().items()
+        for module in pkgutil.iter_modules([folder])
+        if message_class(f"{package}.{module.name}") is not None
+    )
+
+
+# Names come from the network, so the cache has a bound.
+@lru_cache(maxsize=4096)
+def message_class(type_name: str) -> type[Any] | None:
+    """The generated class of a type (`geometry_msgs.PoseStamped`); None when it is not known.
+
+    Nothing but the message packages of dimos_lcm is ever imported, whatever the name.
+    """
+    package, dot, name = type_name.partition(".")
+    if not dot or not name.isidentifier() or package not in _packages():
+        return None
+    try:
+        module = importlib.import_module(f"dimos_lcm.{package}")
+    except ImportError:
+        return None
+    found = getattr(module, name, None)
+    is_message = isinstance(found, type) and callable(getattr(found, "lcm_decode", None))
+    return found if is_message else None
+
+
+@lru_cache(maxsize=4096)
+def fingerprint(type_name: str) -> int | None:
+    """The 64-bit LCM hash that starts every message of the type; None for an unknown type."""
+    cls = message_class(type_name)
+    if cls is None:
+        return None
+    # The public get_hash() of the generated classes raises NameError.
+    return int.from_bytes(cls._get_packed_fingerprint(), "big")
+
+
+def decode(type_name: str | None, data: bytes) -> Any:
+    """The message in ``data``, as an instance of its dimos_lcm class.
+
+    Bytes behind the end of the message are ignored, as LCM's own decoders do.
+
+    Raises:
+        DecodeError: the type is not known, the bytes are of another type or version of it, or
+            they end too early.
+    """
+    from dimos_record.messages.layout import whole
+
+    if type_name is None:
+        raise DecodeError("The channel names no message type, so its bytes cannot be decoded.")
+    cls, plan = message_class(type_name), whole(type_name)
+    if cls is None or plan is None:
+        raise DecodeError(
+            f"{type_name} cannot be decoded: dimos_lcm has no such type; its raw bytes can still "
+            "be recorded and replayed."
+        )
+    # The generated decoders take short byte arrays and strings for good, so look first.
+    plan.check(data)
+    try:
+        return cls.lcm_decode(data)
+    except (ValueError, struct.error) as error:
+        raise DecodeError(f"{type_name} cannot be decoded: {error}.") from error
+
+
+def encode(message: Any) -> bytes:
+    """The wire bytes of a message: a dimos_lcm one, or any object with ``lcm_encode``.
+
+    Raises:
+        OptionError: the object is not a message.
+        CodecError: a field holds a value that does not fit its type.
+    """
+    type_name = type_name_of(message)
+    try:
+        return bytes(message.lcm_encode())
+    # What the generated encoders raise for wrong values: an assert for a nested message of another
+    # type, IndexError for arrays shorter than their length field, the rest for scalars.
+    except (AssertionError, AttributeError, IndexError, TypeError, ValueError, struct.error) as err:
+        raise CodecError(
+            f"{type_name} cannot be encoded: {err or 'a nested message has the wrong type'}; check "
+            "its fields, and that each *_length field is the length of its array."
+        ) from err
+
+
+def type_name_of(message: Any) -> str:
+    """The type name of a message or message class, `sensor_msgs.Image`.
+
+    For dimos_lcm classes it comes from the module, since their ``msg_name`` often lacks the
+    package; other classes (dimos's own, say) state it in ``msg_name``.
+
+    Raises:
+        OptionError: the object is not a message.
+    """
+    cls = message if isinstance(message, type) else type(message)
+    if callable(getattr(cls, "lcm_encode", None)):
+        for base in cls.__mro__:
+            module = base.__module__.split(".")
+            if module[0] in _GENERATED_ROOTS and len(module) > 2:
+                return f"{module[-2]}.{base.__name__}"
+            name = vars(base).get("msg_name")
+            if isinstance(name, str) and "." in name:
+                return name
+    raise OptionError(
+        f"{cls.__module__}.{cls.__qualname__} is not a message: it needs lcm_encode() and a "
+        "msg_name such as 'sensor_msgs.Image'."
+    )
