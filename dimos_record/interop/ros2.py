@@ -12,13 +12,13 @@ field, into the class that `dimos_lcm` has under the same name. What differs bet
 
 from __future__ import annotations
 
-import importlib
 import struct
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from dimos_record.errors import DecodeError, MissingExtra
+from dimos_record.messages import message_class, type_name_of
 
 _OTHER_NAMES = {"nanosec": "nsec"}
 _ONLY_IN_LCM = {("std_msgs.Header", "seq")}
@@ -47,7 +47,10 @@ class Ros2Converter:
 
     def __init__(self, schema_name: str, definition: bytes) -> None:
         self.type_name = lcm_type_name(schema_name)
-        self._lcm_class = _lcm_class(self.type_name)
+        lcm_class = message_class(self.type_name)
+        if lcm_class is None:
+            raise DecodeError(f"there is no LCM type {self.type_name}")
+        self._lcm_class = lcm_class
         self._decode = _cdr_decoder(schema_name, definition)
         self._plans: dict[tuple[str, type], _Plan] = {}
         self._notes: set[str] = set()
@@ -160,18 +163,6 @@ def lcm_type_name(schema_name: str) -> str:
     return f"{package}.{rest.rpartition('/')[2]}" if rest else schema_name
 
 
-def _lcm_class(type_name: str) -> type:
-    package, _, name = type_name.partition(".")
-    if package.isidentifier() and package.endswith(("_msgs", "_interfaces")):
-        try:
-            found = getattr(importlib.import_module(f"dimos_lcm.{package}"), name, None)
-        except ModuleNotFoundError:
-            found = None
-        if isinstance(found, type) and hasattr(found, "lcm_encode"):
-            return found
-    raise DecodeError(f"there is no LCM type {type_name} (dimos_lcm)")
-
-
 def _cdr_decoder(schema_name: str, definition: bytes) -> Callable[[bytes], Any]:
     try:
         from mcap.records import Schema
@@ -202,7 +193,7 @@ def _make_plan(message: Any, lcm_class: Any) -> _Plan:
         else:
             fields.append(_pair(ros_name, index, message._type, lcm_class))
     filled = {field.lcm_name for field in fields} | lengths
-    type_name: str = lcm_class.msg_name
+    type_name = type_name_of(lcm_class)
     notes += [
         f"field {name!r} of the LCM type {type_name} is not in the message; left at its default"
         for name in slots
