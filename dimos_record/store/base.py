@@ -149,4 +149,3 @@ class StoreReader(Protocol):
 
     def close(self) -> None:
         """Release the file. Closing twice is harmless."""
-

@@ -1,0 +1,160 @@
+"""What streams a recording has: `_dr_topics` of ours, `_streams` of dimos's."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable
+from typing import Any
+
+from dimos_record.messages import fingerprint, is_latched
+from dimos_record.store import schema
+from dimos_record.store.base import StreamInfo
+from dimos_record.store.connection import quote_name
+from dimos_record.store.dimos_types import payload_class, type_of_payload
+
+_TOPIC_COLUMNS = "stream, topic, channel, type_name, codec, latched, module, bus, fingerprint"
+
+
+def load_topics(connection: sqlite3.Connection) -> list[tuple[int, StreamInfo]]:
+    """The streams that `_dr_topics` describes, with their topic numbers."""
+    rows = connection.execute(f"SELECT id, {_TOPIC_COLUMNS} FROM _dr_topics ORDER BY id")
+    return [(int(row[0]), _from_row(row[1:])) for row in rows]
+
+
+def load_streams(connection: sqlite3.Connection) -> list[StreamInfo]:
+    """Every stream of a recording: those we described, then those that only dimos did."""
+    ours = [info for _, info in load_topics(connection)] if schema.version(connection) else []
+    described = {info.name.lower() for info in ours}
+    return ours + [
+        info for info in _dimos_streams(connection) if info.name.lower() not in described
+    ]
+
+
+def _from_row(row: tuple[Any, ...]) -> StreamInfo:
+    name, topic, channel, type_name, codec, latched, module, bus, mark = row
+    number = int(mark, 16) if mark else None
+    return StreamInfo(name, topic, channel, type_name, codec, bool(latched), module, bus, number)
+
+
+def _dimos_streams(connection: sqlite3.Connection) -> list[StreamInfo]:
+    """The streams of `_streams` that have a table; names and configs are not to be trusted."""
+    tables = {
+        str(row[0])
+        for row in connection.execute(
+            "SELECT name FROM sqlite_master WHERE type = 'table' AND sql LIKE 'CREATE TABLE%'"
+        )
+    }
+    if "_streams" not in tables:
+        return []
+    rows = connection.execute("SELECT name, config FROM _streams ORDER BY rowid").fetchall()
+    return [describe(str(name), str(config)) for name, config in rows if name in tables]
+
+
+def describe(name: str, config: str) -> StreamInfo:
+    """A stream as dimos's config JSON describes it."""
+    try:
+        settings = json.loads(config.replace("dimos.memory2.", "dimos.memory."))
+    except ValueError:
+        settings = {}
+    payload = str(settings.get("payload_module", ""))
+    type_name = type_of_payload(payload)
+    topic = f"/{name}"
+    scalar = payload.startswith("builtins.")
+    return StreamInfo(
+        name=name,
+        topic=topic,
+        channel=f"{topic}#{type_name}" if type_name else topic,
+        type_name=type_name,
+        codec="scalar" if scalar else str(settings.get("codec_id", "lcm")),
+        latched=is_latched(topic, type_name),
+        fingerprint=fingerprint(type_name) if type_name else None,
+    )
+
+
+def save_topic(connection: sqlite3.Connection, info: StreamInfo) -> int:
+    """Describe a stream in `_dr_topics`, and in `_streams` where dimos can open it.
+
+    Returns:
+        The topic's number.
+    """
+    mark = None if info.fingerprint is None else f"{info.fingerprint:016x}"
+    cursor = connection.execute(
+        f"INSERT INTO _dr_topics ({_TOPIC_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (*info[:5], int(info.latched), info.module, info.bus, mark),
+    )
+    payload = payload_class(info.type_name)
+    if payload is not None:
+        config = {
+            "payload_module": payload,
+            "codec_id": info.codec,
+            "eager_blobs": False,
+            "page_size": 256,
+        }
+        connection.execute(
+            "INSERT OR IGNORE INTO _streams VALUES (?, ?)", (info.name, json.dumps(config))
+        )
+    return int(cursor.lastrowid or 0)
+
+
+def last_id(connection: sqlite3.Connection, name: str, topic: int) -> int:
+    """The highest message id of a stream, in its table or still in the spool."""
+    table = connection.execute(f"SELECT max(id) FROM {quote_name(name)}").fetchone()[0]
+    spool = connection.execute("SELECT max(id) FROM _dr_spool WHERE topic = ?", (topic,))
+    return max(table or 0, spool.fetchone()[0] or 0)
+
+
+def last_seq(connection: sqlite3.Connection, names: Iterable[str]) -> int:
+    """The highest arrival number of a recording."""
+    highest = connection.execute("SELECT max(seq) FROM _dr_spool").fetchone()[0] or 0
+    for name in names:
+        row = connection.execute(
+            f"SELECT seq FROM {quote_name(name)} ORDER BY id DESC LIMIT 1"
+        ).fetchone()
+        highest = max(highest, (row and row[0]) or 0)
+    return int(highest)
+
+
+def spooled(connection: sqlite3.Connection, topic: int) -> int:
+    """How many messages of a topic wait in the spool."""
+    query = "SELECT count(*) FROM _dr_spool WHERE topic = ?"
+    return int(connection.execute(query, (topic,)).fetchone()[0])
+
+
+def close_killed_sessions(connection: sqlite3.Connection) -> None:
+    """Give sessions whose process died an end: the time of their last message."""
+    names = [info.name for _, info in load_topics(connection)]
+    last = 0
+    for name in names:
+        row = connection.execute(f"SELECT max(ts_ns) FROM {quote_name(name)}").fetchone()
+        last = max(last, row[0] or 0)
+    connection.execute(
+        "UPDATE _dr_sessions SET stop_ns = max(start_ns, ?), state = 'killed', "
+        "reason = 'killed; its messages were recovered' WHERE state = 'recording'",
+        (last,),
+    )
+
+
+def set_pose(
+    connection: sqlite3.Connection, name: str, number: int, pose: tuple[float, ...]
+) -> None:
+    """Write the pose (x, y, z, qx, qy, qz, qw) of one message, and its entry in the R*Tree."""
+    connection.execute(
+        f"UPDATE {quote_name(name)} SET pose_x = ?, pose_y = ?, pose_z = ?, "
+        f"pose_qx = ?, pose_qy = ?, pose_qz = ?, pose_qw = ? WHERE id = ?",
+        (*pose, number),
+    )
+    x, y, z = pose[:3]
+    ensure_rtree(connection, name)
+    connection.execute(
+        f"INSERT OR REPLACE INTO {quote_name(name + '_rtree')} VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (number, x, x, y, y, z, z),
+    )
+
+
+def ensure_rtree(connection: sqlite3.Connection, name: str) -> None:
+    """Create the R*Tree of a stream's positions, as dimos does."""
+    connection.execute(
+        f"CREATE VIRTUAL TABLE IF NOT EXISTS {quote_name(name + '_rtree')} "
+        f"USING rtree(id, x_min, x_max, y_min, y_max, z_min, z_max)"
+    )

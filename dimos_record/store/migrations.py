@@ -1,0 +1,66 @@
+"""How new, older and foreign files become current recordings."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from dimos_record.store import catalog, schema
+from dimos_record.store.connection import quote_name
+
+
+def migrate(connection: sqlite3.Connection, path: Path | str) -> list[int]:
+    """Bring a new, older or foreign file to the current schema, in one transaction each.
+
+    Returns:
+        The versions that were applied, an empty list for a current file.
+
+    Raises:
+        NewerSchema: a newer release wrote it.
+    """
+    found = schema.version(connection)
+    if found > schema.SCHEMA_VERSION:
+        schema.check(connection, path)
+    applied = []
+    for target, step in _MIGRATIONS.items():
+        if target <= found:
+            continue
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            step(connection)
+            connection.execute(
+                "INSERT OR REPLACE INTO _dr_meta VALUES ('schema_version', ?)", (target,)
+            )
+            connection.execute("INSERT INTO _dr_migrations VALUES (?, ?)", (target, time.time_ns()))
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+        applied.append(target)
+    return applied
+
+
+def _first_version(connection: sqlite3.Connection) -> None:
+    for statement in schema.TABLES_V1.split(";"):
+        if statement.strip():
+            connection.execute(statement)
+    for info in catalog.load_streams(connection):
+        _adopt_dimos_stream(connection, info.name)
+        catalog.save_topic(connection, info)
+
+
+def _adopt_dimos_stream(connection: sqlite3.Connection, name: str) -> None:
+    """Add our columns and the time index to a stream that dimos wrote."""
+    existing = schema.columns_of(connection, name)
+    for column in schema.OUR_COLUMNS:
+        if column.split()[0] not in existing:
+            connection.execute(f"ALTER TABLE {quote_name(name)} ADD COLUMN {column}")
+    connection.execute(
+        f"UPDATE {quote_name(name)} SET ts_ns = CAST(ROUND(ts * 1e9) AS INTEGER), seq = id"
+    )
+    schema.create_time_index(connection, name)
+
+
+_MIGRATIONS: dict[int, Callable[[sqlite3.Connection], None]] = {1: _first_version}

@@ -1,0 +1,34 @@
+"""Stream names: what a topic's table is called."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+_VALID = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+_RESERVED = re.compile(r"(sqlite_.*|_dr_.*|_streams|.*_(blob|rtree|vec|time))\Z", re.IGNORECASE)
+
+
+def is_valid(name: str) -> bool:
+    """Whether a name may be a stream: an identifier that no other table uses."""
+    return bool(_VALID.match(name)) and not _RESERVED.match(name)
+
+
+def stream_name(topic: str, taken: Iterable[str]) -> str:
+    """A stream name for a topic, unique without regard to case.
+
+    >>> stream_name("/robot1/odom", [])
+    'robot1__odom'
+    >>> stream_name("/odom", ["ODOM"])
+    'odom_2'
+    """
+    base = re.sub(r"[^A-Za-z0-9_]", "_", topic.strip("/").replace("/", "__")) or "stream"
+    if not _VALID.match(base):
+        base = f"_{base}"
+    if _RESERVED.match(base):
+        base = f"{base}_" if not base.lower().startswith(("sqlite_", "_dr_")) else f"s{base}"
+    lowered = {name.lower() for name in taken}
+    name, number = base, 2
+    while name.lower() in lowered:
+        name, number = f"{base}_{number}", number + 1
+    return name

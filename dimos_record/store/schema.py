@@ -1,0 +1,108 @@
+"""The tables of a recording, and their version.
+
+`docs/reference/file-format.md` describes the format for readers in other languages.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from dimos_record.errors import NewerSchema, NotARecording
+from dimos_record.store.connection import quote_name
+
+SCHEMA_VERSION = 1
+"""Version of the `_dr_` tables. A file of dimos's own has none, which counts as 0."""
+
+DIMOS_COLUMNS = (
+    "id INTEGER PRIMARY KEY, ts REAL NOT NULL, value NUMERIC, "
+    "pose_x REAL, pose_y REAL, pose_z REAL, "
+    "pose_qx REAL, pose_qy REAL, pose_qz REAL, pose_qw REAL, "
+    # dimos's default, jsonb('{}'), as the byte that it yields: SQLite before 3.45 lacks jsonb()
+    "tags BLOB DEFAULT x'0C'"
+)
+OUR_COLUMNS = ("seq INTEGER", "ts_ns INTEGER", "stamp_ns INTEGER")
+
+TABLES_V1 = """
+CREATE TABLE IF NOT EXISTS _streams (name TEXT PRIMARY KEY, config TEXT NOT NULL);
+CREATE TABLE _dr_meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE _dr_migrations (version INTEGER PRIMARY KEY, applied_ns INTEGER NOT NULL);
+CREATE TABLE _dr_topics (
+  id INTEGER PRIMARY KEY, stream TEXT NOT NULL UNIQUE COLLATE NOCASE,
+  topic TEXT NOT NULL, channel TEXT NOT NULL UNIQUE, bus TEXT, type_name TEXT, fingerprint TEXT,
+  module TEXT, codec TEXT NOT NULL, latched INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE _dr_sessions (
+  id INTEGER PRIMARY KEY, start_ns INTEGER NOT NULL, stop_ns INTEGER, state TEXT NOT NULL,
+  reason TEXT, lost_before_reception INTEGER, clock_jumps INTEGER NOT NULL DEFAULT 0,
+  meta TEXT NOT NULL DEFAULT '{}');
+CREATE TABLE _dr_clock (
+  session INTEGER NOT NULL, ts_ns INTEGER NOT NULL, wall_ns INTEGER NOT NULL,
+  PRIMARY KEY (session, ts_ns)) WITHOUT ROWID;
+CREATE TABLE _dr_account (
+  session INTEGER NOT NULL, topic INTEGER NOT NULL, received INTEGER NOT NULL,
+  written INTEGER NOT NULL, dropped INTEGER NOT NULL, bytes INTEGER NOT NULL,
+  largest_gap_ns INTEGER NOT NULL, largest_gap_at_ns INTEGER, out_of_order INTEGER NOT NULL,
+  frozen INTEGER NOT NULL, stamp_jumps INTEGER NOT NULL,
+  PRIMARY KEY (session, topic)) WITHOUT ROWID;
+CREATE TABLE _dr_spool (
+  seq INTEGER PRIMARY KEY, topic INTEGER NOT NULL, id INTEGER NOT NULL, ts_ns INTEGER NOT NULL,
+  stamp_ns INTEGER, data BLOB NOT NULL);
+"""
+
+
+def is_recording(connection: sqlite3.Connection) -> bool:
+    """Whether a database has the tables of a recording, ours or dimos's."""
+    return _has_table(connection, "_streams") or _has_table(connection, "_dr_topics")
+
+
+def version(connection: sqlite3.Connection) -> int:
+    """Schema version of a recording; 0 for a file that dimos wrote."""
+    if not _has_table(connection, "_dr_meta"):
+        return 0
+    row = connection.execute("SELECT value FROM _dr_meta WHERE key = 'schema_version'").fetchone()
+    return int(row[0]) if row else 0
+
+
+def check(connection: sqlite3.Connection, path: Path | str) -> int:
+    """Return the schema version of a recording that this release can read.
+
+    Raises:
+        NotARecording: the database holds something else.
+        NewerSchema: a newer release wrote it.
+    """
+    if not is_recording(connection):
+        raise NotARecording(f"{path} is an SQLite database but not a recording: no _streams table")
+    found = version(connection)
+    if found > SCHEMA_VERSION:
+        raise NewerSchema(
+            f"{path} has schema version {found} and this release reads up to {SCHEMA_VERSION}; "
+            f"upgrade with: pip install -U dimos-record"
+        )
+    return found
+
+
+def create_stream(connection: sqlite3.Connection, name: str) -> None:
+    """Create the tables of a stream and its time index."""
+    columns = ", ".join((DIMOS_COLUMNS, *OUR_COLUMNS))
+    connection.execute(f"CREATE TABLE {quote_name(name)} ({columns})")
+    connection.execute(
+        f"CREATE TABLE {quote_name(name + '_blob')} (id INTEGER PRIMARY KEY, data BLOB NOT NULL)"
+    )
+    create_time_index(connection, name)
+
+
+def create_time_index(connection: sqlite3.Connection, name: str) -> None:
+    """Create the index that makes seeking O(log n), where it is missing."""
+    connection.execute(
+        f"CREATE INDEX IF NOT EXISTS {quote_name(name + '_time')} ON {quote_name(name)} (ts_ns)"
+    )
+
+
+def columns_of(connection: sqlite3.Connection, table: str) -> set[str]:
+    """Names of a table's columns."""
+    return {row[1] for row in connection.execute(f"PRAGMA table_info({quote_name(table)})")}
+
+
+def _has_table(connection: sqlite3.Connection, name: str) -> bool:
+    query = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?"
+    return connection.execute(query, (name,)).fetchone() is not None

@@ -1,0 +1,83 @@
+"""Recording sessions and their accounts, as rows of `_dr_sessions` and `_dr_account`."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import astuple
+from pathlib import Path
+from typing import Any
+
+from dimos_record.store.base import SessionInfo, StreamAccount
+
+
+def process_identity() -> dict[str, Any]:
+    """What tells this process from every other, also after its number was used again."""
+    pid = os.getpid()
+    return {"host": socket.gethostname(), "pid": pid, "pid_started": _start_of(pid)}
+
+
+def is_alive(meta: dict[str, Any]) -> bool:
+    """Whether the process that a session's meta names still runs on this machine."""
+    pid = meta.get("pid")
+    if not isinstance(pid, int) or meta.get("host") != socket.gethostname():
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return bool(_start_of(pid) == meta.get("pid_started"))
+
+
+def _start_of(pid: int) -> str | None:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return None
+    fields = stat.rpartition(")")[2].split()
+    # a zombie has ended; its number is only waiting to be read
+    return None if fields[0] in "ZX" else f"{boot}/{fields[19]}"
+
+
+def start_session(connection: sqlite3.Connection, start_ns: int, meta: dict[str, Any]) -> int:
+    """Write the row of a new session and return its number."""
+    cursor = connection.execute(
+        "INSERT INTO _dr_sessions (start_ns, state, meta) VALUES (?, 'recording', ?)",
+        (start_ns, json.dumps(meta)),
+    )
+    return int(cursor.lastrowid or 0)
+
+
+def save_accounts(
+    connection: sqlite3.Connection, session: int, accounts: Iterable[tuple[int, StreamAccount]]
+) -> None:
+    """Write the account of each topic (by topic number) of a session."""
+    connection.executemany(
+        "INSERT OR REPLACE INTO _dr_account VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [(session, topic, *astuple(account)) for topic, account in accounts],
+    )
+
+
+def load_sessions(connection: sqlite3.Connection) -> list[SessionInfo]:
+    """Read the sessions of a recording; one whose process has died counts as killed."""
+    names = dict(connection.execute("SELECT id, stream FROM _dr_topics"))
+    sessions = []
+    for number, start, stop, state, reason, lost, jumps, meta in connection.execute(
+        "SELECT id, start_ns, stop_ns, state, reason, lost_before_reception, clock_jumps, meta "
+        "FROM _dr_sessions ORDER BY id"
+    ):
+        details = json.loads(meta)
+        if state == "recording" and not is_alive(details):
+            state = "killed"
+        sessions.append(SessionInfo(number, start, stop, state, reason, lost, jumps, details))
+    by_number = {session.id: session for session in sessions}
+    for number, topic, *counts in connection.execute("SELECT * FROM _dr_account"):
+        if number in by_number and topic in names:
+            by_number[number].accounts[names[topic]] = StreamAccount(*counts)
+    return sessions

@@ -1,0 +1,121 @@
+"""The writing side of one stream: its pending rows, its account, its SQL."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import replace
+from typing import NamedTuple
+
+from dimos_record.messages import stamp_reader
+from dimos_record.store.base import StreamAccount, StreamInfo
+from dimos_record.store.codecs import codec_for
+from dimos_record.store.connection import quote_name
+
+STAMP_JUMP_NS = 1_000_000_000
+"""A header stamp that moves this much further or less than the receive time has jumped."""
+
+Pending = tuple[int, int, int, "int | None", bytes]
+"""(seq, id, ts_ns, stamp_ns, stored payload)"""
+
+
+class StreamMark(NamedTuple):
+    """Where a stream stood before a transaction."""
+
+    stream: StreamWriter
+    last_id: int
+    spooled: int
+    account: StreamAccount
+
+
+class StreamWriter:
+    """Turns the messages of one stream into rows and counts them."""
+
+    def __init__(self, info: StreamInfo, topic: int, last_id: int) -> None:
+        self.info = info
+        self.topic = topic
+        self.last_id = last_id
+        self.spooled = 0
+        self.pending: list[Pending] = []
+        self.pending_bytes = 0
+        self.account = StreamAccount()
+        self._stamp_of = stamp_reader(info.type_name)
+        codec = codec_for(info.codec, info.topic)
+        self._encode = None if info.codec == "lcm" else codec.encode
+        self._last_ns = 0
+        self._last_stamp: int | None = None
+        table, blobs = quote_name(info.name), quote_name(f"{info.name}_blob")
+        self._insert = (
+            f"INSERT INTO {table} (id, ts, seq, ts_ns, stamp_ns) VALUES (?2, ?3 / 1e9, ?1, ?3, ?4)"
+        )
+        self._insert_blob = f"INSERT INTO {blobs} VALUES (?, ?)"
+        self._move = (
+            f"INSERT INTO {table} (id, ts, seq, ts_ns, stamp_ns) "
+            f"SELECT id, ts_ns / 1e9, seq, ts_ns, stamp_ns FROM _dr_spool WHERE topic = ?"
+        )
+        self._move_blob = f"INSERT INTO {blobs} SELECT id, data FROM _dr_spool WHERE topic = ?"
+
+    def mark(self) -> StreamMark:
+        """Remember where the stream stands."""
+        return StreamMark(self, self.last_id, self.spooled, replace(self.account))
+
+    def restore(self, mark: StreamMark) -> None:
+        """Go back to a mark; what was added since is forgotten."""
+        _, self.last_id, self.spooled, self.account = mark
+        self.pending, self.pending_bytes = [], 0
+
+    def new_session(self) -> None:
+        """Start counting afresh."""
+        self.account = StreamAccount()
+        self._last_ns, self._last_stamp = 0, None
+
+    def add(self, seq: int, ts_ns: int, data: bytes) -> None:
+        """Take in one message as it came off the wire."""
+        self.last_id += 1
+        stamp = self._stamp_of(data) if self._stamp_of is not None else None
+        gap = ts_ns - self._last_ns
+        if self._last_ns and gap > self.account.largest_gap_ns:
+            self.account.largest_gap_ns = gap
+            self.account.largest_gap_at_ns = self._last_ns
+        self._last_ns = ts_ns
+        if stamp is not None:
+            if self._last_stamp is not None:
+                self._judge_stamp(stamp - self._last_stamp, gap)
+            self._last_stamp = stamp
+        if self._encode is not None:
+            data = self._encode(data)
+        self.pending.append((seq, self.last_id, ts_ns, stamp, data))
+        self.pending_bytes += len(data)
+
+    def _judge_stamp(self, step_ns: int, gap_ns: int) -> None:
+        if step_ns == 0:
+            self.account.frozen += 1
+        elif step_ns < 0:
+            self.account.out_of_order += 1
+        if abs(step_ns - gap_ns) > STAMP_JUMP_NS and step_ns != 0:
+            self.account.stamp_jumps += 1
+
+    def take_pending(self) -> list[Pending]:
+        """Hand over the pending rows, counted as written once their transaction commits."""
+        rows, self.pending = self.pending, []
+        self.account.bytes += self.pending_bytes
+        self.account.received += len(rows)
+        self.account.written += len(rows)
+        self.pending_bytes = 0
+        return rows
+
+    def insert(self, connection: sqlite3.Connection, rows: list[Pending]) -> None:
+        """Write rows into the stream's own tables."""
+        connection.executemany(self._insert, [row[:4] for row in rows])
+        connection.executemany(self._insert_blob, [(row[1], row[4]) for row in rows])
+
+    def move_spooled(self, connection: sqlite3.Connection) -> None:
+        """Move this stream's rows from the spool into its own tables; the spool keeps them."""
+        connection.execute(self._move, (self.topic,))
+        connection.execute(self._move_blob, (self.topic,))
+        self.spooled = 0
+
+    def snapshot(self, dropped: int) -> StreamAccount:
+        """The account as it stands, with what was dropped before it came here."""
+        account = replace(self.account, dropped=dropped)
+        account.received += dropped
+        return account

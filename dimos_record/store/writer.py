@@ -1,0 +1,390 @@
+"""Writing a recording: batches of raw messages in, transactions out.
+
+Small messages are committed to one table first, the spool, and moved into their streams' tables in
+bulk: a commit rewrites the last page of every table that it touched, so committing 20 slow streams
+directly would write a thousand times their data. Streams with much data in a batch skip the spool.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from dimos_record.errors import RecordingBusy, RecordingExists
+from dimos_record.messages import fingerprint, is_latched
+from dimos_record.store import catalog, migrations, schema
+from dimos_record.store.base import StreamAccount, StreamInfo
+from dimos_record.store.connection import (
+    PAGE_SIZE,
+    connect_for_writing,
+    errors_about,
+    quote_name,
+)
+from dimos_record.store.names import stream_name
+from dimos_record.store.sessions import is_alive, load_sessions, save_accounts, start_session
+from dimos_record.store.stream_writer import StreamMark, StreamWriter
+
+CodecChooser = Callable[[str, "str | None", bytes], str]
+"""(topic, type name, first message) to the id of the codec to store the topic with."""
+
+SplitChannel = Callable[[str], "tuple[str, str | None]"]
+"""A wire name to its topic and type name; each bus has its own."""
+
+
+class RecordingWriter:
+    """The one writer of a recording file. Safe to call from several threads."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path | str) -> None:
+        self.path = path
+        self.connection = connection
+        self.lock = threading.RLock()
+        self.seq = 0
+        self.session: int | None = None
+        self._streams: dict[str, StreamWriter] = {}
+        self._choose_codec: CodecChooser = lambda topic, type_name, data: "lcm"
+        self._split: SplitChannel = lambda channel: (channel, None)
+        self._bus: str | None = None
+        self._dropped: Mapping[str, int] = {}
+
+    @classmethod
+    def create(cls, path: Path) -> RecordingWriter:
+        """Create a new recording.
+
+        Raises:
+            RecordingExists: there is a file of that name.
+            StorageError: the folder does not exist, or may not be written.
+        """
+        if path.exists():
+            raise RecordingExists(
+                f"{path} exists already; add to it with --append, replace it with --overwrite, "
+                f"or choose another name"
+            )
+        writer = cls(connect_for_writing(path, create=True), path)
+        try:
+            with errors_about(path):
+                migrations.migrate(writer.connection, path)
+                writer.connection.execute(
+                    "INSERT INTO _dr_meta VALUES ('recording_id', ?), ('created_ns', ?)",
+                    (uuid.uuid4().hex, time.time_ns()),
+                )
+        except BaseException:
+            writer.connection.close()
+            remove_recording_file(path)
+            raise
+        return writer
+
+    @classmethod
+    def append(cls, path: Path) -> RecordingWriter:
+        """Open a recording, ours or dimos's, to add to it; what a crash left is put in order.
+
+        Raises:
+            RecordingBusy: another process is recording into it.
+        """
+        writer = cls(connect_for_writing(path), path)
+        try:
+            with errors_about(path):
+                schema.check(writer.connection, path)
+                migrations.migrate(writer.connection, path)
+                writer._load()
+        except BaseException:
+            writer.connection.close()
+            raise
+        return writer
+
+    def _load(self) -> None:
+        for session in load_sessions(self.connection):
+            if session.state == "recording" and is_alive(session.meta):
+                raise RecordingBusy(
+                    f"{self.path} is being recorded into by process {session.meta['pid']}; "
+                    f"stop that one first, or record to another file"
+                )
+        for topic, info in catalog.load_topics(self.connection):
+            last = catalog.last_id(self.connection, info.name, topic)
+            stream = StreamWriter(info, topic, last)
+            stream.spooled = catalog.spooled(self.connection, topic)
+            self._streams[info.channel] = stream
+        self.seq = catalog.last_seq(self.connection, [s.info.name for s in self._streams.values()])
+        self.drain()
+        catalog.close_killed_sessions(self.connection)
+
+    def continue_from(self, earlier: RecordingWriter) -> None:
+        """Go on numbering where an earlier segment of the same recording stopped."""
+        self.seq = earlier.seq
+        with self._transaction():
+            for stream in earlier._streams.values():
+                self._add_stream(stream.info, stream.last_id)
+
+    def begin_session(
+        self,
+        start_ns: int,
+        meta: dict[str, Any],
+        *,
+        split: SplitChannel,
+        bus: str | None = None,
+        choose_codec: CodecChooser | None = None,
+        dropped: Mapping[str, int] | None = None,
+    ) -> None:
+        """Start a session.
+
+        Args:
+            start_ns: receive time that the session starts at.
+            meta: host, process, versions ... (see `SessionInfo.meta`).
+            split: tells topic and type name of a channel that is new.
+            bus: URL of the bus that the messages come from.
+            choose_codec: tells how to store a topic that is new.
+            dropped: a live count per channel of messages that never came here.
+        """
+        with self._transaction():
+            self.session = start_session(self.connection, start_ns, meta)
+        self._split, self._bus = split, bus
+        self._choose_codec = choose_codec or self._choose_codec
+        self._dropped = dropped if dropped is not None else {}
+        for stream in self._streams.values():
+            stream.new_session()
+
+    def declare(
+        self,
+        topic: str,
+        channel: str,
+        type_name: str | None,
+        *,
+        first: bytes = b"",
+        codec: str | None = None,
+        module: str | None = None,
+        name: str | None = None,
+        latched: bool | None = None,
+    ) -> StreamInfo:
+        """The stream of a channel, created if it is new."""
+        with self.lock:
+            known = self._streams.get(channel)
+            if known is not None:
+                return known.info
+            with self._transaction():
+                return self._declare(
+                    channel, topic, type_name, first, codec, module, name, latched
+                ).info
+
+    def _declare(
+        self,
+        channel: str,
+        topic: str,
+        type_name: str | None,
+        first: bytes,
+        codec: str | None = None,
+        module: str | None = None,
+        name: str | None = None,
+        latched: bool | None = None,
+    ) -> StreamWriter:
+        taken = [stream.info.name for stream in self._streams.values()]
+        mark = fingerprint(type_name) if type_name else None
+        if mark is None and type_name and len(first) >= 8:
+            mark = int.from_bytes(first[:8], "big")
+        info = StreamInfo(
+            name=name or stream_name(topic, taken),
+            topic=topic,
+            channel=channel,
+            type_name=type_name,
+            codec=codec or self._choose_codec(topic, type_name, first),
+            latched=is_latched(topic, type_name) if latched is None else latched,
+            module=module,
+            bus=self._bus,
+            fingerprint=mark,
+        )
+        return self._add_stream(info, 0)
+
+    def _add_stream(self, info: StreamInfo, last_id: int) -> StreamWriter:
+        schema.create_stream(self.connection, info.name)
+        topic = catalog.save_topic(self.connection, info)
+        stream = self._streams[info.channel] = StreamWriter(info, topic, last_id)
+        return stream
+
+    def write(self, batch: Sequence[tuple[int, str, bytes]]) -> None:
+        """Commit a batch of (ts_ns, channel, data), in order of arrival.
+
+        Raises:
+            DiskFull, RecordingBusy, StorageError: nothing of the batch was written.
+        """
+        with self.lock:
+            before = [stream.mark() for stream in self._streams.values()]
+            seq = self.seq
+            try:
+                with errors_about(self.path), self._transaction():
+                    self._take(batch)
+                    self._insert_pending()
+            except BaseException:
+                self.seq = seq
+                self._forget(before)
+                raise
+
+    def _take(self, batch: Sequence[tuple[int, str, bytes]]) -> None:
+        streams, seq = self._streams, self.seq
+        for ts_ns, channel, data in batch:
+            stream = streams.get(channel)
+            if stream is None:
+                stream = self._declare(channel, *self._split(channel), data)
+            seq += 1
+            stream.add(seq, ts_ns, data)
+        self.seq = seq
+
+    def _forget(self, before: list[StreamMark]) -> None:
+        """Take the streams back to where they stood before a transaction that failed."""
+        known = {mark.stream.info.channel for mark in before}
+        self._streams = {c: s for c, s in self._streams.items() if c in known}
+        for mark in before:
+            mark.stream.restore(mark)
+
+    def _insert_pending(self) -> None:
+        spool: list[tuple[int, int, int, int, int | None, bytes]] = []
+        for stream in self._streams.values():
+            if not stream.pending:
+                continue
+            if stream.pending_bytes < PAGE_SIZE:
+                rows = stream.take_pending()
+                stream.spooled += len(rows)
+                spool += [(r[0], stream.topic, r[1], r[2], r[3], r[4]) for r in rows]
+                continue
+            if stream.spooled:
+                self._empty_spool(stream)
+            stream.insert(self.connection, stream.take_pending())
+        if spool:
+            self.connection.executemany("INSERT INTO _dr_spool VALUES (?, ?, ?, ?, ?, ?)", spool)
+
+    def _empty_spool(self, stream: StreamWriter) -> None:
+        stream.move_spooled(self.connection)
+        self.connection.execute("DELETE FROM _dr_spool WHERE topic = ?", (stream.topic,))
+
+    def append_one(
+        self,
+        info: StreamInfo,
+        ts_ns: int,
+        data: bytes,
+        pose: tuple[float, ...] | None = None,
+        tags: dict[str, Any] | None = None,
+    ) -> int:
+        """Write one message from code, with its pose and tags, and return its id."""
+        with self.lock, errors_about(self.path), self._transaction():
+            stream = self._streams[info.channel]
+            if stream.spooled:
+                self._empty_spool(stream)
+            self.seq += 1
+            stream.add(self.seq, ts_ns, data)
+            stream.insert(self.connection, stream.take_pending())
+            if pose is not None:
+                catalog.set_pose(self.connection, info.name, stream.last_id, pose)
+            if tags:
+                self.connection.execute(
+                    f"UPDATE {quote_name(info.name)} SET tags = ? WHERE id = ?",
+                    (json.dumps(tags), stream.last_id),
+                )
+            return stream.last_id
+
+    def drain(self) -> None:
+        """Move the spool into the streams' tables and save the account, in one transaction."""
+        with self.lock, errors_about(self.path):
+            spooled = [stream for stream in self._streams.values() if stream.spooled]
+            with self._transaction():
+                for stream in spooled:
+                    stream.move_spooled(self.connection)
+                if spooled:
+                    self.connection.execute("DELETE FROM _dr_spool")
+                if self.session is not None:
+                    save_accounts(self.connection, self.session, self._accounts())
+
+    def _accounts(self) -> list[tuple[int, StreamAccount]]:
+        return [
+            (stream.topic, stream.snapshot(self._dropped.get(channel, 0)))
+            for channel, stream in self._streams.items()
+        ]
+
+    def accounts(self) -> dict[str, StreamAccount]:
+        """The account of this session per stream, as it stands."""
+        with self.lock:
+            return {
+                stream.info.name: stream.snapshot(self._dropped.get(channel, 0))
+                for channel, stream in self._streams.items()
+            }
+
+    def add_clock_sample(self, ts_ns: int, wall_ns: int) -> None:
+        """Note what the wall clock said at a receive time."""
+        with self.lock, errors_about(self.path), self._transaction():
+            self.connection.execute(
+                "INSERT OR REPLACE INTO _dr_clock VALUES (?, ?, ?)", (self.session, ts_ns, wall_ns)
+            )
+
+    def end_session(
+        self, stop_ns: int, reason: str, lost_before_reception: int | None, clock_jumps: int
+    ) -> None:
+        """Write down the end of the session, also for topics of which every message was dropped."""
+        for channel in self._dropped:
+            topic, type_name = self._split(channel)
+            self.declare(topic, channel, type_name)
+        self.drain()
+        with self.lock, errors_about(self.path), self._transaction():
+            self.connection.execute(
+                "UPDATE _dr_sessions SET stop_ns = ?, state = 'finished', reason = ?, "
+                "lost_before_reception = ?, clock_jumps = ? WHERE id = ?",
+                (stop_ns, reason, lost_before_reception, clock_jumps, self.session),
+            )
+            self.session = None
+
+    def close(self) -> bool:
+        """Finish the file: one self-contained file, without a log beside it.
+
+        Returns:
+            Whether the file is self-contained; it is not while somebody else has it open.
+        """
+        with self.lock:
+            try:
+                with errors_about(self.path):
+                    self.drain()
+                    self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                    mode = self._leave_wal()
+            finally:
+                self.connection.close()
+        return mode == "delete"
+
+    def _leave_wal(self) -> str:
+        try:
+            return str(self.connection.execute("PRAGMA journal_mode=DELETE").fetchone()[0])
+        except sqlite3.OperationalError:
+            return "wal"
+
+    def _transaction(self) -> _Transaction:
+        return _Transaction(self.connection, self.lock)
+
+
+class _Transaction:
+    """BEGIN ... COMMIT, or ROLLBACK on any exception; an inner one joins the outer."""
+
+    def __init__(self, connection: sqlite3.Connection, lock: threading.RLock) -> None:
+        self._connection, self._lock = connection, lock
+        self._outermost = False
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+        try:
+            self._outermost = not self._connection.in_transaction
+            if self._outermost:
+                self._connection.execute("BEGIN IMMEDIATE")
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def __exit__(self, kind: type[BaseException] | None, *exc: object) -> None:
+        try:
+            if self._outermost and self._connection.in_transaction:
+                self._connection.execute("ROLLBACK" if kind else "COMMIT")
+        finally:
+            self._lock.release()
+
+
+def remove_recording_file(path: Path) -> None:
+    """Delete a recording file with its log and index."""
+    for suffix in ("", "-wal", "-shm", "-journal"):
+        Path(f"{path}{suffix}").unlink(missing_ok=True)
