@@ -1,16 +1,16 @@
 """Message types: name to class, header stamps and poses from raw bytes, decoding, latched topics.
 
-What works on raw bytes finds its way by the description of the type (`layout.py`), without decoding.
+What works on raw bytes finds its way by the description of the type (`layout.py`) and decodes
+nothing.
 Importing this package imports neither dimos_lcm nor numpy.
 """
 
 from __future__ import annotations
 
+from dimos_record.messages.coding import decode, encode
 from dimos_record.messages.latched import is_latched
 from dimos_record.messages.poses import FrameTransform, child_frames, pose_of, transforms
 from dimos_record.messages.registry import (
-    decode,
-    encode,
     fingerprint,
     known_types,
     message_class,

@@ -24,6 +24,6 @@ def is_latched(topic: str, type_name: str | None) -> bool:
     message describes the world or the robot (camera calibrations, occupancy grids and their
     metadata, labels of a detector), by its type; or the last part of the topic is `tf_static`,
     `robot_description`, `robot_description_semantic`, `camera_info` or `map_metadata`, in any
-    namespace. Goals, paths and other commands are not latched, since a robot would act on an old one.
+    namespace. Goals, paths and other commands are not: a robot would act on an old one.
     """
     return type_name in _LATCHED_TYPES or topic.rsplit("/", 1)[-1] in _LATCHED_NAMES

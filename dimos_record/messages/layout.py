@@ -1,12 +1,12 @@
 """Where things are in the bytes of a message, found without decoding it.
 
-A type's description (``__slots__``, ``__typenames__``, ``__dimensions__`` of its generated class) is
-compiled once into a plan: a list of steps through the bytes. Nested messages are laid flat, and
-neighbouring fields of fixed size become one skip, so that arrays of numbers cost the same at any
-length and most messages take a handful of steps.
+The description of a type (``__slots__``, ``__typenames__``, ``__dimensions__`` of its generated
+class) is compiled once into a plan: a list of steps through the bytes. Nested messages are laid
+flat, and neighbouring fields of fixed size become one skip, so that arrays of numbers cost the same
+at any length and most messages take a handful of steps.
 
-Which nested messages a plan marks is up to a predicate, ``wanted(path, type_name)``. The path is the
-tuple of field names from the message down, with `[]` for the items of an array:
+Which nested messages a plan marks is up to a predicate, ``wanted(path, type_name)``. The path is
+the tuple of field names from the message down, with `[]` for the items of an array:
 ``("transforms", "[]", "header")``; it is ``()`` for the message itself.
 """
 
@@ -76,14 +76,14 @@ class Plan:
         return None
 
     def locate(self, data: bytes, size: int) -> list[int]:
-        """Positions of the marks, in order; ``size`` bytes of data follow each of them.
+        """Positions of the marks, in order, each with at least ``size`` bytes of data behind it.
 
         Raises:
             DecodeError: the bytes are of another type or version, or they end too early.
         """
         marks: list[int] = []
-        self._walk(data, marks)
-        if marks and marks[-1] + size > len(data):
+        end = self._walk(data, marks)
+        if max(end, marks[-1] + size if marks else 0) > len(data):
             raise DecodeError(self._truncated(data))
         return marks
 
@@ -163,8 +163,8 @@ def whole(type_name: str) -> Plan | None:
 def marking(type_name: str, wanted: Wanted, *, first_only: bool = False) -> Plan | None:
     """The plan as far as the last wanted message (``first_only``: the first) in a type.
 
-    With ``first_only`` a mark inside an array is that of the first item; in a message whose array is
-    empty it lies behind the end, so ask for it only where nothing follows the array.
+    With ``first_only`` a mark inside an array is that of the first item; in a message whose array
+    is empty it lies behind the end, so ask for it only where nothing follows the array.
 
     Returns:
         None if the type is not known or holds no wanted message.

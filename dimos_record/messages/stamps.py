@@ -1,7 +1,7 @@
 """Header stamps, read and moved in the wire bytes.
 
-A stamp is the time in a ``std_msgs.Header`` (i32 seq, i32 sec, i32 nsec, string frame_id). A stamp of
-zero means that it was not set. Other times in a message are left alone.
+A stamp is the time in a ``std_msgs.Header`` (i32 seq, i32 sec, i32 nsec, string frame_id). A stamp
+of zero means that it was not set. Other times in a message are left alone.
 """
 
 from __future__ import annotations
@@ -59,9 +59,9 @@ def stamp_shifter(type_name: str | None) -> StampShifter | None:
 
     It returns a copy of the bytes with the stamps of all headers, nested ones and those in arrays
     too, moved by ``delta_ns``; all other bytes are the same. Zero stamps stay zero, results are
-    normalised (0 <= nsec < 1e9) and kept within the 32-bit seconds of the format. A stamp that would
-    become zero by the shift becomes 1 ns. The function raises DecodeError if the bytes are of
-    another type or end before the last header.
+    normalised (0 <= nsec < 1e9) and kept within the 32-bit seconds of the format. A stamp that
+    would become zero by the shift becomes 1 ns. The function raises DecodeError if the bytes are
+    of another type or end before the last header.
 
     Returns:
         None if the type is not known or has no header anywhere.
@@ -137,7 +137,7 @@ def _walking_reader(plan: Plan) -> StampReader:
 
 
 def _patched(data: bytes, headers: list[int], delta_ns: int) -> bytes:
-    """A copy of the data, made in one go, with the stamps of the headers at these positions moved."""
+    """A copy of the data, made in one go, with the stamps of these headers moved."""
     view = memoryview(data)
     parts: list[bytes | memoryview] = []
     done = 0

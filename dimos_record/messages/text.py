@@ -6,7 +6,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from dimos_record.messages.registry import decode, encode, type_name_of
+from dimos_record.messages.coding import decode, encode
+from dimos_record.messages.registry import type_name_of
 
 _MAX_STRING = 200
 """Characters of a string that a summary shows; a robot description has 50,000."""
@@ -35,12 +36,12 @@ def to_plain(message: Any) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, (str, bool, int, float, bytes)):
-        return value
-    if isinstance(value, (bytearray, memoryview)):
+    if isinstance(value, (bytes, bytearray, memoryview)):
         return bytes(value)
-    if hasattr(value, "tolist"):  # an array or number of numpy
+    if hasattr(value, "tolist"):  # an array or number of numpy, which may be a float too
         return value.tolist()
+    if isinstance(value, (str, bool, int, float)):
+        return value
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
     return to_plain(value)
