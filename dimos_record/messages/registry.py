@@ -18,6 +18,9 @@ from dimos_record.errors import OptionError
 _GENERATED_ROOTS = ("dimos_lcm", "lcm_msgs")
 """Top packages of generated classes; `lcm_msgs` is where dimos_lcm's nested messages live."""
 
+_CARRIED_AS = {"nav_msgs.LineSegments3D": "nav_msgs.Path", "sim_msgs.Contacts": "std_msgs.String"}
+"""Types of dimos 0.0.15 that dimos_lcm lacks and whose wire bytes are those of another type."""
+
 
 @lru_cache(maxsize=1)
 def _packages() -> dict[str, str]:
@@ -51,9 +54,10 @@ def known_types() -> list[str]:
 def message_class(type_name: str) -> type[Any] | None:
     """The generated class of a type (`geometry_msgs.PoseStamped`); None when it is not known.
 
+    For the few types of dimos that travel as the bytes of another, it is the class of that one.
     Nothing but the message packages of dimos_lcm is ever imported, whatever the name.
     """
-    package, dot, name = type_name.partition(".")
+    package, dot, name = _CARRIED_AS.get(type_name, type_name).partition(".")
     if not dot or not name.isidentifier() or package not in _packages():
         return None
     try:
@@ -75,6 +79,12 @@ def fingerprint(type_name: str) -> int | None:
     return int.from_bytes(cls._get_packed_fingerprint(), "big")
 
 
+def is_generated(cls: type[Any]) -> bool:
+    """Whether a class is one of dimos_lcm's own, not one that builds on them as dimos's do."""
+    module = cls.__module__.split(".")
+    return module[0] in _GENERATED_ROOTS and len(module) > 2
+
+
 def type_name_of(message: Any) -> str:
     """The type name of a message or message class, `sensor_msgs.Image`.
 
@@ -87,9 +97,8 @@ def type_name_of(message: Any) -> str:
     cls = message if isinstance(message, type) else type(message)
     if callable(getattr(cls, "lcm_encode", None)):
         for base in cls.__mro__:
-            module = base.__module__.split(".")
-            if module[0] in _GENERATED_ROOTS and len(module) > 2:
-                return f"{module[-2]}.{base.__name__}"
+            if is_generated(base):
+                return f"{base.__module__.split('.')[-2]}.{base.__name__}"
             name = vars(base).get("msg_name")
             if isinstance(name, str) and "." in name:
                 return name

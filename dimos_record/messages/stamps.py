@@ -32,9 +32,10 @@ _MAX_NS = 2**31 * _NS - 1
 def stamp_reader(type_name: str | None) -> StampReader | None:
     """A function that reads the stamp of a message of a type from its bytes.
 
-    The stamp is that of the message's own header. A type that is nothing but an array of messages
-    with headers (TFMessage, MarkerArray) has the stamp of the first. The reader returns ns since
-    the epoch; None if the stamp is zero, the bytes are too short, or they are of another type.
+    The stamp is that of the message's own header, or of the message if it is one. A type that is
+    nothing but an array of messages with headers (TFMessage, MarkerArray) has the stamp of the
+    first. The reader returns ns since the epoch; None if the stamp is zero, the bytes are too
+    short, or they are of another type.
 
     Returns:
         None if the type is not known or has no header.
@@ -90,7 +91,7 @@ def shift_stamps(type_name: str | None, data: bytes, delta_ns: int) -> bytes:
 
 def _own_header(type_name: str) -> Plan | None:
     def is_own(path: Path, name: str) -> bool:
-        return name == _HEADER and len(path) == 1
+        return name == _HEADER and len(path) <= 1
 
     def is_of_item(path: Path, name: str) -> bool:
         return name == _HEADER and len(path) == 3 and path[1] == "[]"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from dimos_record.messages.coding import decode, encode
-from dimos_record.messages.registry import type_name_of
+from dimos_record.messages.registry import is_generated, type_name_of
 
 _MAX_STRING = 200
 """Characters of a string that a summary shows; a robot description has 50,000."""
@@ -25,7 +25,7 @@ def to_plain(message: Any) -> dict[str, Any]:
         DecodeError: it is a message of another library, and dimos_lcm does not know its type.
     """
     type_name = type_name_of(message)
-    if not hasattr(message, "__typenames__"):
+    if not is_generated(type(message)):
         message = decode(type_name, encode(message))
     lengths = {dim for dims in message.__dimensions__ for dim in dims or () if isinstance(dim, str)}
     return {

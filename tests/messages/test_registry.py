@@ -134,6 +134,12 @@ def test_a_subclass_has_the_type_of_its_base():
     assert type_name_of(MyPose()) == "geometry_msgs.PoseStamped"
 
 
+def test_a_dimos_type_that_travels_as_another_decodes_as_that():
+    path = encode(stamped("nav_msgs.Path", 7))
+    assert decode("nav_msgs.LineSegments3D", path).header.stamp.nsec == 7
+    assert stamp_reader("nav_msgs.LineSegments3D")(path) == 7
+
+
 def test_a_nested_message_has_a_type_name():
     tf = message_class("tf2_msgs.TFMessage")
     assert type_name_of(tf._get_field_type("transforms")) == "geometry_msgs.TransformStamped"

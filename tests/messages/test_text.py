@@ -50,6 +50,18 @@ def test_a_message_of_another_library_goes_through_its_bytes():
     assert to_plain(RobotImage())["data"] == b"\0\0"
 
 
+def test_a_message_that_builds_on_another_shows_all_its_fields():
+    """As dimos's PoseStamped does, which is a Pose of dimos_lcm with more."""
+
+    class StampedPose(message_class("geometry_msgs.Pose")):
+        msg_name = "geometry_msgs.PoseStamped"
+
+        def lcm_encode(self) -> bytes:
+            return encode(stamped("geometry_msgs.PoseStamped", 3 * NS, pose=self))
+
+    assert to_plain(StampedPose())["header"]["stamp"]["sec"] == 3
+
+
 def test_other_objects_are_refused():
     with pytest.raises(OptionError, match="is not a message"):
         to_plain({"a": 1})
