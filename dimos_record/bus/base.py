@@ -38,19 +38,22 @@ def glob_to_regex(pattern: str) -> str:
     """Translate a topic pattern into a regular expression (PCRE and Python alike).
 
     ``*`` matches within one level of the name, ``**`` across levels, ``?`` one character,
-    ``[abc]`` one of them, ``{a,b}`` either. A lone ``*`` matches every topic. A pattern without
-    ``#`` matches the topic with any type. A name that starts without ``/`` is also found with one.
+    ``[abc]`` one of them, ``[!abc]`` one other, ``{a,b}`` either. A lone ``*`` matches every
+    topic, ``*#TYPE`` every topic of a type. A pattern without ``#`` matches the topic with any
+    type. A name that starts without ``/`` is also found with one.
 
     Raises:
         PatternError: the pattern is empty or a bracket in it is not closed.
     """
     if not pattern or pattern.isspace():
         raise PatternError("an empty topic pattern matches nothing; name a topic or use '*'")
+    if not pattern.isprintable():
+        raise PatternError(f"topic pattern {pattern!r} has characters that no topic can have")
     if pattern in ("*", "**"):
         return ".*"
     topic, separator, type_pattern = pattern.partition("#")
-    regex = _translate(topic, pattern)
-    if not topic.startswith(("/", "*")):
+    regex = _translate("**" if topic == "*" else topic, pattern)
+    if not topic.startswith("/"):
         regex = "/?" + regex
     return regex + ("\\#" + _translate(type_pattern, pattern) if separator else "(?:\\#.*)?")
 
@@ -61,7 +64,7 @@ def _translate(glob: str, whole: str) -> str:
     while i < len(glob):
         char = glob[i]
         if glob.startswith("**", i):
-            out.append(".*")
+            out.append("[^#]*")
             i += 1
         elif char == "*":
             out.append("[^/#]*")
@@ -70,16 +73,18 @@ def _translate(glob: str, whole: str) -> str:
         elif char in "[{":
             end = glob.find("]" if char == "[" else "}", i + 1)
             if end <= i + 1:
-                raise PatternError(f"topic pattern {whole!r}: {char!r} is not closed")
+                fault = "is not closed" if end < 0 else "encloses nothing"
+                raise PatternError(f"topic pattern {whole!r}: {char!r} {fault}")
             inner = glob[i + 1 : end]
             if char == "{":
                 out.append("(?:" + "|".join(_translate(p, whole) for p in inner.split(",")) + ")")
             else:
                 negated = inner[0] in "!^"
-                body = re.escape(inner[1:] if negated else inner).replace("\\-", "-")
+                body = re.escape(inner[1:] if negated else inner)
+                body = re.sub(r"(?<=.)\\-(?=.)", "-", body)  # a range; at an end it is a hyphen
                 if not body:
                     raise PatternError(f"topic pattern {whole!r}: the brackets are empty")
-                out.append(f"[{'^' if negated else ''}{body}]")
+                out.append(f"[^/#{body}]" if negated else f"[{body}]")
             i = end
         elif char in "]}":
             raise PatternError(f"topic pattern {whole!r}: {char!r} closes nothing")

@@ -1,0 +1,223 @@
+"""The thread that receives from one LCM instance and calls the subscriptions.
+
+LCM's C subscriptions must not be changed while another thread is inside ``handle_timeout`` (the
+process can crash), so every change is handed to this thread, which makes it between two polls.
+"""
+
+from __future__ import annotations
+
+import logging
+import select
+import socket
+import threading
+from collections import deque
+from concurrent.futures import Future
+from typing import Any
+
+from dimos_record.bus import receive_buffer
+from dimos_record.bus.base import OnMessage, Selection
+from dimos_record.bus.lcm_reception import Reception
+from dimos_record.bus.lcm_url import LcmNetwork
+from dimos_record.bus.receiver import Receiver
+from dimos_record.errors import BusError
+
+_PATIENCE_MS = 5  # after this long without a message the thread sleeps until it is woken
+
+_OPENING = threading.Lock()  # so that a socket that appears is the one that was just asked for
+
+
+class LcmSubscription(Receiver):
+    """A subscription on an LCM bus; see `dimos_record.bus.base.Subscription`."""
+
+    def __init__(self, dispatcher: Dispatcher, selection: Selection, on_message: OnMessage) -> None:
+        super().__init__(selection, on_message)
+        self._dispatcher = dispatcher
+
+    def reselect(self, selection: Selection) -> None:
+        """Change what is received; from a callback, it takes effect when the callback returns.
+
+        Raises:
+            PatternError: the selection cannot be read.
+            BusError: the subscription or its bus is closed.
+        """
+        _ = selection.compiled
+        if not self.open:
+            raise BusError("this subscription is closed; subscribe anew instead of reselecting")
+        before, self.selection = self.selection, selection
+        try:
+            self._dispatcher.update()
+        except BusError:
+            self.selection = before
+            raise
+
+    def close(self) -> None:
+        """End the subscription. Closing twice is harmless."""
+        self.silence()
+        self._dispatcher.remove(self)
+
+
+class Dispatcher:
+    """Receives from one LCM instance on a thread of its own, from `start` to `close`."""
+
+    def __init__(self, network: LcmNetwork) -> None:
+        self._network = network
+        self._lock = threading.Lock()
+        self._subscriptions: tuple[LcmSubscription, ...] = ()
+        self._changes: deque[Future[None]] = deque()
+        self._stopping = False
+        self._wake_receiver, self._wake_sender = socket.socketpair()
+        self._wake_sender.setblocking(False)
+        self._udp: socket.socket | None = None
+        self._dropped: int | None = None
+        self._thread: threading.Thread | None = None
+
+    def start(self, lcm: Any) -> None:
+        """Start receiving from an `lcm.LCM`, which nobody else polls."""
+        # Only the thread holds on to the LCM instance, so that its end releases the sockets.
+        self._thread = threading.Thread(
+            target=self._run, args=(lcm,), name=f"lcm {self._network.port}", daemon=True
+        )
+        self._thread.start()
+
+    def add(self, subscription: LcmSubscription) -> None:
+        """Serve a subscription from now on; it receives what is published after this returns.
+
+        Raises:
+            BusError: the network cannot be received from, or the bus is closed.
+        """
+        with self._lock:
+            self._subscriptions += (subscription,)
+        try:
+            self.update()
+        except BusError:
+            self.remove(subscription)
+            raise
+
+    def remove(self, subscription: LcmSubscription) -> None:
+        """Stop serving a subscription; once this returns its callback is not running either."""
+        with self._lock:
+            self._subscriptions = tuple(s for s in self._subscriptions if s is not subscription)
+        try:
+            self.update()
+        except BusError:
+            self.close()
+
+    def update(self) -> None:
+        """Make what is received match the subscriptions; wait for it unless in a callback.
+
+        Raises:
+            BusError: LCM cannot do it, or the bus is closed.
+        """
+        change: Future[None] = Future()
+        with self._lock:
+            if self._stopping:
+                raise BusError(f"the bus {self._network.url} is closed")
+            self._changes.append(change)
+            self._wake()
+        if threading.current_thread() is not self._thread:
+            change.result()
+
+    def count_drops(self) -> int | None:
+        """Packets that the kernel dropped before LCM could read them; None if unknown."""
+        with self._lock:
+            if self._udp:
+                self._dropped = receive_buffer.count_drops(self._udp)
+            return self._dropped
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether the thread has ended, or is about to."""
+        return self._stopping
+
+    def close(self) -> None:
+        """Stop receiving. In a callback the thread ends when the callback returns."""
+        with self._lock:
+            if not self._stopping:
+                self._stopping = True
+                self._wake()
+        if self._thread and threading.current_thread() is not self._thread:
+            self._thread.join()
+
+    def _wake(self) -> None:
+        try:
+            self._wake_sender.send(b"!")
+        except BlockingIOError:  # it has been woken often enough
+            pass
+
+    def _run(self, lcm: Any) -> None:
+        outcome = BusError(f"the bus {self._network.url} is closed")
+        reception = Reception(lcm, lambda: self._stopping)
+        try:
+            self._receive(lcm, self._open(lcm), reception)
+        except BusError as error:
+            outcome = error
+        except OSError as error:
+            outcome = BusError(f"receiving from {self._network.reach} stopped: {error}")
+            logging.getLogger("dimos_record").error("%s", outcome)
+        finally:
+            reception.close()
+            self._release(outcome)
+
+    def _open(self, lcm: Any) -> int:
+        """Make LCM open its receiving socket, with a buffer of the size asked for."""
+        with _OPENING:
+            before = receive_buffer.open_sockets()
+            descriptor: int = lcm.fileno()
+            if descriptor < 0:
+                raise BusError(
+                    f"{self._network.reach} does not deliver what is sent to it; check the firewall"
+                    " and the multicast route: ip link set lo multicast on; "
+                    "ip route add 224.0.0.0/4 dev lo"
+                )
+            address = self._network.address, self._network.port
+            udp = receive_buffer.find_new_socket(before, *address)
+        with self._lock:
+            self._udp = udp
+        if udp:
+            receive_buffer.enlarge(udp, self._network.recv_buf_size)
+        return descriptor
+
+    def _receive(self, lcm: Any, descriptor: int, reception: Reception) -> None:
+        handle = lcm.handle_timeout
+        changes = self._changes
+        wake = self._wake_receiver.fileno()
+        while not self._stopping:
+            if changes:
+                self._apply_changes(reception)
+            patience_ms = _PATIENCE_MS if reception.settled else 0
+            # Under load the thread stays in this line: one call into C per message.
+            while not changes and handle(patience_ms) and not self._stopping:
+                pass
+            if changes:
+                continue
+            timeout_s = reception.settle()
+            if wake in select.select([descriptor, wake], [], [], timeout_s)[0]:
+                self._wake_receiver.recv(4096)
+
+    def _apply_changes(self, reception: Reception) -> None:
+        applied = [self._changes.popleft() for _ in range(len(self._changes))]
+        try:
+            reception.follow(self._subscriptions)
+        except BusError as error:
+            for change in applied:
+                change.set_exception(error)
+        else:
+            for change in applied:
+                change.set_result(None)
+
+    def _release(self, outcome: BusError) -> None:
+        """Let go of everything, and tell those who wait why their change was not made."""
+        self.count_drops()
+        with self._lock:
+            self._stopping = True
+            for change in self._changes:
+                change.set_exception(outcome)
+            self._changes.clear()
+            self._wake_receiver.close()
+            self._wake_sender.close()
+            if self._udp:
+                self._udp.close()
+                self._udp = None
+            for subscription in self._subscriptions:
+                subscription.silence()
+            self._subscriptions = ()

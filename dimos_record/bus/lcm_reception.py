@@ -1,0 +1,194 @@
+"""Which C-level subscriptions an LCM instance holds, so that each message is delivered once.
+
+LCM counts, per subscription, how many queued messages are meant for it, and calls it for the next
+matching message in the queue while that count is above zero. It does not remember *which*
+messages they were. From that (``lcm_try_enqueue_message`` and ``lcm_dispatch_handlers`` in LCM's
+``lcm.c``) follow the rules kept here:
+
+* A message that matches two subscriptions is delivered twice. So the *parts* in use never
+  overlap: a part that is added covers only what the others do not.
+* A subscription made while messages that match it are in the queue is called for some of those
+  and misses as many later ones. So a part that is to take over from others is first made mute,
+  and takes over at a moment when the queue is empty: then its count is right.
+* The count is raised a moment before the message is in the queue. So "empty" only counts
+  `_SETTLE_S` after the subscription was made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from time import monotonic
+from typing import Any
+
+from dimos_record.bus.receiver import Receiver
+from dimos_record.errors import BusError
+
+_SETTLE_S = 0.1
+_MAX_REGEX_CHARS = 12_000  # PCRE compiles to 64 KiB at most, 2 bytes a character; we join two
+_EVERYTHING = ".*"
+
+
+class _Routes(dict[str, tuple[Receiver, ...]]):
+    """Who gets the messages of a channel, worked out when the channel is first seen."""
+
+    def __init__(self, receivers: tuple[Receiver, ...]) -> None:
+        super().__init__()
+        self._receivers = receivers
+
+    def serve(self, receivers: tuple[Receiver, ...]) -> None:
+        self._receivers = receivers
+        self.clear()
+
+    def __missing__(self, channel: str) -> tuple[Receiver, ...]:
+        route = tuple(r for r in self._receivers if r.selection.matches(channel))
+        self[channel] = route
+        return route
+
+
+class _Part:
+    """One C-level subscription, the regular expressions it stands for, and whom it serves."""
+
+    def __init__(
+        self, lcm: Any, regex: str, covers: tuple[str, ...], receivers: tuple[Receiver, ...]
+    ) -> None:
+        self._lcm = lcm
+        self.covers = covers
+        self.routes = _Routes(receivers)
+        self._subscription = lcm.subscribe(regex, _make_handler(self.routes))
+        if self._subscription is None:
+            raise BusError(f"LCM cannot subscribe to {regex[:200]!r}; use simpler topic patterns")
+        self._subscription.set_queue_capacity(0)  # no limit: bounding is the receiver's business
+
+    def close(self) -> None:
+        self._lcm.unsubscribe(self._subscription)
+
+
+def _make_handler(routes: _Routes) -> Callable[[str, bytes], None]:
+    """The hot path: everything that Python does per received message."""
+
+    def deliver(channel: str, data: bytes) -> None:
+        for receiver in routes[channel]:
+            try:
+                receiver.on_message(channel, data)
+            except Exception:  # noqa: BLE001 - raised by anyone's code; it is logged, and the rest is served
+                receiver.failed(channel)
+
+    return deliver
+
+
+class Reception:
+    """What one LCM instance is subscribed to; used on its dispatch thread only, between polls.
+
+    Args:
+        lcm: the `lcm.LCM`.
+        is_stopping: asked while waiting, to give up when the bus is being closed.
+    """
+
+    def __init__(self, lcm: Any, is_stopping: Callable[[], bool]) -> None:
+        self._lcm = lcm
+        self._is_stopping = is_stopping
+        self._receivers: tuple[Receiver, ...] = ()
+        self._parts: list[_Part] = []
+        self._successor: _Part | None = None
+        self._target: tuple[str, ...] = ()
+        self._target_since_s = 0.0
+        self._retired_at_s = float("-inf")
+
+    @property
+    def settled(self) -> bool:
+        """Whether exactly what is wanted is subscribed to, with one C-level subscription."""
+        if not self._target:
+            return not self._parts
+        return [part.covers for part in self._parts] == [self._target]
+
+    def follow(self, receivers: tuple[Receiver, ...]) -> None:
+        """Deliver to these receivers from now on, each what its selection says.
+
+        Raises:
+            BusError: LCM refuses the regular expression.
+        """
+        target = _shortened(dict.fromkeys(r.selection.regex for r in receivers))
+        if target != self._target:
+            self._cover(target, receivers)
+            self._target = target
+            self._target_since_s = monotonic()
+            self._drop_successor()
+        self._receivers = receivers
+        for part in self._parts:
+            part.routes.serve(receivers)
+
+    def settle(self) -> float | None:
+        """Replace the parts by one, if the queue, which is empty now, has been so long enough.
+
+        Returns:
+            Seconds after which to ask again, None when nothing is left to be done.
+        """
+        if self.settled:
+            return None
+        if self._successor is None and self._target:
+            self._successor = _Part(self._lcm, _any_of(self._target), self._target, ())
+            self._target_since_s = monotonic()
+        left_s = self._target_since_s + _SETTLE_S - monotonic()
+        if left_s > 0:
+            return left_s
+        for part in self._parts:
+            part.close()
+        self._parts = [self._successor] if self._successor else []
+        self._successor = None
+        self._retired_at_s = monotonic()
+        for part in self._parts:
+            part.routes.serve(self._receivers)
+        return None
+
+    def close(self) -> None:
+        """Give up every C-level subscription."""
+        self._drop_successor()
+        for part in self._parts:
+            part.close()
+        self._parts.clear()
+
+    def _cover(self, target: tuple[str, ...], receivers: tuple[Receiver, ...]) -> None:
+        """Add a part for what no part covers yet."""
+        if len(_any_of(self._covered())) > _MAX_REGEX_CHARS:
+            self._wait_until_settled()
+        covered = self._covered()
+        missing = tuple(regex for regex in target if regex not in covered)
+        if not missing or _EVERYTHING in covered:
+            return
+        regex = _any_of(missing)
+        if covered:
+            regex = f"(?!(?:{_any_of(covered)})$)(?:{regex})"
+        self._let_retired_messages_pass()
+        self._parts.append(_Part(self._lcm, regex, missing, receivers))
+
+    def _covered(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(regex for part in self._parts for regex in part.covers))
+
+    def _let_retired_messages_pass(self) -> None:
+        """Messages queued for a part that is gone would be taken for the new part's."""
+        while monotonic() < self._retired_at_s + _SETTLE_S and not self._is_stopping():
+            self._lcm.handle_timeout(1)
+
+    def _wait_until_settled(self) -> None:
+        while not self._is_stopping():
+            if not self._lcm.handle_timeout(1) and self.settle() is None:
+                break
+
+    def _drop_successor(self) -> None:
+        # Nothing is lost by it: whatever it matches, a part matches too.
+        if self._successor:
+            self._successor.close()
+            self._successor = None
+
+
+def _any_of(regexes: Iterable[str]) -> str:
+    return "|".join(f"(?:{regex})" for regex in regexes)
+
+
+def _shortened(regexes: Iterable[str]) -> tuple[str, ...]:
+    """The same, or what matches everything where LCM's regular expressions are not up to it.
+
+    The routes still deliver only what each receiver selected.
+    """
+    given = tuple(regexes)
+    return given if len(_any_of(given)) <= _MAX_REGEX_CHARS else (_EVERYTHING,)

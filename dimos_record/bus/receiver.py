@@ -1,0 +1,41 @@
+"""The part of a subscription that is the same on every bus: what is wanted and who is told."""
+
+from __future__ import annotations
+
+import logging
+
+from dimos_record.bus.base import OnMessage, Selection
+
+
+class Receiver:
+    """A callback and the selection of topics it wants.
+
+    Raises:
+        PatternError: the selection cannot be read.
+    """
+
+    def __init__(self, selection: Selection, on_message: OnMessage) -> None:
+        _ = selection.compiled  # fail here, in the caller's thread
+        self.selection = selection
+        self.on_message = on_message
+        self.open = True
+        self._has_failed = False
+
+    def silence(self) -> None:
+        """From now on nobody is told anything."""
+        self.open = False
+        self.on_message = _ignore
+
+    def failed(self, channel: str) -> None:
+        """Log the exception that the callback just raised, the first time it does."""
+        if not self._has_failed:
+            self._has_failed = True
+            logging.getLogger("dimos_record").exception(
+                "the callback for messages on %s failed; it goes on being called, "
+                "and later failures of it are not logged",
+                channel,
+            )
+
+
+def _ignore(channel: str, data: bytes) -> None:
+    """The callback of a closed subscription."""
