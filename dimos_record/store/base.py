@@ -52,7 +52,8 @@ class Row(NamedTuple):
     """The bytes as they came off the wire."""
 
 
-class StreamStats(NamedTuple):
+@dataclass(frozen=True)
+class StreamStats:
     """Size and extent of a stream."""
 
     count: int
@@ -78,6 +79,32 @@ class StreamAccount:
     """Header stamps that did not move."""
     stamp_jumps: int = 0
     """Header stamps that moved more than a second against the receive time."""
+
+    def __add__(self, other: StreamAccount) -> StreamAccount:
+        """Both accounts together, the larger gap kept."""
+        larger = self if self.largest_gap_ns >= other.largest_gap_ns else other
+        return StreamAccount(
+            received=self.received + other.received,
+            written=self.written + other.written,
+            dropped=self.dropped + other.dropped,
+            bytes=self.bytes + other.bytes,
+            largest_gap_ns=larger.largest_gap_ns,
+            largest_gap_at_ns=larger.largest_gap_at_ns,
+            out_of_order=self.out_of_order + other.out_of_order,
+            frozen=self.frozen + other.frozen,
+            stamp_jumps=self.stamp_jumps + other.stamp_jumps,
+        )
+
+
+def add_accounts(
+    first: dict[str, StreamAccount], second: dict[str, StreamAccount]
+) -> dict[str, StreamAccount]:
+    """The accounts of two parts of a session, by stream name."""
+    nothing = StreamAccount()
+    return {
+        name: first.get(name, nothing) + second.get(name, nothing)
+        for name in [*first, *(name for name in second if name not in first)]
+    }
 
 
 @dataclass

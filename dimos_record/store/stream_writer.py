@@ -63,9 +63,12 @@ class StreamWriter:
         _, self.last_id, self.spooled, self.account = mark
         self.pending, self.pending_bytes = [], 0
 
-    def new_session(self) -> None:
-        """Start counting afresh."""
-        self.account = StreamAccount()
+    def continue_from(self, earlier: StreamWriter) -> None:
+        """Judge the next message by the last one of an earlier segment."""
+        self._last_ns, self._last_stamp = earlier._last_ns, earlier._last_stamp
+
+    def forget_gap(self) -> None:
+        """Judge the next message without the one before it."""
         self._last_ns, self._last_stamp = 0, None
 
     def add(self, seq: int, ts_ns: int, data: bytes) -> None:

@@ -118,7 +118,7 @@ class RecordingWriter:
         self.seq = earlier.seq
         with self._transaction():
             for stream in earlier._streams.values():
-                self._add_stream(stream.info, stream.last_id)
+                self._add_stream(stream.info, stream.last_id).continue_from(stream)
 
     def begin_session(
         self,
@@ -146,7 +146,7 @@ class RecordingWriter:
         self._choose_codec = choose_codec or self._choose_codec
         self._dropped = dropped if dropped is not None else {}
         for stream in self._streams.values():
-            stream.new_session()
+            stream.account = StreamAccount()
 
     def declare(
         self,
@@ -310,6 +310,24 @@ class RecordingWriter:
                 for channel, stream in self._streams.items()
             }
 
+    def forget_gaps(self) -> None:
+        """Do not count the time since the last messages as gaps: recording was paused."""
+        with self.lock:
+            for stream in self._streams.values():
+                stream.forget_gap()
+
+    @property
+    def size_bytes(self) -> int:
+        """Size of the recording, its log included."""
+        with self.lock:
+            pages = int(self.connection.execute("PRAGMA page_count").fetchone()[0])
+            return pages * int(self.connection.execute("PRAGMA page_size").fetchone()[0])
+
+    def checkpoint(self) -> None:
+        """Bring the copying of the log to its end, so that the log starts over."""
+        with self.lock, errors_about(self.path):
+            self.connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+
     def add_clock_sample(self, ts_ns: int, wall_ns: int) -> None:
         """Note what the wall clock said at a receive time."""
         with self.lock, errors_about(self.path), self._transaction():
@@ -332,6 +350,7 @@ class RecordingWriter:
                 (stop_ns, reason, lost_before_reception, clock_jumps, self.session),
             )
             self.session = None
+        self.forget_gaps()
 
     def close(self) -> bool:
         """Finish the file: one self-contained file, without a log beside it.

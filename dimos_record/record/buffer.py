@@ -1,0 +1,56 @@
+"""The bounded buffer between the bus's thread and the writer's."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+
+_OVERHEAD_BYTES = 200
+"""Roughly what Python needs per buffered message besides its payload."""
+
+Tapped = tuple[int, str, bytes]
+"""(monotonic time in ns, channel, data)"""
+
+
+class TapBuffer:
+    """Takes messages from the bus's thread: stamps the time and appends, nothing more.
+
+    When `max_bytes` are waiting, messages are counted per channel and dropped.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self.max_bytes = max_bytes
+        self.dropped: dict[str, int] = {}
+        self._items: deque[Tapped] = deque()
+        self._bytes_in = 0  # written by the tap alone
+        self._bytes_out = 0  # written by the taker alone
+
+    def tap(self, channel: str, data: bytes) -> None:
+        """Take in one message; called on the bus's own thread."""
+        now = time.monotonic_ns()
+        cost = len(data) + _OVERHEAD_BYTES
+        if self._bytes_in - self._bytes_out + cost > self.max_bytes:
+            self.dropped[channel] = self.dropped.get(channel, 0) + 1
+            return
+        self._bytes_in += cost
+        self._items.append((now, channel, data))
+
+    def take(self, max_messages: int, max_bytes: int) -> list[Tapped]:
+        """Remove up to so many messages and payload bytes, oldest first; at least one if any."""
+        batch: list[Tapped] = []
+        total = 0
+        popleft = self._items.popleft
+        while len(batch) < max_messages and total < max_bytes:
+            try:
+                item = popleft()
+            except IndexError:
+                break
+            batch.append(item)
+            total += len(item[2])
+        self._bytes_out += total + _OVERHEAD_BYTES * len(batch)
+        return batch
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Memory that buffered messages take."""
+        return self._bytes_in - self._bytes_out

@@ -1,0 +1,98 @@
+"""The keeper's thread: once a second it looks after the file, the disk, the clock and losses."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from pathlib import Path
+
+from dimos_record.errors import DimosRecordError
+from dimos_record.record.buffer import TapBuffer
+from dimos_record.record.keeper import ClockWatch, FileKeeper
+from dimos_record.record.options import RecordOptions
+from dimos_record.record.write_loop import WriteLoop
+
+KEEP_S = 1.0
+
+log = logging.getLogger("dimos_record")
+
+
+class KeepLoop:
+    """Runs beside a `WriteLoop` and ends with it."""
+
+    def __init__(
+        self, loop: WriteLoop, buffer: TapBuffer, options: RecordOptions, clock: ClockWatch
+    ) -> None:
+        self._loop, self._buffer, self._options, self._clock = loop, buffer, options, clock
+        self._keeper: FileKeeper | None = None
+        self._warned_dropped = self._warned_lost = 0
+        self._thread = threading.Thread(target=self._run, name="dimos-record-keeper")
+
+    def start(self) -> None:
+        """Begin to look after the recording."""
+        self._thread.start()
+
+    def join(self) -> None:
+        """Wait for the last round."""
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            while not self._loop.stop_requested.wait(KEEP_S):
+                self._round()
+        finally:
+            if self._keeper is not None:
+                self._keeper.close()
+
+    def _round(self) -> None:
+        try:
+            self._look_after_file()
+            self._look_at_clock()
+        except (OSError, DimosRecordError) as error:
+            log.warning("while looking after the recording: %s", error)
+        self._warn_of_losses()
+
+    def _look_after_file(self) -> None:
+        path = self._loop.writer.path
+        if not isinstance(path, Path):
+            return
+        if self._keeper is None or self._keeper.path != path:
+            if self._keeper is not None:
+                self._keeper.close()
+            self._keeper = FileKeeper(path)
+        if self._keeper.room() < self._options.min_free_bytes:
+            log.warning(
+                "%s: recording stops, since less than %.0f MB are free on the disk",
+                path,
+                self._options.min_free_bytes / 1e6,
+            )
+            self._loop.request_stop("disk nearly full")
+            return
+        self._keeper.sync()
+        if self._keeper.checkpoint():
+            self._loop.checkpoint_due = True
+
+    def _look_at_clock(self) -> None:
+        ts_ns, wall_ns, jump_ns = self._clock.sample()
+        self._loop.writer.add_clock_sample(ts_ns, wall_ns)
+        if jump_ns:
+            log.warning(
+                "the wall clock jumped by %+.3f s; receive times go on without the jump",
+                jump_ns / 1e9,
+            )
+
+    def _warn_of_losses(self) -> None:
+        dropped = self._loop.dropped
+        if dropped > self._warned_dropped:
+            worst = sorted(self._buffer.dropped.items(), key=lambda item: -item[1])[:3]
+            log.warning(
+                "the buffer is full: %d messages dropped so far (%s); the disk is too slow",
+                dropped,
+                ", ".join(f"{channel}: {count}" for channel, count in worst),
+            )
+            self._warned_dropped = dropped
+        lost = self._loop.lost() or 0
+        if lost > self._warned_lost:
+            log.warning("%d packets were lost before reception so far", lost)
+            self._warned_lost = lost

@@ -1,0 +1,54 @@
+"""Where and with what a session was recorded: host, process, versions, code revision."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+import uuid
+from importlib import metadata
+from typing import Any
+
+from dimos_record.store.sessions import process_identity
+
+_PACKAGES = ("dimos-record", "lcm", "dimos-lcm", "numpy", "dimos", "eclipse-zenoh")
+
+
+def describe_session(bus_url: str, bus_reach: str) -> dict[str, Any]:
+    """What a session's `meta` says about where the recording comes from."""
+    return {
+        "session": uuid.uuid4().hex,
+        **process_identity(),
+        "argv": sys.argv,
+        "git_revision": _git_revision(),
+        "packages": _versions(),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "bus": bus_url,
+        "bus_reach": bus_reach,
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _git_revision() -> str | None:
+    """Revision of the code in the working directory, with a `+` when it was changed since."""
+    try:
+        result = subprocess.run(
+            ["git", "describe", "--always", "--abbrev=40", "--dirty=+"],
+            capture_output=True,
+            text=True,
+            timeout=2,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return result.stdout.strip() or None

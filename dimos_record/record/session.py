@@ -1,0 +1,208 @@
+"""A recording session: from the bus, through the tap and the buffer, into the writer.
+
+Three threads: the bus's own, which only appends to the buffer; the writer's, which commits batches;
+the keeper's, which flushes, checkpoints and watches the disk, the clock and the losses.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dimos_record.bus.base import Bus, Selection, Subscription, split_channel
+from dimos_record.errors import DiskFull, MessagesLost
+from dimos_record.record.buffer import TapBuffer
+from dimos_record.record.codec_choice import codec_chooser
+from dimos_record.record.keep_loop import KeepLoop
+from dimos_record.record.keeper import ClockWatch, FileKeeper
+from dimos_record.record.options import RecordOptions
+from dimos_record.record.provenance import describe_session
+from dimos_record.record.target import Target
+from dimos_record.record.write_loop import WriteLoop
+from dimos_record.store.base import StreamAccount
+from dimos_record.store.writer import RecordingWriter
+
+_NOTHING = Selection(())
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a session stands, or how it ended."""
+
+    elapsed_s: float
+    waiting_bytes: int
+    """Memory of the messages that wait for the writer."""
+    lost_before_reception: int | None
+    """Packets that the kernel dropped; None where that is not known."""
+    clock_jumps: int
+    segments: int
+    paused: bool
+    reason: str | None
+    """Why it ended; None while it runs."""
+    self_contained: bool
+    accounts: dict[str, StreamAccount] = field(default_factory=dict)
+    """Per stream name."""
+
+    @property
+    def total(self) -> StreamAccount:
+        """The accounts of all streams together."""
+        return sum(self.accounts.values(), StreamAccount())
+
+    @property
+    def lost(self) -> int:
+        """Everything that is known to be missing: messages dropped, packets lost by the kernel."""
+        return self.total.dropped + (self.lost_before_reception or 0)
+
+
+class RecordingSession:
+    """One start-to-stop of recording from a bus. A context manager; else call `stop`."""
+
+    def __init__(
+        self, bus: Bus, target: Target, selection: Selection, options: RecordOptions
+    ) -> None:
+        self._bus, self._target, self._options = bus, target, options
+        self._selection, self._paused = selection, False
+        self._buffer = TapBuffer(options.buffer_bytes)
+        self._clock = ClockWatch()
+        self._choose_codec = codec_chooser(options.codecs)
+        self._meta = describe_session(bus.url, bus.reach) | {
+            "include": list(selection.include),
+            "exclude": list(selection.exclude),
+        }
+        self._loop = WriteLoop(
+            target,
+            self._buffer,
+            options,
+            self._clock,
+            begin_session=self._begin_session,
+            end_input=self._end_input,
+            lost=self._lost_before_reception,
+        )
+        self._subscription: Subscription | None = None
+        self._keep_loop = KeepLoop(self._loop, self._buffer, options, self._clock)
+        self._lost_at_start: int | None = None
+        self._lost_at_end: int | None = None
+
+    def start(self) -> RecordingSession:
+        """Subscribe and record; returns once the subscription stands.
+
+        Raises:
+            DiskFull: there is not even room to begin.
+            BusError: the bus cannot be subscribed to. Nothing is left behind.
+        """
+        try:
+            self._check_room_to_begin()
+            self._begin_session(self._target.writer, self._clock.now_ns())
+            self._subscription = self._bus.subscribe(self._selection, self._buffer.tap)
+            self._lost_at_start = self._bus.lost_before_reception()
+        except BaseException:
+            self._target.writer.connection.close()
+            self._target.undo()
+            raise
+        self._loop.start()
+        self._keep_loop.start()
+        return self
+
+    def _begin_session(self, writer: RecordingWriter, start_ns: int) -> None:
+        writer.begin_session(
+            start_ns,
+            self._meta,
+            split=split_channel,
+            bus=self._bus.url,
+            choose_codec=self._choose_codec,
+            dropped=self._buffer.dropped,
+        )
+
+    def _check_room_to_begin(self) -> None:
+        path = self._target.writer.path
+        if isinstance(path, Path) and FileKeeper(path).room() < self._options.min_free_bytes:
+            raise DiskFull(
+                f"less than {self._options.min_free_bytes / 1e6:,.0f} MB are free on the disk of "
+                f"{path}; free some space, or lower the limit with --min-free"
+            )
+
+    def stop(self, reason: str = "stopped") -> Progress:
+        """Finish the file: write what has arrived, then make it self-contained. May be repeated.
+
+        Raises:
+            MessagesLost: `strict` was asked for and something was lost.
+            DimosRecordError: writing failed; what was written before is safe.
+        """
+        self._loop.request_stop(reason)
+        self._loop.join()
+        self._keep_loop.join()
+        if self._loop.error is not None:
+            raise self._loop.error
+        progress = self.progress()
+        if self._options.strict and progress.lost:
+            raise MessagesLost(
+                f"{self._target.writer.path}: {progress.total.dropped:,} messages were dropped and "
+                f"{progress.lost_before_reception or 0:,} packets were lost before reception"
+            )
+        return progress
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Wait until the session has ended by itself (a limit, a full disk, an error)."""
+        return self._loop.ended.wait(timeout_s)
+
+    def __enter__(self) -> RecordingSession:
+        return self.start()
+
+    def __exit__(self, *exc: object) -> None:
+        self.stop()
+
+    @property
+    def selection(self) -> Selection:
+        """The topics that are being recorded."""
+        return self._selection
+
+    def select(self, selection: Selection) -> None:
+        """Record other topics from now on; those that stay lose nothing."""
+        self._selection = selection
+        if self._subscription is not None and not self._paused:
+            self._subscription.reselect(selection)
+
+    def pause(self) -> None:
+        """Record nothing until `resume`; the session goes on."""
+        if self._subscription is not None and not self._paused:
+            self._subscription.reselect(_NOTHING)
+            self._paused = True
+
+    def resume(self) -> None:
+        """Go on recording after `pause`; the pause does not count as a gap."""
+        if self._subscription is not None and self._paused:
+            self._loop.writer.forget_gaps()
+            self._subscription.reselect(self._selection)
+            self._paused = False
+
+    @property
+    def writer(self) -> RecordingWriter:
+        """The writer of the current segment."""
+        return self._loop.writer
+
+    def progress(self) -> Progress:
+        """Where the session stands."""
+        return Progress(
+            elapsed_s=self._loop.elapsed_s,
+            waiting_bytes=self._buffer.waiting_bytes,
+            lost_before_reception=self._lost_before_reception(),
+            clock_jumps=self._clock.jumps,
+            segments=self._loop.segments,
+            paused=self._paused,
+            reason=self._loop.reason,
+            self_contained=self._loop.self_contained,
+            accounts=self._loop.accounts(),
+        )
+
+    def _lost_before_reception(self) -> int | None:
+        if self._lost_at_end is not None or self._lost_at_start is None:
+            return self._lost_at_end
+        now = self._bus.lost_before_reception()
+        return None if now is None else now - self._lost_at_start
+
+    def _end_input(self) -> None:
+        """Receive nothing more; what has arrived stays in the buffer."""
+        if self._subscription is not None:
+            self._lost_at_end = self._lost_before_reception()
+            self._subscription.close()
+            self._subscription = None

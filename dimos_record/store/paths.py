@@ -1,0 +1,84 @@
+"""Which file a recording's name means.
+
+A path with a folder in it is taken as it stands. A bare name means the project's data folder where
+there is one (`data/` beside `data/.lfs`, or ``DIMOS_RECORD_DATA``), else the current folder.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from dimos_record.errors import AmbiguousName, OptionError, RecordingNotFound
+
+_SUFFIX = ".db"
+
+
+def path_for_writing(name: str | os.PathLike[str]) -> Path:
+    """Where a recording of this name is to be written.
+
+    Raises:
+        OptionError: the name is empty.
+    """
+    path = _checked(name)
+    if not _is_bare(name):
+        return path
+    folder = data_folder()
+    return folder / path if folder is not None else path
+
+
+def path_for_reading(name: str | os.PathLike[str]) -> Path:
+    """Which existing recording a name means; for a bare one also without its `.db`.
+
+    Raises:
+        RecordingNotFound: there is none; the message says where was looked.
+        AmbiguousName: the data folder and the current folder both have one.
+        OptionError: the name is empty.
+    """
+    path = _checked(name)
+    if not _is_bare(name):
+        return path
+    folders = [folder for folder in (data_folder(), Path()) if folder is not None]
+    found: dict[Path, Path] = {}
+    for folder in folders:
+        for candidate in (folder / path, folder / f"{path}{_SUFFIX}"):
+            if candidate.exists():
+                found.setdefault(candidate.resolve(), candidate)
+                break
+    if len(found) > 1:
+        both = " and ".join(str(candidate) for candidate in found.values())
+        raise AmbiguousName(f"{name} could be {both}; write the path of the one that you mean")
+    if not found:
+        looked = " and ".join(str(folder.absolute()) for folder in folders)
+        raise RecordingNotFound(
+            f"there is no recording {name} in {looked}; check the name, or record one with: "
+            f"dimos-record record {name}"
+        )
+    return next(iter(found.values()))
+
+
+def data_folder() -> Path | None:
+    """The project's data folder, or None where there is none.
+
+    ``DIMOS_RECORD_DATA``, else the nearest `data/` that has a `.lfs` in it, from here upwards.
+    """
+    named = os.environ.get("DIMOS_RECORD_DATA")
+    if named:
+        return Path(named)
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / "data" / ".lfs").is_dir():
+            return folder / "data"
+    return None
+
+
+def _checked(name: str | os.PathLike[str]) -> Path:
+    text = os.fspath(name)
+    if not text or text.isspace():
+        raise OptionError("the name of the recording is empty; write for example walk.db")
+    return Path(text).expanduser()
+
+
+def _is_bare(name: str | os.PathLike[str]) -> bool:
+    text = os.fspath(name)
+    return os.sep not in text and not text.startswith("~")

@@ -1,0 +1,194 @@
+"""A recording that is a folder of files: its segments, opened as one."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from itertools import chain, pairwise
+from pathlib import Path
+
+from dimos_record.errors import NotARecording
+from dimos_record.store.base import Row, SessionInfo, StreamInfo, StreamStats, add_accounts
+from dimos_record.store.reader import RecordingReader, find_stream
+
+_SUFFIX = ".db"
+
+
+def segment_path(folder: Path, number: int) -> Path:
+    """Where segment 1, 2, 3 ... of a recording lies."""
+    return folder / f"segment-{number:05d}{_SUFFIX}"
+
+
+def segments_of(folder: Path) -> list[Path]:
+    """The segment files of a folder, in order."""
+    return sorted(path for path in folder.glob(f"*{_SUFFIX}") if path.is_file())
+
+
+class SegmentedReader:
+    """A folder of segments as one recording. Safe to use from several threads.
+
+    Segments that appear while it is open (the folder is being recorded into) are picked up.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder
+        self._readers: dict[Path, RecordingReader] = {}
+        self._refresh()
+        if not self._readers:
+            raise NotARecording(f"{folder} is a folder without any recording in it")
+
+    def _refresh(self) -> None:
+        present = segments_of(self.path)
+        for path in present:
+            if path in self._readers:
+                continue
+            try:
+                self._readers[path] = RecordingReader.open(path)
+            except NotARecording:
+                # the last one may be in the making: its tables are not there yet
+                if path != present[-1] or not self._readers:
+                    raise
+        for gone in self._readers.keys() - set(present):
+            self._readers.pop(gone).close()
+
+    @property
+    def segments(self) -> list[RecordingReader]:
+        """The readers of the segments, in order."""
+        self._refresh()
+        return [self._readers[path] for path in sorted(self._readers)]
+
+    @property
+    def name(self) -> str:
+        """What messages call this recording."""
+        return str(self.path)
+
+    @property
+    def schema_version(self) -> int:
+        """The oldest schema among the segments."""
+        return min(segment.schema_version for segment in self.segments)
+
+    @property
+    def self_contained(self) -> bool:
+        """Whether every segment is one file without a log beside it."""
+        return all(segment.self_contained for segment in self.segments)
+
+    @property
+    def streams(self) -> dict[str, StreamInfo]:
+        """Streams by name, of all segments."""
+        found: dict[str, StreamInfo] = {}
+        for segment in self.segments:
+            for name, info in segment.streams.items():
+                found.setdefault(name, info)
+        return found
+
+    def find(self, topic_or_stream: str) -> StreamInfo:
+        """The stream of a topic, channel or stream name.
+
+        Raises:
+            UnknownTopic: there is none; the message lists what there is.
+        """
+        return find_stream(self.streams, topic_or_stream, self.name)
+
+    def _holding(self, stream: str) -> tuple[str, list[RecordingReader]]:
+        name = self.find(stream).name
+        return name, [segment for segment in self.segments if name in segment.streams]
+
+    def stats(self, stream: str) -> StreamStats:
+        """Count, bytes and extent of a stream over all segments."""
+        name, holding = self._holding(stream)
+        parts = [segment.stats(name) for segment in holding]
+        firsts = [part.first_ns for part in parts if part.first_ns is not None]
+        lasts = [part.last_ns for part in parts if part.last_ns is not None]
+        return StreamStats(
+            count=sum(part.count for part in parts),
+            bytes=sum(part.bytes for part in parts),
+            first_ns=min(firsts, default=None),
+            last_ns=max(lasts, default=None),
+        )
+
+    def span_ns(self) -> tuple[int, int] | None:
+        """Receive times of the first and the last message; None when there is no message."""
+        spans = [span for span in (s.span_ns() for s in self.segments) if span]
+        return (min(s[0] for s in spans), max(s[1] for s in spans)) if spans else None
+
+    def sessions(self) -> list[SessionInfo]:
+        """The sessions, each put together from its parts in the segments."""
+        merged: dict[str, SessionInfo] = {}
+        for segment in self.segments:
+            for part in segment.sessions():
+                key = str(part.meta.get("session", f"{segment.name}:{part.id}"))
+                whole = merged.get(key)
+                merged[key] = part if whole is None else _joined(whole, part)
+        return sorted(merged.values(), key=lambda session: session.start_ns)
+
+    def count_between(self, stream: str, start_ns: int | None, end_ns: int | None) -> int:
+        """How many messages of a stream have ``start_ns <= ts_ns < end_ns``."""
+        name, holding = self._holding(stream)
+        return sum(segment.count_between(name, start_ns, end_ns) for segment in holding)
+
+    def rows(
+        self,
+        stream: str,
+        *,
+        start_ns: int | None = None,
+        end_ns: int | None = None,
+        reverse: bool = False,
+    ) -> Iterator[Row]:
+        """Messages of one stream in order of (ts_ns, id), lazily, segment after segment."""
+        name, holding = self._holding(stream)
+        parts = [
+            segment.rows(name, start_ns=start_ns, end_ns=end_ns, reverse=reverse)
+            for segment in (reversed(holding) if reverse else holding)
+            if _overlaps(segment.span_ns(), start_ns, end_ns)
+        ]
+        spans = [segment.span_ns() for segment in holding]
+        if all(a and b and a[1] <= b[0] for a, b in pairwise(spans)):
+            return chain.from_iterable(parts)
+        return heapq.merge(*parts, key=lambda row: (row.ts_ns, row.seq), reverse=reverse)
+
+    def last_at(self, stream: str, ts_ns: int) -> Row | None:
+        """The last message with ``ts_ns`` at or before the given time."""
+        return next(iter(self.rows(stream, end_ns=ts_ns + 1, reverse=True)), None)
+
+    def payload(self, stream: str, number: int) -> bytes:
+        """The wire bytes of one message; numbers go on from segment to segment.
+
+        Raises:
+            LookupError: the stream has no message of that number.
+        """
+        name, holding = self._holding(stream)
+        for segment in holding:
+            try:
+                return segment.payload(name, number)
+            except LookupError:
+                continue
+        raise LookupError(f"{self.name}: stream {stream} has no message {number}")
+
+    def close(self) -> None:
+        """Release the files. Closing twice is harmless."""
+        for reader in self._readers.values():
+            reader.close()
+
+    def __enter__(self) -> SegmentedReader:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+def _overlaps(span: tuple[int, int] | None, start_ns: int | None, end_ns: int | None) -> bool:
+    if span is None:
+        return False
+    return (end_ns is None or span[0] < end_ns) and (start_ns is None or span[1] >= start_ns)
+
+
+def _joined(whole: SessionInfo, part: SessionInfo) -> SessionInfo:
+    """A session that goes on in another segment."""
+    whole.stop_ns, whole.state, whole.reason = part.stop_ns, part.state, part.reason
+    if part.lost_before_reception is not None:
+        whole.lost_before_reception = (
+            whole.lost_before_reception or 0
+        ) + part.lost_before_reception
+    whole.clock_jumps += part.clock_jumps
+    whole.accounts = add_accounts(whole.accounts, part.accounts)
+    return whole
