@@ -1,0 +1,86 @@
+"""The built package holds what the repository holds, cli/ and blueprints/ as folders of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+pytestmark = pytest.mark.skipif(
+    os.environ.get("DIMOS_RECORD_TEST_DIMOS") == "1",
+    reason="packaging does not depend on dimos; it is tested in the core environment",
+)
+
+
+@pytest.fixture(scope="module")
+def tracked_files() -> list[str]:
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout")
+    names = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True)
+    return [
+        name for name in names.stdout.decode().split("\0") if name and os.path.lexists(ROOT / name)
+    ]
+
+
+@pytest.fixture(scope="module")
+def expected(tracked_files: list[str]) -> dict[str, bytes]:
+    """What the package must contain: name in the package, content."""
+    found = {}
+    for name in tracked_files:
+        is_linked = name.startswith(("cli/", "blueprints/"))
+        is_file = not (ROOT / name).is_symlink()
+        if is_file and (is_linked or name.startswith("dimos_record/")):
+            found[f"dimos_record/{name}" if is_linked else name] = (ROOT / name).read_bytes()
+    return found
+
+
+@pytest.fixture(scope="module")
+def dist(tracked_files: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sdist and wheel, built from a copy of the tracked files."""
+    copy = tmp_path_factory.mktemp("copy")
+    for name in tracked_files:
+        (copy / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, copy / name, follow_symlinks=False)
+    isolation = [] if int(version("setuptools").partition(".")[0]) < 77 else ["--no-isolation"]
+    command = [sys.executable, "-m", "build", *isolation, "--outdir", str(copy / "dist"), str(copy)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return copy / "dist"
+
+
+def test_the_wheel_has_every_file_of_the_library_as_a_real_file(
+    dist: Path, expected: dict[str, bytes]
+) -> None:
+    (wheel,) = dist.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        packed = {name: archive.read(name) for name in archive.namelist()}
+    assert {"dimos_record/cli/__init__.py", "dimos_record/cli/main.py"} <= packed.keys()
+    assert sorted(expected.keys() - packed.keys()) == []
+    assert [name for name in expected if packed[name] != expected[name]] == []
+    assert {name.partition("/")[0] for name in packed if ".dist-info/" not in name} == {
+        "dimos_record"
+    }
+
+
+def test_the_command_starts_what_the_wheel_contains(dist: Path) -> None:
+    (wheel,) = dist.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (n for n in archive.namelist() if n.endswith(".dist-info/entry_points.txt"))
+        assert "dimos-record = dimos_record.cli.main:main" in archive.read(name).decode()
+
+
+def test_the_sdist_has_every_file_of_the_library_as_a_real_file(
+    dist: Path, expected: dict[str, bytes]
+) -> None:
+    (sdist,) = dist.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        packed = {member.name.partition("/")[2] for member in archive if member.isfile()}
+    assert sorted(expected.keys() - packed) == []
