@@ -53,15 +53,18 @@ sys.exit(not (3, $1) <= sys.version_info[:2] <= (3, $2))" 2>/dev/null; then
 
 # make_env FOLDER PYTHON PIP-ARGUMENTS...
 make_env() {
-  local folder="$1" python="$2" stamp
+  local folder="$1" python="$2" version stamp
   shift 2
-  stamp="$({ printf '%s\n' "$ROOT" "$("$python" --version)" "$@" && cat pyproject.toml; } | sha256sum)"
+  version="$("$python" --version)"
+  stamp="$({ printf '%s\n' "$ROOT" "$version" "$@" && cat pyproject.toml; } | sha256sum)"
   if [ -x "$folder/bin/python" ] && [ "$(cat "$folder/.stamp" 2>/dev/null)" = "$stamp" ]; then
     return
   fi
-  say "Setting up $folder with $("$python" --version); this takes some minutes, once."
+  say "Setting up $folder with $version; this takes some minutes, once."
   rm -f "$folder/.stamp"
-  "$python" -m venv "$folder"
+  if [ "$("$folder/bin/python" --version 2>/dev/null)" != "$version" ]; then
+    "$python" -m venv --clear "$folder"
+  fi
   "$folder/bin/python" -m pip install --quiet "$@"
   printf '%s\n' "$stamp" >"$folder/.stamp"
 }
