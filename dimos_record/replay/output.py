@@ -1,0 +1,109 @@
+"""The way of a row onto the bus: renamed, restamped, counted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+
+from dimos_record.bus.base import Bus, split_channel
+from dimos_record.errors import DecodeError
+from dimos_record.messages import stamp_shifter
+from dimos_record.replay.clock import clock_channel, clock_encoder
+from dimos_record.replay.options import PlayOptions
+from dimos_record.replay.remap import Remap
+from dimos_record.store.base import Row, StreamInfo
+
+
+class _Lane:
+    """One recorded channel on its way to the channel that it is published on."""
+
+    __slots__ = ("bytes", "channel", "published", "shift")
+
+    def __init__(self, channel: str, shift: Callable[[bytes, int], bytes] | None = None) -> None:
+        self.channel = channel
+        self.shift = shift
+        self.published = 0
+        self.bytes = 0
+
+
+class Output:
+    """Publishes rows on a bus, under the names and with the stamps that the options ask for.
+
+    Args:
+        bus: where to publish; it stays open.
+        options: remapping, restamping and the clock topic.
+    """
+
+    def __init__(self, bus: Bus, options: PlayOptions) -> None:
+        self._publish = bus.publish
+        self._bus = bus
+        self._remap = Remap(options.remap)
+        self._restamp = options.restamp
+        self._lanes: dict[str, _Lane] = {}
+        self._clock: _Lane | None = None
+        if options.clock_topic is not None:
+            self._clock = _Lane(clock_channel(options.clock_topic))
+            self._encode_clock = clock_encoder(self._clock.channel)
+        self.unshifted = 0
+
+    def open(self, streams: Iterable[StreamInfo], recording: str) -> list[str]:
+        """Check where streams will be published, before anything is.
+
+        Returns:
+            The channels, that of the clock included.
+
+        Raises:
+            OptionError: the remapping does not fit the streams.
+            ChannelTooLong: the bus cannot carry one of the names.
+        """
+        streams = tuple(streams)
+        self._remap.check(streams, recording)
+        for stream in streams:
+            self._lane(stream)
+        channels = [lane.channel for lane in self._all_lanes()]
+        for channel in channels:
+            self._bus.check_channel(channel)
+        return channels
+
+    def publish(self, row: Row, wall_ns: int) -> None:
+        """Publish a row whose time has come, at that time in UNIX nanoseconds."""
+        lane = self._lanes.get(row.stream.channel) or self._lane(row.stream)
+        data = row.data
+        if lane.shift is not None:
+            try:
+                data = lane.shift(data, wall_ns - row.ts_ns)
+            except DecodeError:
+                self.unshifted += 1
+        self._publish(lane.channel, data)
+        lane.published += 1
+        lane.bytes += len(data)
+
+    def publish_clock(self, time_ns: int) -> None:
+        """Publish a time on the clock topic."""
+        if self._clock is not None:
+            data = self._encode_clock(time_ns)
+            self._publish(self._clock.channel, data)
+            self._clock.published += 1
+            self._clock.bytes += len(data)
+
+    @property
+    def bytes(self) -> int:
+        """Payload bytes published."""
+        return sum(lane.bytes for lane in self._all_lanes())
+
+    def topics(self) -> dict[str, int]:
+        """Messages by the topic they were published on."""
+        topics: Counter[str] = Counter()
+        for lane in self._all_lanes():
+            topics[split_channel(lane.channel)[0]] += lane.published
+        return dict(topics)
+
+    def _all_lanes(self) -> list[_Lane]:
+        return [*self._lanes.values(), *([self._clock] if self._clock else [])]
+
+    def _lane(self, stream: StreamInfo) -> _Lane:
+        shift = None
+        if self._restamp:
+            shift = stamp_shifter(stream.type_name)
+        lane = _Lane(self._remap.channel(stream.channel), shift)
+        return self._lanes.setdefault(stream.channel, lane)

@@ -1,0 +1,90 @@
+"""The selected streams of a recording, merged into one sequence of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+from heapq import merge
+from operator import itemgetter
+
+from dimos_record.bus.base import Selection
+from dimos_record.errors import UnknownTopic
+from dimos_record.replay.latched import LatchedState
+from dimos_record.replay.source import NOTHING
+from dimos_record.store.base import Row, StoreReader, StreamInfo
+
+_BY_TIME_AND_ARRIVAL = itemgetter(Row._fields.index("ts_ns"), Row._fields.index("seq"))
+_MAX_PAGE_ROWS = 256
+_MAX_PAGE_BYTES = 4_000_000
+
+
+class Timeline:
+    """The rows of a recording's selected streams, in order of receive time and arrival.
+
+    Args:
+        reader: the recording; it stays open and belongs to the caller.
+        selection: which topics are wanted.
+
+    Raises:
+        UnknownTopic: a pattern of `selection.include` matches no topic of the recording.
+    """
+
+    def __init__(self, reader: StoreReader, selection: Selection | None = None) -> None:
+        self._reader = reader
+        self._streams = _selected(reader, selection or Selection())
+        self._latched = LatchedState(reader, self._streams)
+
+    @property
+    def name(self) -> str:
+        """What messages to people call the recording."""
+        return self._reader.name
+
+    @property
+    def streams(self) -> tuple[StreamInfo, ...]:
+        """The selected streams, in the order of the recording."""
+        return self._streams
+
+    def span_ns(self) -> tuple[int, int] | None:
+        """Receive times of the first and last message of the whole recording, selected or not."""
+        return self._reader.span_ns()
+
+    def rows(
+        self, start_ns: int | None = None, end_ns: int | None = None, *, reverse: bool = False
+    ) -> Iterator[Row]:
+        """Rows with ``start_ns <= ts_ns < end_ns`` in order of (ts_ns, seq), lazily."""
+        cursors = [
+            self._reader.rows(
+                stream.name, start_ns=start_ns, end_ns=end_ns, reverse=reverse, page=page
+            )
+            for stream, page in self._pages
+        ]
+        if len(cursors) == 1:
+            return cursors[0]
+        if reverse:  # so that rows that tie come out in exactly the opposite order
+            cursors.reverse()
+        return merge(*cursors, key=_BY_TIME_AND_ARRIVAL, reverse=reverse)
+
+    def latched_before(self, ts_ns: int, also: Selection = NOTHING) -> list[Row]:
+        """The rows that restore the state of every latched stream just before a time, in order."""
+        return self._latched.before(ts_ns, also)
+
+    @cached_property
+    def _pages(self) -> list[tuple[StreamInfo, int]]:
+        """How many rows of each stream to fetch at once: fewer of large messages."""
+        return [(stream, self._page(stream)) for stream in self._streams]
+
+    def _page(self, stream: StreamInfo) -> int:
+        stats = self._reader.stats(stream.name)
+        mean_bytes = max(1, stats.bytes // max(1, stats.count))
+        return min(_MAX_PAGE_ROWS, max(1, _MAX_PAGE_BYTES // mean_bytes))
+
+
+def _selected(reader: StoreReader, selection: Selection) -> tuple[StreamInfo, ...]:
+    """The streams of a selection; a pattern that has gone stale must not hide a topic silently."""
+    streams = list(reader.streams.values())
+    for pattern in selection.include:
+        wanted = Selection.of((pattern,))
+        if pattern not in ("*", "**") and not any(wanted.matches(s.channel) for s in streams):
+            topics = ", ".join(sorted(stream.topic for stream in streams)) or "no topics"
+            raise UnknownTopic(f"{reader.name}: no topic matches {pattern!r}; it has {topics}")
+    return tuple(stream for stream in streams if selection.matches(stream.channel))
