@@ -54,6 +54,7 @@ sys.exit(not (3, $1) <= sys.version_info[:2] <= (3, $2))" 2>/dev/null; then
 # make_env FOLDER PYTHON PIP-ARGUMENTS...
 make_env() {
   local folder="$1" python="$2" version stamp
+  local version_with_pip='import pip, platform; print("Python", platform.python_version())'
   shift 2
   version="$("$python" --version)"
   stamp="$({ printf '%s\n' "$ROOT" "$version" "$@" && cat pyproject.toml; } | sha256sum)"
@@ -62,7 +63,7 @@ make_env() {
   fi
   say "Setting up $folder with $version; this takes some minutes, once."
   rm -f "$folder/.stamp"
-  if [ "$("$folder/bin/python" --version 2>/dev/null)" != "$version" ]; then
+  if [ "$("$folder/bin/python" -c "$version_with_pip" 2>/dev/null)" != "$version" ]; then
     "$python" -m venv --clear "$folder"
   fi
   "$folder/bin/python" -m pip install --quiet "$@"
