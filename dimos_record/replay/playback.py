@@ -157,6 +157,7 @@ class Playback:
             self._running = False
             if error is not None:
                 self._error = error
+                self._closed = True
                 self._state = "stopped"
                 self._clock.pause()
             self._condition.notify_all()

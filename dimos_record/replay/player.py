@@ -123,6 +123,7 @@ class Player(Playback):
         if math.isnan(position_s):
             raise OptionError("cannot seek to a position that is not a number")
         with self._condition:
+            self._check_open()
             last_s = (self._end_ns - self._first_ns) / 1e9
             self._move(self._ns(min(max(position_s, 0.0), last_s)))
             if self._state == "finished":
@@ -153,6 +154,7 @@ class Player(Playback):
         if a_s is not None:
             check_loop(a_s, b_s)
         with self._condition:
+            self._check_open()
             self._loop = None if a_s is None else self._section(a_s, b_s)
             self._read_again()
 
@@ -284,13 +286,14 @@ class Player(Playback):
             return None
         return max(0.0, (self._next_ns - self._clock.position_ns) / 1e9 / self._clock.rate)
 
+    def _check_open(self) -> None:
+        if self._closed:
+            raise DimosRecordError("the player was stopped; make a new one to play again")
+
     def _check_started(self) -> None:
+        self._check_open()
         if self._state == "stopped":
-            raise DimosRecordError(
-                "the player was stopped; make a new one to play again"
-                if self._begun
-                else "the player is not started; call start() first"
-            )
+            raise DimosRecordError("the player is not started; call start() first")
 
     def _wait_for_close(self, seconds: float) -> None:
         with self._condition:

@@ -487,8 +487,9 @@ def test_commands_before_start_and_after_stop_say_what_to_do(bus: ListBus) -> No
         player.play_next()
     player.start()
     player.stop()
-    with pytest.raises(DimosRecordError, match="make a new one"):
-        player.resume()
+    for command in (player.resume, player.pause, player.play_next, lambda: player.seek(1)):
+        with pytest.raises(DimosRecordError, match="make a new one"):
+            command()
     with pytest.raises(DimosRecordError, match="started once"):
         player.start()
     with pytest.raises(OptionError, match="0 messages"):
