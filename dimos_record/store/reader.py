@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from dimos_record.errors import UnknownTopic
 from dimos_record.messages import stamp_reader
-from dimos_record.store import catalog, schema
+from dimos_record.store import catalog, meta, schema
 from dimos_record.store.base import Row, SessionInfo, StreamInfo, StreamStats
 from dimos_record.store.codecs import codec_for
 from dimos_record.store.connection import (
@@ -23,22 +23,11 @@ from dimos_record.store.connection import (
     quote_name,
     read_header,
 )
+from dimos_record.store.meta import MetaRow, Where
 from dimos_record.store.sessions import load_sessions
 
 _PAGE_BYTES = 4_000_000
 _FIRST_PAGE, _LARGEST_PAGE = 16, 4096
-
-
-class MetaRow(NamedTuple):
-    """One recorded message without its payload."""
-
-    id: int
-    seq: int
-    ts_ns: int
-    stamp_ns: int | None
-    value: float | None
-    pose: tuple[float, ...] | None
-    tags: bytes | str | None
 
 
 class _Table(NamedTuple):
@@ -59,6 +48,7 @@ class RecordingReader:
         self._lock = threading.RLock()
         self._tables: dict[str, _Table] = {}
         self._sorted_up_to: dict[str, int] = {}
+        connection.create_function("dr_tag", 2, meta.tag_of, deterministic=True)
         self._has_spool = schema.version(connection) > 0
         self._load_tables()
 
@@ -295,6 +285,39 @@ class RecordingReader:
     def last_at(self, stream: str, ts_ns: int) -> Row | None:
         """The last message with ``ts_ns`` at or before the given time; O(log n)."""
         return next(iter(self.rows(stream, end_ns=ts_ns + 1, reverse=True)), None)
+
+    def meta_rows(
+        self, stream: str, where: Where, order: str = "id", descending: bool = False
+    ) -> Iterator[MetaRow]:
+        """Messages that meet a condition, without their payloads, lazily.
+
+        Args:
+            order: a column: `id`, `ts`, `seq`, `stamp_ns`, `value`, `pose_x` ...
+        """
+        table = self._tables[self.find(stream).name]
+        rows = meta.source(table.info, table.topic, table.ours)
+        if order == "id" and not descending:
+            after, limit = 0, _FIRST_PAGE
+            while True:
+                with self._lock, errors_about(self.path):
+                    found = meta.page(self._connection, rows, where, after, limit)
+                yield from found
+                if len(found) < limit:
+                    return
+                after, limit = found[-1].id, min(8 * limit, _LARGEST_PAGE)
+        with self._lock, errors_about(self.path):
+            numbers = meta.ids(self._connection, rows, where, order, descending)
+        for chunk in meta.chunks(numbers, 500):
+            with self._lock, errors_about(self.path):
+                found = meta.by_ids(self._connection, rows, chunk)
+            yield from found
+
+    def count_where(self, stream: str, where: Where) -> int:
+        """How many messages of a stream meet a condition."""
+        table = self._tables[self.find(stream).name]
+        with self._lock, errors_about(self.path):
+            rows = meta.source(table.info, table.topic, table.ours)
+            return meta.count(self._connection, rows, where)
 
     def payload(self, stream: str, number: int) -> bytes:
         """The wire bytes of one message.

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from dimos_record.errors import NotARecording
 from dimos_record.store.base import Row, SessionInfo, StreamInfo, StreamStats, add_accounts
+from dimos_record.store.meta import MetaRow, Where
 from dimos_record.store.reader import RecordingReader, find_stream
 
 _SUFFIX = ".db"
@@ -149,6 +150,21 @@ class SegmentedReader:
     def last_at(self, stream: str, ts_ns: int) -> Row | None:
         """The last message with ``ts_ns`` at or before the given time."""
         return next(iter(self.rows(stream, end_ns=ts_ns + 1, reverse=True)), None)
+
+    def meta_rows(
+        self, stream: str, where: Where, order: str = "id", descending: bool = False
+    ) -> Iterator[MetaRow]:
+        """Messages that meet a condition, without their payloads, lazily."""
+        name, holding = self._holding(stream)
+        parts = [segment.meta_rows(name, where, order, descending) for segment in holding]
+        if order in ("id", "seq", "ts"):  # segments follow each other in these
+            return chain.from_iterable(reversed(parts) if descending else parts)
+        return heapq.merge(*parts, key=lambda row: row.sort_key(order), reverse=descending)
+
+    def count_where(self, stream: str, where: Where) -> int:
+        """How many messages of a stream meet a condition."""
+        name, holding = self._holding(stream)
+        return sum(segment.count_where(name, where) for segment in holding)
 
     def payload(self, stream: str, number: int) -> bytes:
         """The wire bytes of one message; numbers go on from segment to segment.
