@@ -16,16 +16,22 @@ messages they were. From that (``lcm_try_enqueue_message`` and ``lcm_dispatch_ha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
+from dimos_record.bus.base import Selection
 from dimos_record.bus.receiver import Receiver
 from dimos_record.errors import BusError
 
 _SETTLE_S = 0.1
 _MAX_REGEX_CHARS = 12_000  # PCRE compiles to 64 KiB at most, 2 bytes a character; we join two
-_EVERYTHING = ".*"
+
+Wanted = frozenset[tuple[str, tuple[str, ...]]]
+"""Topic patterns, each with the patterns that are excluded from it."""
+
+_NOTHING: Wanted = frozenset()
+_EVERYTHING: Wanted = frozenset({("*", ())})
 
 
 class _Routes(dict[str, tuple[Receiver, ...]]):
@@ -46,13 +52,16 @@ class _Routes(dict[str, tuple[Receiver, ...]]):
 
 
 class _Part:
-    """One C-level subscription, the regular expressions it stands for, and whom it serves."""
+    """One C-level subscription: what it `covers`, less what others cover, and whom it serves."""
 
     def __init__(
-        self, lcm: Any, regex: str, covers: tuple[str, ...], receivers: tuple[Receiver, ...]
+        self, lcm: Any, covers: Wanted, others: Wanted, receivers: tuple[Receiver, ...]
     ) -> None:
         self._lcm = lcm
         self.covers = covers
+        regex = _regex_of(covers)
+        if others:
+            regex = f"(?!(?:{_regex_of(others)})$)(?:{regex})"
         self.routes = _Routes(receivers)
         self._subscription = lcm.subscribe(regex, _make_handler(self.routes))
         if self._subscription is None:
@@ -90,16 +99,14 @@ class Reception:
         self._receivers: tuple[Receiver, ...] = ()
         self._parts: list[_Part] = []
         self._successor: _Part | None = None
-        self._target: tuple[str, ...] = ()
+        self._target = _NOTHING
         self._target_since_s = 0.0
         self._retired_at_s = float("-inf")
 
     @property
     def settled(self) -> bool:
         """Whether exactly what is wanted is subscribed to, with one C-level subscription."""
-        if not self._target:
-            return not self._parts
-        return [part.covers for part in self._parts] == [self._target]
+        return [part.covers for part in self._parts] == ([self._target] if self._target else [])
 
     def follow(self, receivers: tuple[Receiver, ...]) -> None:
         """Deliver to these receivers from now on, each what its selection says.
@@ -107,7 +114,7 @@ class Reception:
         Raises:
             BusError: LCM refuses the regular expression.
         """
-        target = _shortened(dict.fromkeys(r.selection.regex for r in receivers))
+        target = _wanted_by(receivers)
         if target != self._target:
             self._cover(target, receivers)
             self._target = target
@@ -126,7 +133,7 @@ class Reception:
         if self.settled:
             return None
         if self._successor is None and self._target:
-            self._successor = _Part(self._lcm, _any_of(self._target), self._target, ())
+            self._successor = _Part(self._lcm, self._target, _NOTHING, ())
             self._target_since_s = monotonic()
         left_s = self._target_since_s + _SETTLE_S - monotonic()
         if left_s > 0:
@@ -147,22 +154,18 @@ class Reception:
             part.close()
         self._parts.clear()
 
-    def _cover(self, target: tuple[str, ...], receivers: tuple[Receiver, ...]) -> None:
+    def _cover(self, target: Wanted, receivers: tuple[Receiver, ...]) -> None:
         """Add a part for what no part covers yet."""
-        if len(_any_of(self._covered())) > _MAX_REGEX_CHARS:
+        if len(_regex_of(self._covered())) > _MAX_REGEX_CHARS:
             self._wait_until_settled()
         covered = self._covered()
-        missing = tuple(regex for regex in target if regex not in covered)
-        if not missing or _EVERYTHING in covered:
-            return
-        regex = _any_of(missing)
-        if covered:
-            regex = f"(?!(?:{_any_of(covered)})$)(?:{regex})"
-        self._let_retired_messages_pass()
-        self._parts.append(_Part(self._lcm, regex, missing, receivers))
+        missing = target - covered
+        if missing and not covered >= _EVERYTHING:
+            self._let_retired_messages_pass()
+            self._parts.append(_Part(self._lcm, missing, covered, receivers))
 
-    def _covered(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(regex for part in self._parts for regex in part.covers))
+    def _covered(self) -> Wanted:
+        return _NOTHING.union(*(part.covers for part in self._parts))
 
     def _let_retired_messages_pass(self) -> None:
         """Messages queued for a part that is gone would be taken for the new part's."""
@@ -181,14 +184,19 @@ class Reception:
             self._successor = None
 
 
-def _any_of(regexes: Iterable[str]) -> str:
-    return "|".join(f"(?:{regex})" for regex in regexes)
+def _wanted_by(receivers: tuple[Receiver, ...]) -> Wanted:
+    """Everything that some receiver selects, or all there is if that is too much to express.
 
-
-def _shortened(regexes: Iterable[str]) -> tuple[str, ...]:
-    """The same, or what matches everything where LCM's regular expressions are not up to it.
-
-    The routes still deliver only what each receiver selected.
+    The routes still deliver to each receiver only what it selected.
     """
-    given = tuple(regexes)
-    return given if len(_any_of(given)) <= _MAX_REGEX_CHARS else (_EVERYTHING,)
+    selections = [receiver.selection for receiver in receivers]
+    wanted = frozenset((topic, s.exclude) for s in selections for topic in s.include)
+    return wanted if len(_regex_of(wanted)) <= _MAX_REGEX_CHARS else _EVERYTHING
+
+
+def _regex_of(wanted: Wanted) -> str:
+    topics: dict[tuple[str, ...], list[str]] = {}
+    for topic, exclude in sorted(wanted):
+        topics.setdefault(exclude, []).append(topic)
+    selections = (Selection(tuple(include), exclude) for exclude, include in topics.items())
+    return "|".join(f"(?:{selection.regex})" for selection in selections)

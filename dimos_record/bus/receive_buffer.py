@@ -67,7 +67,9 @@ def enlarge(udp: socket.socket, wanted_bytes: int) -> None:
         return
     try:
         udp.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, wanted_bytes)
-    except PermissionError:
+    except OSError:  # not allowed
+        pass
+    if _granted(udp) < wanted_bytes:
         _warn_small_buffer(_granted(udp), wanted_bytes)
 
 
