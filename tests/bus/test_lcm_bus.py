@@ -11,6 +11,7 @@ import threading
 import time
 from pathlib import Path
 
+import lcm
 import pytest
 
 from dimos_record.bus import Selection, open_bus, receive_buffer
@@ -105,6 +106,25 @@ def test_a_bad_selection_is_refused_and_the_old_one_stays() -> None:
         bus.publish("/odom", b"")
         assert received.wait_for(1) == [("/odom", b"")]
         assert received.subscription.selection == Selection.of(["/odom"])
+
+
+def test_a_network_that_does_not_deliver_says_so_and_can_be_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Deaf(lcm.LCM):
+        self_test_fails = True
+
+        def fileno(self) -> int:  # what LCM does when its own test message does not come back
+            return -1 if Deaf.self_test_fails else int(super().fileno())
+
+    monkeypatch.setattr(lcm, "LCM", Deaf)
+    with open_bus(free_lcm_url()) as bus:
+        with pytest.raises(BusError, match="does not deliver.*ip route add"):
+            bus.subscribe(Selection(), print)
+        Deaf.self_test_fails = False
+        with Collector(bus) as received:
+            bus.publish("/odom", b"")
+            received.wait_for(1)
 
 
 def test_any_thread_may_publish_subscribe_and_close() -> None:
