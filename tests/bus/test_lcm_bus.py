@@ -119,7 +119,7 @@ def test_a_network_that_does_not_deliver_says_so_and_can_be_tried_again(
 
     monkeypatch.setattr(lcm, "LCM", Deaf)
     with open_bus(free_lcm_url()) as bus:
-        with pytest.raises(BusError, match="does not deliver.*ip route add"):
+        with pytest.raises(BusError, match=r"does not deliver.*ip route add"):
             bus.subscribe(Selection(), print)
         Deaf.self_test_fails = False
         with Collector(bus) as received:
