@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cached_property
 from heapq import merge
 from operator import itemgetter
 
@@ -14,8 +13,6 @@ from dimos_record.replay.source import NOTHING
 from dimos_record.store.base import Row, StoreReader, StreamInfo
 
 _BY_TIME_AND_ARRIVAL = itemgetter(Row._fields.index("ts_ns"), Row._fields.index("seq"))
-_MAX_PAGE_ROWS = 256
-_MAX_PAGE_BYTES = 4_000_000
 
 
 class Timeline:
@@ -53,10 +50,8 @@ class Timeline:
     ) -> Iterator[Row]:
         """Rows with ``start_ns <= ts_ns < end_ns`` in order of (ts_ns, seq), lazily."""
         cursors = [
-            self._reader.rows(
-                stream.name, start_ns=start_ns, end_ns=end_ns, reverse=reverse, page=page
-            )
-            for stream, page in self._pages
+            self._reader.rows(stream.name, start_ns=start_ns, end_ns=end_ns, reverse=reverse)
+            for stream in self._streams
         ]
         if len(cursors) == 1:
             return cursors[0]
@@ -67,16 +62,6 @@ class Timeline:
     def latched_before(self, ts_ns: int, also: Selection = NOTHING) -> list[Row]:
         """The rows that restore the state of every latched stream just before a time, in order."""
         return self._latched.before(ts_ns, also)
-
-    @cached_property
-    def _pages(self) -> list[tuple[StreamInfo, int]]:
-        """How many rows of each stream to fetch at once: fewer of large messages."""
-        return [(stream, self._page(stream)) for stream in self._streams]
-
-    def _page(self, stream: StreamInfo) -> int:
-        stats = self._reader.stats(stream.name)
-        mean_bytes = max(1, stats.bytes // max(1, stats.count))
-        return min(_MAX_PAGE_ROWS, max(1, _MAX_PAGE_BYTES // mean_bytes))
 
 
 def _selected(reader: StoreReader, selection: Selection) -> tuple[StreamInfo, ...]:

@@ -73,7 +73,6 @@ class ListReader:
         start_ns: int | None = None,
         end_ns: int | None = None,
         reverse: bool = False,
-        page: int = 256,
     ) -> Iterator[Row]:
         for row in self._rows[stream][:: -1 if reverse else 1]:
             if (start_ns is None or start_ns <= row.ts_ns) and (
