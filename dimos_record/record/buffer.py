@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import deque
 
@@ -21,19 +22,20 @@ class TapBuffer:
     def __init__(self, max_bytes: int) -> None:
         self.max_bytes = max_bytes
         self.dropped: dict[str, int] = {}
+        self._lock = threading.Lock()
         self._items: deque[Tapped] = deque()
         self._bytes_in = 0  # written by the tap alone
         self._bytes_out = 0  # written by the taker alone
 
     def tap(self, channel: str, data: bytes) -> None:
         """Take in one message; called on the bus's own thread."""
-        now = time.monotonic_ns()
         cost = len(data) + _OVERHEAD_BYTES
-        if self._bytes_in - self._bytes_out + cost > self.max_bytes:
-            self.dropped[channel] = self.dropped.get(channel, 0) + 1
-            return
-        self._bytes_in += cost
-        self._items.append((now, channel, data))
+        with self._lock:  # an in-memory bus calls from every publisher's thread
+            if self._bytes_in - self._bytes_out + cost > self.max_bytes:
+                self.dropped[channel] = self.dropped.get(channel, 0) + 1
+                return
+            self._bytes_in += cost
+            self._items.append((time.monotonic_ns(), channel, data))
 
     def take(self, max_messages: int, max_bytes: int) -> list[Tapped]:
         """Remove up to so many messages and payload bytes, oldest first; at least one if any."""

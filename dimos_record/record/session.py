@@ -17,9 +17,9 @@ from dimos_record.record.keep_loop import KeepLoop
 from dimos_record.record.keeper import ClockWatch, FileKeeper
 from dimos_record.record.options import RecordOptions
 from dimos_record.record.provenance import describe_session
-from dimos_record.record.target import Target
 from dimos_record.record.write_loop import WriteLoop
 from dimos_record.store.base import StreamAccount
+from dimos_record.store.target import Target
 from dimos_record.store.writer import RecordingWriter
 
 _NOTHING = Selection(())

@@ -11,8 +11,8 @@ from dimos_record.errors import DimosRecordError, DiskFull, RecordingBusy
 from dimos_record.record.buffer import TapBuffer, Tapped
 from dimos_record.record.keeper import ClockWatch
 from dimos_record.record.options import RecordOptions
-from dimos_record.record.target import Target
 from dimos_record.store.base import StreamAccount, add_accounts
+from dimos_record.store.target import Target
 from dimos_record.store.writer import RecordingWriter
 
 BATCH_MESSAGES, BATCH_BYTES, BATCH_S = 2000, 8_000_000, 0.1

@@ -1,25 +1,17 @@
-"""What a view does to the rows of a recording on their way to the bus."""
+"""What a view does to the observations of a recording on their way to the bus.
+
+An operator is a function from a sequence of observations to another one.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Protocol
 
 from dimos_record.bus.base import Selection
 from dimos_record.errors import OptionError
-from dimos_record.store.base import Row
 from dimos_record.store.observation import Observation
 
-Observe = Callable[[Row], Observation]
-"""Turns a row into an observation whose pose and tags can be loaded."""
-
-Operator = Callable[[Iterator[Row], Observe], Iterator[Row]]
-
-
-class Transform(Protocol):
-    """A function from a sequence of observations to another one."""
-
-    def __call__(self, upstream: Iterator[Observation], /) -> Iterable[Observation]: ...
+Operator = Callable[[Iterator[Observation]], Iterable[Observation]]
 
 
 def every(n: int, topics: Selection) -> Operator:
@@ -31,17 +23,17 @@ def every(n: int, topics: Selection) -> Operator:
     if n < 1:
         raise OptionError(f"every({n}) makes no sense; use 1 or more")
 
-    def apply(rows: Iterator[Row], observe: Observe) -> Iterator[Row]:
+    def operator(upstream: Iterator[Observation]) -> Iterator[Observation]:
         seen: dict[str, int] = {}
-        for row in rows:
-            channel = row.stream.channel
+        for observation in upstream:
+            channel = observation.stream.channel
             if topics.matches(channel):
                 seen[channel] = number = seen.get(channel, -1) + 1
                 if number % n:
                     continue
-            yield row
+            yield observation
 
-    return apply
+    return operator
 
 
 def throttle(rate_hz: float, topics: Selection) -> Operator:
@@ -54,58 +46,35 @@ def throttle(rate_hz: float, topics: Selection) -> Operator:
         raise OptionError(f"throttle({rate_hz}) makes no sense; use a rate above 0 Hz")
     # a tenth of slack, so that a 10 Hz stream with jitter passes throttle(10) unchanged
     interval_ns = round(0.9e9 / rate_hz)
-    period_ns = round(1e9 / rate_hz)
 
-    def apply(rows: Iterator[Row], observe: Observe) -> Iterator[Row]:
-        due: dict[str, int] = {}
-        for row in rows:
-            channel = row.stream.channel
+    def operator(upstream: Iterator[Observation]) -> Iterator[Observation]:
+        kept: dict[str, int] = {}
+        for observation in upstream:
+            channel = observation.stream.channel
             if topics.matches(channel):
-                next_ns = due.get(channel)
-                if next_ns is not None and row.ts_ns < next_ns - (period_ns - interval_ns):
+                if channel in kept and observation.ts_ns - kept[channel] < interval_ns:
                     continue
-                base = row.ts_ns if next_ns is None else max(next_ns, row.ts_ns - period_ns)
-                due[channel] = base + period_ns
-            yield row
+                kept[channel] = observation.ts_ns
+            yield observation
 
-    return apply
+    return operator
 
 
 def mapped(fn: Callable[[Observation], Observation | None]) -> Operator:
-    """Each message replaced by what a function makes of it; None drops it."""
-
-    def apply(rows: Iterator[Row], observe: Observe) -> Iterator[Row]:
-        for row in rows:
-            made = fn(observe(row))
-            if made is not None:
-                yield made.to_row()
-
-    return apply
+    """Each observation replaced by what a function makes of it; None drops it."""
+    return lambda upstream: (made for made in map(fn, upstream) if made is not None)
 
 
 def filtered(predicate: Callable[[Observation], bool]) -> Operator:
-    """The messages for which a function says yes."""
-
-    def apply(rows: Iterator[Row], observe: Observe) -> Iterator[Row]:
-        return (row for row in rows if predicate(observe(row)))
-
-    return apply
-
-
-def transformed(fn: Transform) -> Operator:
-    """What a function makes of the whole sequence."""
-
-    def apply(rows: Iterator[Row], observe: Observe) -> Iterator[Row]:
-        return (made.to_row() for made in fn(observe(row) for row in rows))
-
-    return apply
+    """The observations for which a function says yes."""
+    return lambda upstream: filter(predicate, upstream)
 
 
 def numbered(numbers: Callable[[], dict[str, set[int]]]) -> Operator:
-    """The messages with certain numbers, per stream name, found out when it is first needed."""
+    """The observations with certain numbers, per stream name; these are found out when needed."""
 
-    def apply(rows: Iterator[Row], observe: Observe) -> Iterator[Row]:
+    def operator(upstream: Iterator[Observation]) -> Iterator[Observation]:
         wanted = numbers()
-        return (row for row in rows if row.id in wanted.get(row.stream.name, ()))
+        return (one for one in upstream if one.id in wanted.get(one.stream.name, ()))
 
-    return apply
+    return operator

@@ -163,7 +163,6 @@ class StoreReader(Protocol):
         start_ns: int | None = None,
         end_ns: int | None = None,
         reverse: bool = False,
-        page: int = 256,
     ) -> Iterator[Row]:
         """Messages with ``start_ns <= ts_ns < end_ns`` in order of (ts_ns, id), lazily.
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from dimos_record.messages import fingerprint, is_latched
+from dimos_record.messages import is_latched
 from dimos_record.store import schema
 from dimos_record.store.base import StreamInfo
 from dimos_record.store.connection import quote_name
-from dimos_record.store.dimos_types import payload_class, type_of_payload
+from dimos_record.store.dimos_types import payload_class, payload_fingerprint, type_of_payload
 
 _TOPIC_COLUMNS = "stream, topic, channel, type_name, codec, latched, module, bus, fingerprint"
 
@@ -60,7 +60,7 @@ def describe(name: str, config: str) -> StreamInfo:
     payload = str(settings.get("payload_module", ""))
     type_name = type_of_payload(payload)
     topic = f"/{name}"
-    scalar = payload.startswith("builtins.")
+    scalar = payload in ("builtins.int", "builtins.float", "builtins.bool")
     return StreamInfo(
         name=name,
         topic=topic,
@@ -68,7 +68,7 @@ def describe(name: str, config: str) -> StreamInfo:
         type_name=type_name,
         codec="scalar" if scalar else str(settings.get("codec_id", "lcm")),
         latched=is_latched(topic, type_name),
-        fingerprint=fingerprint(type_name) if type_name else None,
+        fingerprint=payload_fingerprint(payload),
     )
 
 
@@ -83,7 +83,7 @@ def save_topic(connection: sqlite3.Connection, info: StreamInfo) -> int:
         f"INSERT INTO _dr_topics ({_TOPIC_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (*info[:5], int(info.latched), info.module, info.bus, mark),
     )
-    payload = payload_class(info.type_name)
+    payload = payload_class(info.type_name, info.fingerprint)
     if payload is not None:
         config = {
             "payload_module": payload,
@@ -135,20 +135,19 @@ def close_killed_sessions(connection: sqlite3.Connection) -> None:
     )
 
 
-def set_pose(
-    connection: sqlite3.Connection, name: str, number: int, pose: tuple[float, ...]
+def set_poses(
+    connection: sqlite3.Connection, name: str, poses: Sequence[tuple[float, ...]]
 ) -> None:
-    """Write the pose (x, y, z, qx, qy, qz, qw) of one message, and its entry in the R*Tree."""
-    connection.execute(
-        f"UPDATE {quote_name(name)} SET pose_x = ?, pose_y = ?, pose_z = ?, "
-        f"pose_qx = ?, pose_qy = ?, pose_qz = ?, pose_qw = ? WHERE id = ?",
-        (*pose, number),
+    """Write poses (id, x, y, z, qx, qy, qz, qw) of messages, and their entries in the R*Tree."""
+    connection.executemany(
+        f"UPDATE {quote_name(name)} SET pose_x = ?2, pose_y = ?3, pose_z = ?4, "
+        f"pose_qx = ?5, pose_qy = ?6, pose_qz = ?7, pose_qw = ?8 WHERE id = ?1",
+        poses,
     )
-    x, y, z = pose[:3]
     ensure_rtree(connection, name)
-    connection.execute(
+    connection.executemany(
         f"INSERT OR REPLACE INTO {quote_name(name + '_rtree')} VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (number, x, x, y, y, z, z),
+        [(number, x, x, y, y, z, z) for number, x, y, z, *_ in poses],
     )
 
 

@@ -2,15 +2,24 @@
 
 Everything here and elsewhere, sqlite-utils included, uses connections from this module: two SQLite
 libraries in one process would break each other's file locks.
+
+For the same reason nothing opens a recording with `open()`: closing any descriptor of a file drops
+all locks that the process holds on it, also SQLite's, and whoever opens the file next then takes
+the log of a running recording away (https://sqlite.org/howtocorrupt.html, section 2.2).
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
+import shutil
 import sqlite3
+import struct
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from dimos_record.errors import (
@@ -25,72 +34,131 @@ from dimos_record.errors import (
 
 PAGE_SIZE = 32768
 BUSY_TIMEOUT_S = 10.0
+LOG_BYTES = 32_000_000
+"""What a log is cut back to when it starts over."""
 _MAGIC = b"SQLite format 3\x00"
+_HEADER_BYTES = 100
+_INDEX_LOCK = 128  # UNIX_SHM_DMS in SQLite's os_unix.c: locked by everyone who uses the log
+_WITHOUT_LOCKS = "mode=ro&vfs=unix-none"
+
+_State = tuple[tuple[int, int, int], ...]
+"""(inode, size, time of change) of a file and of its log"""
 
 
-def connect_for_reading(path: Path) -> sqlite3.Connection:
+class ReadConnection(sqlite3.Connection):
+    """A connection for reading, which may be to a file that nobody else has open."""
+
+    path: Path
+    frozen: _State | None = None
+    """What the file looked like when it was opened without locks; None with locks."""
+    without_locks = False
+
+    def is_outdated(self) -> bool:
+        """Whether somebody began to write to a file that was opened without locks."""
+        return self.frozen is not None and self.frozen != _state_of(self.path)
+
+    def close(self) -> None:
+        """Release the file."""
+        if self.without_locks and _descriptor_of(f"{self.path}-shm") is not None:
+            _PARKED.append(self)
+        else:
+            super().close()
+
+
+_OPENING = threading.Lock()  # so that nobody locks a file between a look at it and its closing
+_PARKED: list[ReadConnection] = []
+"""Closed while this process writes to the file: really closing them would drop the writer's locks.
+"""
+
+
+def connect_for_reading(path: Path) -> ReadConnection:
     """Open a recording so that nothing on disk changes, whoever else is using it.
 
     Works for finished files, files that another process is recording into, files left by a killed
-    process, and all of these in read-only folders.
+    process, and all of these in read-only folders. A WAL-mode file that nobody has open is read
+    without locks, since SQLite would write an index beside it; see `ReadConnection.is_outdated`.
 
     Raises:
         RecordingNotFound, NotARecording, RecordingDamaged, StorageError
     """
-    header = read_header(path)
-    with errors_about(path):
-        connection = _connect(f"file:{quote(str(path.absolute()))}?{_read_mode(path, header)}")
-        if "unix-none" in _read_mode(path, header):
-            connection.execute("PRAGMA locking_mode=EXCLUSIVE")
-        connection.execute("PRAGMA query_only=ON")
-        connection.execute("PRAGMA trusted_schema=OFF")
-        connection.execute("PRAGMA cell_size_check=ON")
-        connection.execute("PRAGMA temp_store=MEMORY")
-        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    with _OPENING, errors_about(path):
+        _close_parked()
+        state = _state_of(path)
+        mode = _read_mode(path, read_header(path))
+        connection = _connect(path, mode, ReadConnection)
+        connection.path = path
+        connection.frozen = None if mode == "mode=ro" else state
+        connection.without_locks = mode == _WITHOUT_LOCKS
+        try:
+            if connection.without_locks:
+                connection.execute("PRAGMA locking_mode=EXCLUSIVE")  # the index is then in memory
+            connection.execute("PRAGMA query_only=ON")
+            connection.execute("PRAGMA trusted_schema=OFF")
+            connection.execute("PRAGMA cell_size_check=ON")
+            connection.execute("PRAGMA temp_store=MEMORY")
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        except BaseException:
+            connection.close()
+            raise
     return connection
 
 
+def _close_parked() -> None:
+    parked = _PARKED[:]
+    _PARKED.clear()
+    for connection in parked:
+        connection.close()
+
+
 def connect_for_writing(path: Path, *, create: bool = False) -> sqlite3.Connection:
-    """Open a recording for writing, in WAL mode with an fsync at every checkpoint.
+    """Open a recording for writing, in WAL mode.
 
     Raises:
         RecordingNotFound, NotARecording, RecordingDamaged, StorageError
     """
-    if not create:
-        read_header(path)
-    mode = "rwc" if create else "rw"
-    with errors_about(path):
-        connection = _connect(f"file:{quote(str(path.absolute()))}?mode={mode}")
-        if create:
-            connection.execute(f"PRAGMA page_size={PAGE_SIZE}")
-        configure_writer(connection)
-        connection.execute("PRAGMA journal_mode=WAL")
+    with _OPENING, errors_about(path):
+        if not create:
+            read_header(path)
+        connection = _connect(path, "mode=rwc" if create else "mode=rw", sqlite3.Connection)
+        try:
+            if create:
+                connection.execute(f"PRAGMA page_size={PAGE_SIZE}")
+            _configure_writer(connection)
+            connection.execute("PRAGMA journal_mode=WAL")
+        except BaseException:
+            connection.close()
+            raise
     return connection
 
 
 def connect_in_memory() -> sqlite3.Connection:
     """A database that lives as long as its connection."""
-    connection = _connect("file::memory:")
+    connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA temp_store=MEMORY")
     return connection
 
 
-def configure_writer(connection: sqlite3.Connection) -> None:
+def _configure_writer(connection: sqlite3.Connection) -> None:
     """Settings of every connection that writes: checkpoints and fsyncs are ours to schedule."""
     connection.execute("PRAGMA synchronous=NORMAL")
     connection.execute("PRAGMA wal_autocheckpoint=0")
+    connection.execute(f"PRAGMA journal_size_limit={LOG_BYTES}")
     connection.execute("PRAGMA cache_size=-65536")
     connection.execute("PRAGMA temp_store=MEMORY")
+    connection.execute("PRAGMA trusted_schema=OFF")
+    # Debian's SQLite overwrites deleted rows with zeros, which would write the spool twice
+    connection.execute("PRAGMA secure_delete=OFF")
 
 
-def _connect(uri: str) -> sqlite3.Connection:
+def _connect(path: Path, mode: str, factory: type[Any]) -> Any:
     return sqlite3.connect(
-        uri,
+        f"file:{quote(os.fsencode(path.absolute()))}?{mode}",
         uri=True,
         timeout=BUSY_TIMEOUT_S,
         isolation_level=None,
         check_same_thread=False,
         cached_statements=512,
+        factory=factory,
     )
 
 
@@ -104,25 +172,51 @@ def read_header(path: Path) -> bytes:
         StorageError: it cannot be read.
     """
     try:
-        with open(path, "rb") as file:
-            header = file.read(100)
-            size = file.seek(0, os.SEEK_END)
+        header, size = _read_start(path)
     except FileNotFoundError:
         raise RecordingNotFound(
             f"there is no recording {path}; check the name, or record one with: "
             f"dimos-record record {path}"
         ) from None
     except IsADirectoryError:
-        raise NotARecording(f"{path} is a folder without any recording in it") from None
+        raise NotARecording(f"{path} is a folder and not a recording") from None
     except PermissionError:
         raise StorageError(f"{path} cannot be read: permission denied") from None
-    except OSError as error:
-        raise StorageError(f"{path} cannot be read: {error.strerror}") from None
+    except (OSError, ValueError) as error:
+        raise StorageError(f"{path} cannot be read: {error}") from None
     if not header.startswith(_MAGIC):
-        what = "is empty" if not size else "is not an SQLite file"
+        what = "is not an SQLite file" if size else "is empty"
         raise NotARecording(f"{path} is not a recording: it {what}")
     _check_length(path, header, size)
     return header
+
+
+def _read_start(path: Path) -> tuple[bytes, int]:
+    """The first bytes of a file, and its size."""
+    descriptor = _descriptor_of(path)
+    if descriptor is not None:
+        return os.pread(descriptor, _HEADER_BYTES, 0), os.fstat(descriptor).st_size
+    if not path.is_file() and path.exists() and not path.is_dir():
+        raise OSError("it is not a regular file")  # reading a pipe would wait for its writer
+    with open(path, "rb") as file:
+        return file.read(_HEADER_BYTES), os.fstat(file.fileno()).st_size
+
+
+def _descriptor_of(path: Path | str) -> int | None:
+    """A descriptor of a file that this process has open already; None where it has none."""
+    try:
+        wanted = os.stat(path)
+        descriptors = os.listdir("/proc/self/fd")
+    except OSError:
+        return None
+    for descriptor in map(int, descriptors):
+        try:
+            found = os.fstat(descriptor)
+        except OSError:  # closed since it was listed
+            continue
+        if (found.st_ino, found.st_dev) == (wanted.st_ino, wanted.st_dev):
+            return descriptor
+    return None
 
 
 def _check_length(path: Path, header: bytes, size: int) -> None:
@@ -130,7 +224,11 @@ def _check_length(path: Path, header: bytes, size: int) -> None:
     page_size = 65536 if page_size == 1 else page_size
     counters_agree = header[24:28] == header[92:96]
     expected = int.from_bytes(header[28:32], "big") * page_size
-    if len(header) < 100 or (counters_agree and size < expected and not _wal_size(path)):
+    if len(header) < _HEADER_BYTES:
+        expected = max(512, page_size)
+    elif not counters_agree or _size(f"{path}-wal"):
+        return  # the header does not know the size
+    if size < expected:
         raise RecordingDamaged(
             f"{path} is truncated: {size:,} of {expected:,} bytes are there; "
             f"copy it again from where it came from"
@@ -142,25 +240,54 @@ def is_wal(header: bytes) -> bool:
     return header[18:20] == b"\x02\x02"
 
 
-def _wal_size(path: Path) -> int:
+def _read_mode(path: Path, header: bytes) -> str:
+    """URI parameters that read a file in whatever state it is.
+
+    A WAL-mode file that nobody uses is complete in itself, or together with a log that a crash
+    left. SQLite would create an index beside it, or write to the one that is there. So such a file
+    is opened as one that nobody else opens: with no log as immutable, with one without locks.
+    """
+    if not is_wal(header) or _is_in_use(f"{path}-shm"):
+        return "mode=ro"
+    return _WITHOUT_LOCKS if _size(f"{path}-wal") else "mode=ro&immutable=1"
+
+
+def _is_in_use(index: str) -> bool:
+    """Whether anyone, this process included, uses the log that an index belongs to."""
+    if _descriptor_of(index) is not None:
+        return True
     try:
-        return os.path.getsize(f"{path}-wal")
+        descriptor = os.open(index, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    try:
+        # struct flock: type, whence, start, length, process
+        asked = struct.pack("hhqqi", fcntl.F_WRLCK, os.SEEK_SET, _INDEX_LOCK, 1, 0)
+        answer = fcntl.fcntl(descriptor, fcntl.F_GETLK, asked)
+        return bool(struct.unpack("hhqqi", answer)[0] != fcntl.F_UNLCK)
+    finally:
+        os.close(descriptor)
+
+
+def _size(path: str) -> int:
+    try:
+        return os.path.getsize(path)
     except OSError:
         return 0
 
 
-def _read_mode(path: Path, header: bytes) -> str:
-    """URI parameters that read a file in whatever state it is.
-
-    A WAL-mode file without a log is complete in itself, but SQLite would create a log and an index
-    beside it: so it is opened as immutable. A log without its index was left by a crash and copied
-    here: nobody holds locks on it, and the index is built in memory.
-    """
-    if not is_wal(header):
-        return "mode=ro"
-    if not _wal_size(path):
-        return "mode=ro&immutable=1" if not os.path.exists(f"{path}-shm") else "mode=ro"
-    return "mode=ro" if os.path.exists(f"{path}-shm") else "mode=ro&vfs=unix-none"
+def _state_of(path: Path) -> _State:
+    found = []
+    for name in (str(path), f"{path}-wal"):
+        try:
+            status = os.stat(name)
+        except OSError:
+            found.append((0, 0, 0))
+        else:
+            found.append((status.st_ino, status.st_size, status.st_mtime_ns))
+    return tuple(found)
 
 
 @contextmanager
@@ -168,30 +295,40 @@ def errors_about(path: Path | str) -> Iterator[None]:
     """Turn SQLite's errors into ours, naming the file."""
     try:
         yield
-    except sqlite3.DatabaseError as error:
+    except sqlite3.Error as error:
         raise translate(error, path) from error
 
 
-def translate(error: sqlite3.DatabaseError, path: Path | str) -> DimosRecordError:
+def translate(error: sqlite3.Error, path: Path | str) -> DimosRecordError:
     """The error of ours that says what an SQLite error means for a recording."""
     text = str(error)
-    if "full" in text:
+    if "is full" in text or ("disk I/O" in text and _is_disk_full(path)):
         return DiskFull(f"{path}: the disk is full; free some space, or record to another disk")
     if "locked" in text or "busy" in text:
         return RecordingBusy(f"{path} is in use by another process; wait until it has finished")
     if "not a database" in text:
         return NotARecording(f"{path} is not a recording: it is not an SQLite file")
-    if "malformed" in text:
-        return RecordingDamaged(
-            f"{path} is damaged ({text}); try: sqlite3 {path} .recover | sqlite3 rescued.db"
-        )
     if "readonly" in text:
         return StorageError(f"{path} is read-only; copy it to a folder where you may write")
     if "unable to open" in text:
         return StorageError(f"{path} cannot be opened; check the permissions of it and its folder")
-    if isinstance(error, sqlite3.OperationalError) and "disk I/O" in text:
+    if "disk I/O" in text:
         return StorageError(f"{path}: {text}; check the disk")
+    if any(word in text for word in ("malformed", "corrupt", "no such", "UTF-8", "not a")):
+        return damaged(path, text)
     return StorageError(f"{path}: {text}")
+
+
+def damaged(path: Path | str, what: object) -> RecordingDamaged:
+    """The error for a recording whose content cannot be right."""
+    return RecordingDamaged(
+        f"{path} is damaged ({what}); try: sqlite3 {path} .recover | sqlite3 rescued.db"
+    )
+
+
+def _is_disk_full(path: Path | str) -> bool:
+    folder = Path(path).parent
+    return folder.is_dir() and shutil.disk_usage(folder).free < 2 * PAGE_SIZE
 
 
 def quote_name(name: str) -> str:

@@ -6,7 +6,10 @@ import re
 from collections.abc import Iterable
 
 _VALID = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
-_RESERVED = re.compile(r"(sqlite_.*|_dr_.*|_streams|.*_(blob|rtree|vec|time))\Z", re.IGNORECASE)
+# virtual tables keep theirs in NAME_rtree_node, NAME_vec_chunks and the like
+_RESERVED = re.compile(
+    r"(sqlite_.*|_dr_.*|_streams|.*_blob|.*_rtree(_.*)?|.*_vec(_.*)?)\Z", re.IGNORECASE
+)
 
 
 def is_valid(name: str) -> bool:

@@ -29,6 +29,17 @@ Transform = Callable[[Iterator[Observation]], Iterable[Observation]]
 class QueryableReader(StoreReader, Protocol):
     """A reader that can also select by what is stored beside payloads."""
 
+    @property
+    def schema_version(self) -> int:
+        """Version of our tables; 0 for a file that dimos wrote."""
+
+    @property
+    def self_contained(self) -> bool:
+        """Whether the file is all there is."""
+
+    def count_between(self, stream: str, start_ns: int | None, end_ns: int | None) -> int:
+        """How many messages of a stream have ``start_ns <= ts_ns < end_ns``."""
+
     def meta_rows(
         self, stream: str, where: Where, order: str = "id", descending: bool = False
     ) -> Iterator[MetaRow]:

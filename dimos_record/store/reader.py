@@ -42,10 +42,18 @@ class _Table(NamedTuple):
 class RecordingReader:
     """A recording file opened for reading. Safe to use from several threads."""
 
-    def __init__(self, connection: sqlite3.Connection, path: Path | str) -> None:
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        path: Path | str,
+        *,
+        lock: threading.RLock | None = None,
+        owns: bool = True,
+    ) -> None:
         self.path = path
         self._connection = connection
-        self._lock = threading.RLock()
+        self._lock = lock or threading.RLock()
+        self._owns = owns
         self._tables: dict[str, _Table] = {}
         self._sorted_up_to: dict[str, int] = {}
         connection.create_function("dr_tag", 2, meta.tag_of, deterministic=True)
@@ -379,8 +387,9 @@ class RecordingReader:
 
     def close(self) -> None:
         """Release the file. Closing twice is harmless."""
-        with self._lock:
-            self._connection.close()
+        if self._owns:
+            with self._lock:
+                self._connection.close()
 
     def __enter__(self) -> RecordingReader:
         return self

@@ -26,7 +26,7 @@ from dimos_record.store.connection import (
     errors_about,
     quote_name,
 )
-from dimos_record.store.names import stream_name
+from dimos_record.store.names import is_valid, stream_name
 from dimos_record.store.sessions import is_alive, load_sessions, save_accounts, start_session
 from dimos_record.store.stream_writer import StreamMark, StreamWriter
 
@@ -116,7 +116,7 @@ class RecordingWriter:
     def continue_from(self, earlier: RecordingWriter) -> None:
         """Go on numbering where an earlier segment of the same recording stopped."""
         self.seq = earlier.seq
-        with self._transaction():
+        with self.transaction():
             for stream in earlier._streams.values():
                 self._add_stream(stream.info, stream.last_id).continue_from(stream)
 
@@ -140,7 +140,7 @@ class RecordingWriter:
             choose_codec: tells how to store a topic that is new.
             dropped: a live count per channel of messages that never came here.
         """
-        with self._transaction():
+        with self.transaction():
             self.session = start_session(self.connection, start_ns, meta)
         self._split, self._bus = split, bus
         self._choose_codec = choose_codec or self._choose_codec
@@ -148,55 +148,42 @@ class RecordingWriter:
         for stream in self._streams.values():
             stream.account = StreamAccount()
 
-    def declare(
-        self,
-        topic: str,
-        channel: str,
-        type_name: str | None,
-        *,
-        first: bytes = b"",
-        codec: str | None = None,
-        module: str | None = None,
-        name: str | None = None,
-        latched: bool | None = None,
-    ) -> StreamInfo:
-        """The stream of a channel, created if it is new."""
+    def declare(self, info: StreamInfo) -> StreamInfo:
+        """The stream of a channel, created as described if the channel is new.
+
+        Returns:
+            The description of the stream as it is; a name that is taken has got a number.
+        """
         with self.lock:
-            known = self._streams.get(channel)
+            known = self._streams.get(info.channel)
             if known is not None:
                 return known.info
-            with self._transaction():
-                return self._declare(
-                    channel, topic, type_name, first, codec, module, name, latched
-                ).info
+            taken = {stream.info.name.lower() for stream in self._streams.values()}
+            if info.name.lower() in taken or not is_valid(info.name):
+                info = info._replace(name=stream_name(info.topic, taken))
+            with errors_about(self.path), self.transaction():
+                return self._add_stream(info, 0).info
 
-    def _declare(
-        self,
-        channel: str,
-        topic: str,
-        type_name: str | None,
-        first: bytes,
-        codec: str | None = None,
-        module: str | None = None,
-        name: str | None = None,
-        latched: bool | None = None,
-    ) -> StreamWriter:
-        taken = [stream.info.name for stream in self._streams.values()]
+    def describe(self, channel: str, first: bytes = b"") -> StreamInfo:
+        """How a channel of the session's bus is to be stored.
+
+        Args:
+            first: its first message, from which codec and fingerprint may be chosen.
+        """
+        topic, type_name = self._split(channel)
         mark = fingerprint(type_name) if type_name else None
-        if mark is None and type_name and len(first) >= 8:
+        if type_name and len(first) >= 8:  # what was really sent; the channel may be wrong
             mark = int.from_bytes(first[:8], "big")
-        info = StreamInfo(
-            name=name or stream_name(topic, taken),
+        return StreamInfo(
+            name=stream_name(topic, [stream.info.name for stream in self._streams.values()]),
             topic=topic,
             channel=channel,
             type_name=type_name,
-            codec=codec or self._choose_codec(topic, type_name, first),
-            latched=is_latched(topic, type_name) if latched is None else latched,
-            module=module,
+            codec=self._choose_codec(topic, type_name, first),
+            latched=is_latched(topic, type_name),
             bus=self._bus,
             fingerprint=mark,
         )
-        return self._add_stream(info, 0)
 
     def _add_stream(self, info: StreamInfo, last_id: int) -> StreamWriter:
         schema.create_stream(self.connection, info.name)
@@ -214,7 +201,7 @@ class RecordingWriter:
             before = [stream.mark() for stream in self._streams.values()]
             seq = self.seq
             try:
-                with errors_about(self.path), self._transaction():
+                with errors_about(self.path), self.transaction():
                     self._take(batch)
                     self._insert_pending()
             except BaseException:
@@ -227,7 +214,7 @@ class RecordingWriter:
         for ts_ns, channel, data in batch:
             stream = streams.get(channel)
             if stream is None:
-                stream = self._declare(channel, *self._split(channel), data)
+                stream = self._add_stream(self.describe(channel, data), 0)
             seq += 1
             stream.add(seq, ts_ns, data)
         self.seq = seq
@@ -261,34 +248,54 @@ class RecordingWriter:
 
     def append_one(
         self,
-        info: StreamInfo,
+        channel: str,
         ts_ns: int,
         data: bytes,
-        pose: tuple[float, ...] | None = None,
-        tags: dict[str, Any] | None = None,
+        *,
+        pose: Sequence[float] | None = None,
+        tags: Mapping[str, Any] | None = None,
+        value: float | None = None,
     ) -> int:
-        """Write one message from code, with its pose and tags, and return its id."""
-        with self.lock, errors_about(self.path), self._transaction():
-            stream = self._streams[info.channel]
+        """Write one message of a declared channel, with what belongs to it, and return its id.
+
+        Args:
+            pose: x, y, z, qx, qy, qz, qw.
+            value: the payload itself where it is a number, as dimos stores numbers.
+        """
+        with self.lock, errors_about(self.path), self.transaction():
+            stream = self._streams[channel]
+            table = quote_name(stream.info.name)
             if stream.spooled:
                 self._empty_spool(stream)
             self.seq += 1
             stream.add(self.seq, ts_ns, data)
             stream.insert(self.connection, stream.take_pending())
             if pose is not None:
-                catalog.set_pose(self.connection, info.name, stream.last_id, pose)
+                catalog.set_poses(self.connection, stream.info.name, [(stream.last_id, *pose)])
             if tags:
                 self.connection.execute(
-                    f"UPDATE {quote_name(info.name)} SET tags = ? WHERE id = ?",
-                    (json.dumps(tags), stream.last_id),
+                    f"UPDATE {table} SET tags = ? WHERE id = ?",
+                    (json.dumps(dict(tags)), stream.last_id),
+                )
+            if value is not None:
+                self.connection.execute(
+                    f"UPDATE {table} SET value = ? WHERE id = ?", (value, stream.last_id)
                 )
             return stream.last_id
+
+    def set_poses(self, channel: str, poses: Sequence[tuple[float, ...]]) -> None:
+        """Write the poses of messages of a channel: (id, x, y, z, qx, qy, qz, qw) each."""
+        with self.lock, errors_about(self.path), self.transaction():
+            stream = self._streams[channel]
+            if stream.spooled:
+                self._empty_spool(stream)
+            catalog.set_poses(self.connection, stream.info.name, poses)
 
     def drain(self) -> None:
         """Move the spool into the streams' tables and save the account, in one transaction."""
         with self.lock, errors_about(self.path):
             spooled = [stream for stream in self._streams.values() if stream.spooled]
-            with self._transaction():
+            with self.transaction():
                 for stream in spooled:
                     stream.move_spooled(self.connection)
                 if spooled:
@@ -330,7 +337,7 @@ class RecordingWriter:
 
     def add_clock_sample(self, ts_ns: int, wall_ns: int) -> None:
         """Note what the wall clock said at a receive time."""
-        with self.lock, errors_about(self.path), self._transaction():
+        with self.lock, errors_about(self.path), self.transaction():
             self.connection.execute(
                 "INSERT OR REPLACE INTO _dr_clock VALUES (?, ?, ?)", (self.session, ts_ns, wall_ns)
             )
@@ -340,10 +347,9 @@ class RecordingWriter:
     ) -> None:
         """Write down the end of the session, also for topics of which every message was dropped."""
         for channel in self._dropped:
-            topic, type_name = self._split(channel)
-            self.declare(topic, channel, type_name)
+            self.declare(self.describe(channel))
         self.drain()
-        with self.lock, errors_about(self.path), self._transaction():
+        with self.lock, errors_about(self.path), self.transaction():
             self.connection.execute(
                 "UPDATE _dr_sessions SET stop_ns = ?, state = 'finished', reason = ?, "
                 "lost_before_reception = ?, clock_jumps = ? WHERE id = ?",
@@ -374,7 +380,8 @@ class RecordingWriter:
         except sqlite3.OperationalError:
             return "wal"
 
-    def _transaction(self) -> _Transaction:
+    def transaction(self) -> _Transaction:
+        """A transaction; what is written inside is committed together."""
         return _Transaction(self.connection, self.lock)
 
 

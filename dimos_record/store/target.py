@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from dimos_record.errors import NotARecording, RecordingExists, StorageError
+from dimos_record.errors import NotARecording, OptionError, RecordingExists, StorageError
 from dimos_record.store.reader import RecordingReader
 from dimos_record.store.segments import SegmentedReader, segment_path, segments_of
 from dimos_record.store.writer import RecordingWriter, remove_recording_file
@@ -58,7 +58,7 @@ def open_target(
         )
     writer = RecordingWriter.append(path) if existing else RecordingWriter.create(path)
     undo = _nothing if existing else lambda: remove_recording_file(path)
-    return Target(writer, _cannot_split, undo)
+    return Target(writer, cannot_split, undo)
 
 
 def _open_folder(folder: Path) -> Target:
@@ -105,5 +105,6 @@ def _nothing() -> None:
     """Undo for a file that was there before."""
 
 
-def _cannot_split(earlier: RecordingWriter) -> RecordingWriter:
-    raise NotARecording(f"{earlier.path} is a single file and cannot be split")
+def cannot_split(earlier: RecordingWriter) -> RecordingWriter:
+    """Refuse to go on in another segment: what is written to is one file, or memory."""
+    raise OptionError(f"{earlier.path} cannot be split; only a folder of segments can")

@@ -1,0 +1,87 @@
+"""Writing a view into a new recording."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dimos_record.bus.base import split_channel
+from dimos_record.record.keeper import CHECKPOINT_BYTES
+from dimos_record.record.provenance import describe_session
+from dimos_record.store.files import FileStore
+from dimos_record.store.observation import Observation
+from dimos_record.store.paths import path_for_writing
+from dimos_record.store.writer import RecordingWriter
+
+if TYPE_CHECKING:
+    from dimos_record.replay.view import ReplayView
+
+_BATCH = 500
+_BATCH_BYTES = 8_000_000
+
+
+def save_view(view: ReplayView, name: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+    """Write the messages of a view into a new recording, with their times, poses and tags.
+
+    Returns:
+        The path of the new recording. When writing fails, nothing is left of it.
+
+    Raises:
+        RecordingExists: there is one already, and `overwrite` is not set.
+    """
+    store = FileStore(path_for_writing(name))
+    target = store.target(overwrite=overwrite)
+    try:
+        _copy(view, target.writer)
+    except BaseException:
+        target.writer.connection.close()
+        target.undo()
+        raise
+    target.writer.close()
+    return store.path
+
+
+def _copy(view: ReplayView, writer: RecordingWriter) -> None:
+    meta = describe_session("", "") | {"derived_from": view.name}
+    last_ns = (view.span_ns() or (0, 0))[0]
+    writer.begin_session(last_ns, meta, split=split_channel)
+    for info in view.streams:
+        writer.declare(info)
+    observations, since_checkpoint = iter(view), 0
+    while batch := list(_take(observations)):
+        with writer.transaction():
+            _write(writer, batch)
+        last_ns = batch[-1].ts_ns
+        since_checkpoint += sum(len(one.raw) for one in batch)
+        if since_checkpoint > CHECKPOINT_BYTES:
+            writer.checkpoint()
+            since_checkpoint = 0
+    writer.end_session(last_ns, "saved", None, 0)
+
+
+def _write(writer: RecordingWriter, batch: list[Observation]) -> None:
+    if not any(_has_meta(one) for one in batch):
+        for one in batch:
+            writer.declare(one.stream)
+        writer.write([(one.ts_ns, one.stream.channel, one.raw) for one in batch])
+        return
+    for one in batch:
+        writer.declare(one.stream)
+        writer.append_one(one.stream.channel, one.ts_ns, one.raw, **one.meta._asdict())
+
+
+def _has_meta(observation: Observation) -> bool:
+    meta = observation.meta
+    return meta.pose is not None or bool(meta.tags) or meta.value is not None
+
+
+def _take(observations: Iterator[Observation]) -> Iterator[Observation]:
+    size = 0
+    for observation in islice(observations, _BATCH):
+        yield observation
+        size += len(observation.raw)
+        if size >= _BATCH_BYTES:
+            return

@@ -1,0 +1,269 @@
+"""An immutable, lazy view of a recording that can be played, counted, iterated or saved."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from dimos_record.bus.base import Selection
+from dimos_record.errors import OptionError
+from dimos_record.replay import operators as make
+from dimos_record.replay.clock import check_rate
+from dimos_record.replay.operators import Operator
+from dimos_record.replay.options import PlayOptions
+from dimos_record.replay.source import NOTHING
+from dimos_record.replay.timeline import Timeline
+from dimos_record.store.base import Row, StreamInfo
+from dimos_record.store.meta import Where
+from dimos_record.store.observation import Meta, Observation
+from dimos_record.store.queries import QueryableReader, StreamQuery, observable
+
+if TYPE_CHECKING:
+    from os import PathLike
+    from pathlib import Path
+
+    from reactivex import Observable
+
+    from dimos_record.record_replay import RecordReplay
+    from dimos_record.replay.player import Player
+
+_HAS_META = Where(
+    "(pose_x IS NOT NULL OR value IS NOT NULL OR (tags IS NOT NULL AND tags IS NOT x'0C'))"
+)
+_STEP_BACK = 64
+"""Rows held while a view with operators is read backwards."""
+
+
+@dataclass(frozen=True)
+class ReplayView:
+    """Some topics and a section of a recording, with operators applied on the way.
+
+    Every method returns another view. Positions are seconds from the start of the recording, and
+    stay so: a view of a section does not renumber time.
+    """
+
+    recording: RecordReplay
+    selection: Selection = field(default_factory=Selection)
+    start_s: float | None = None
+    end_s: float | None = None
+    operators: tuple[Operator, ...] = ()
+    options: PlayOptions = field(default_factory=PlayOptions)
+
+    # --- narrowing
+
+    def select(self, topics: str | Iterable[str], exclude: str | Iterable[str] = ()) -> ReplayView:
+        """Only these topics (patterns allowed).
+
+        Raises:
+            PatternError: a pattern cannot be read.
+        """
+        chosen = Selection.of(_names(topics), (*self.selection.exclude, *_names(exclude)))
+        return dataclasses.replace(self, selection=chosen)
+
+    def between(self, a: float | None, b: float | None) -> ReplayView:
+        """Only the section ``[a, b)``, in seconds; None is the start or the end.
+
+        Raises:
+            OptionError: the section is empty or begins before the recording.
+        """
+        if (a is not None and not a >= 0) or (b is not None and not b > (a or 0)):
+            raise OptionError(f"between({a}, {b}) is no section; write 0 <= a < b, in seconds")
+        return dataclasses.replace(self, start_s=a, end_s=b)
+
+    def seek(self, seconds: float) -> ReplayView:
+        """From a position on."""
+        return self.between(seconds, self.end_s)
+
+    def near(self, pose: Any, radius: float) -> ReplayView:
+        """Only messages observed within `radius` metres of a place (see `fill_poses`)."""
+        return self._numbered(lambda query: query.near(pose, radius))
+
+    def tags(self, **tags: Any) -> ReplayView:
+        """Only messages with these tags."""
+        return self._numbered(lambda query: query.tags(**tags))
+
+    def _numbered(self, narrow: Callable[[StreamQuery], StreamQuery]) -> ReplayView:
+        def numbers() -> dict[str, set[int]]:
+            reader = self.recording.reader
+            return {
+                info.name: {found.id for found in narrow(StreamQuery(reader, info))}
+                for info in self.streams
+            }
+
+        return self._with(make.numbered(numbers))
+
+    # --- operators
+
+    def every(self, n: int, topics: str | Iterable[str] = "*") -> ReplayView:
+        """Every `n`-th message of each stream."""
+        return self._with(make.every(n, Selection.of(_names(topics))))
+
+    def throttle(self, rate_hz: float, topics: str | Iterable[str] = "*") -> ReplayView:
+        """At most so many messages per recorded second of each stream."""
+        return self._with(make.throttle(rate_hz, Selection.of(_names(topics))))
+
+    def map(self, fn: Callable[[Observation], Observation | None]) -> ReplayView:
+        """Each observation replaced by what a function returns; None drops it."""
+        return self._with(make.mapped(fn))
+
+    def filter(self, predicate: Callable[[Observation], bool]) -> ReplayView:
+        """The observations for which a function says yes."""
+        return self._with(make.filtered(predicate))
+
+    def transform(self, fn: Operator) -> ReplayView:
+        """What a function makes of the whole sequence: an iterable of observations to another."""
+        return self._with(fn)
+
+    def _with(self, operator: Operator) -> ReplayView:
+        return dataclasses.replace(self, operators=(*self.operators, operator))
+
+    # --- how to play
+
+    def remap(self, topics: Mapping[str, str] | None = None, /, **more: str) -> ReplayView:
+        """Publish topics under other names: ``remap({"/camera/*": "/sim/camera/*"})``."""
+        return self._playing(remap={**self.options.remap, **(topics or {}), **more})
+
+    def at_speed(self, rate: float) -> ReplayView:
+        """Play at another rate; `math.inf` is as fast as possible."""
+        return self._playing(speed=check_rate(rate))
+
+    def looped(self, a: float | None = None, b: float | None = None) -> ReplayView:
+        """Play over and over, or only the section ``[a, b)``, in seconds."""
+        return self._playing(loop=True if a is None and b is None else (a or 0.0, b or math.inf))
+
+    def restamped(self) -> ReplayView:
+        """Shift header stamps to now while playing."""
+        return self._playing(restamp=True)
+
+    def _playing(self, **changes: Any) -> ReplayView:
+        return dataclasses.replace(self, options=dataclasses.replace(self.options, **changes))
+
+    def play(self, speed: float | None = None, *, block: bool = False, **options: Any) -> Player:
+        """Play this view on the recording's bus; see `RecordReplay.play`."""
+        return self.recording.play_view(self, speed, block=block, **options)
+
+    # --- results
+
+    def __iter__(self) -> Iterator[Observation]:
+        return self._observations(*self._window())
+
+    def count(self) -> int:
+        """How many messages there are."""
+        if self.operators:
+            return sum(1 for _ in self)
+        start_ns, end_ns = self._window()
+        reader = self.recording.reader
+        return sum(reader.count_between(info.name, start_ns, end_ns) for info in self.streams)
+
+    def observable(self) -> Observable[Observation]:
+        """All messages as a `reactivex` observable, as fast as they are read."""
+        return observable(self)
+
+    def save(self, name: str | PathLike[str], *, overwrite: bool = False) -> Path:
+        """Write the messages of this view into a new recording, with their times, poses and tags.
+
+        Returns:
+            The path of the new recording.
+
+        Raises:
+            RecordingExists: there is one already, and `overwrite` is not set.
+        """
+        from dimos_record.replay.saving import save_view
+
+        return save_view(self, name, overwrite=overwrite)
+
+    # --- what a player needs (see `Source`)
+
+    @property
+    def name(self) -> str:
+        """The name of the recording."""
+        return self.recording.reader.name
+
+    @property
+    def streams(self) -> Sequence[StreamInfo]:
+        """The selected streams."""
+        return self._timeline().streams
+
+    def span_ns(self) -> tuple[int, int] | None:
+        """Times of the first and the last message of the whole recording."""
+        return self.recording.reader.span_ns()
+
+    def rows(
+        self, start_ns: int | None = None, end_ns: int | None = None, *, reverse: bool = False
+    ) -> Iterator[Row]:
+        """The rows of this view with ``start_ns <= ts_ns < end_ns``, in the order of time."""
+        low, high = self._window()
+        start_ns = low if start_ns is None else max(start_ns, low)
+        end_ns = high if end_ns is None else min(end_ns, high)
+        if not self.operators:
+            return self._timeline().rows(start_ns, end_ns, reverse=reverse)
+        if reverse:
+            return self._backwards(start_ns, end_ns)
+        return (one.to_row() for one in self._observations(start_ns, end_ns))
+
+    def _observations(self, start_ns: int, end_ns: int) -> Iterator[Observation]:
+        """Operators see the view from its start, so that seeking does not change what they keep."""
+        rows = self._timeline().rows(self._window()[0], end_ns)
+        observations = self._through_operators(rows)
+        return (one for one in observations if one.ts_ns >= start_ns)
+
+    def _through_operators(self, rows: Iterable[Row]) -> Iterator[Observation]:
+        observe = _observer(self.recording.reader)
+        observations: Iterator[Observation] = map(observe, rows)
+        for operator in self.operators:
+            observations = iter(operator(observations))
+        return observations
+
+    def _backwards(self, start_ns: int, end_ns: int) -> Iterator[Row]:
+        """The same rows backwards: the last few of the sequence, then the few before these ..."""
+        left = sum(1 for _ in self._observations(start_ns, end_ns))
+        while left > 0:
+            head = islice(self._observations(start_ns, end_ns), left)
+            for observation in reversed(deque(head, maxlen=_STEP_BACK)):
+                yield observation.to_row()
+            left -= _STEP_BACK
+
+    def latched_before(self, ts_ns: int, also: Selection = NOTHING) -> list[Row]:
+        """The rows that restore the state just before a time, through the operators."""
+        rows = self._timeline().latched_before(ts_ns, also)
+        if not self.operators:
+            return rows
+        return [observation.to_row() for observation in self._through_operators(rows)]
+
+    def _timeline(self) -> Timeline:
+        return Timeline(self.recording.reader, self.selection)
+
+    def _window(self) -> tuple[int, int]:
+        span = self.recording.reader.span_ns() or (0, 0)
+        start = span[0] + round((self.start_s or 0.0) * 1e9)
+        end = span[1] + 1 if self.end_s is None else span[0] + round(self.end_s * 1e9)
+        return start, end
+
+
+def _observer(reader: QueryableReader) -> Callable[[Row], Observation]:
+    """Turns rows into observations whose pose and tags are loaded when asked for."""
+    with_meta: dict[str, bool] = {}
+
+    def observe(row: Row) -> Observation:
+        name = row.stream.name
+        if name not in with_meta:
+            with_meta[name] = next(reader.meta_rows(name, _HAS_META), None) is not None
+        if not with_meta[name]:
+            return Observation.of_row(row)
+        return Observation.of_row(row, lambda: _meta_of(reader, row))
+
+    return observe
+
+
+def _meta_of(reader: QueryableReader, row: Row) -> Meta:
+    found = next(reader.meta_rows(row.stream.name, Where("id = ?", (row.id,))), None)
+    return found.meta if found else Meta()
+
+
+def _names(topics: str | Iterable[str]) -> tuple[str, ...]:
+    return (topics,) if isinstance(topics, str) else tuple(topics)
