@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # Sourced by the scripts here and by .ci/run. It makes the environments they run in, once:
 #
+#   require_system_packages PACKAGE...   checks for them; installs them where it may
 #   use_core_env    sets CORE_PYTHON: .venv, the newest release of every dependency
 #   use_dimos_env   sets DIMOS_PYTHON: .venv-dimos, with the real dimos (Python 3.10 to 3.12, 3 GB)
 #
@@ -18,7 +19,6 @@ die() {
 
 use_core_env() {
   local python
-  require_system_packages liblcm-bin tmux
   python="$(find_python 10 99)" || die "dimos-record needs Python 3.10 or newer, with its venv" \
     "module (Debian, Ubuntu: sudo apt-get install python3-venv); none was found."
   # The packaging test builds without isolation, and thus without network, where setuptools allows.
