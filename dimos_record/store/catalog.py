@@ -12,6 +12,8 @@ from dimos_record.store import schema
 from dimos_record.store.base import StreamInfo
 from dimos_record.store.connection import quote_name
 from dimos_record.store.dimos_types import payload_class, payload_fingerprint, type_of_payload
+from dimos_record.store.names import is_identifier
+from dimos_record.store.table import StreamTable
 
 _TOPIC_COLUMNS = "stream, topic, channel, type_name, codec, latched, module, bus, fingerprint"
 
@@ -22,41 +24,57 @@ def load_topics(connection: sqlite3.Connection) -> list[tuple[int, StreamInfo]]:
     return [(int(row[0]), _from_row(row[1:])) for row in rows]
 
 
-def load_streams(connection: sqlite3.Connection) -> list[StreamInfo]:
-    """Every stream of a recording: those we described, then those that only dimos did."""
-    ours = [info for _, info in load_topics(connection)] if schema.version(connection) else []
-    described = {info.name.lower() for info in ours}
-    return ours + [
-        info for info in _dimos_streams(connection) if info.name.lower() not in described
+def load_tables(connection: sqlite3.Connection) -> list[StreamTable]:
+    """Every stream of a recording with its tables: those we described, then dimos's.
+
+    The content of a file is not to be trusted: only what is named and built like a stream counts.
+    """
+    columns = schema.tables(connection)
+    ours = load_topics(connection) if schema.version(connection) else []
+    described = {info.name.lower() for _, info in ours}
+    found: list[tuple[int | None, StreamInfo]] = [*ours]
+    if "_streams" in columns:
+        rows = connection.execute("SELECT name, config FROM _streams ORDER BY name").fetchall()
+        others = [describe(str(name), str(config)) for name, config in rows]
+        found += [(None, info) for info in others if info.name.lower() not in described]
+    return [
+        StreamTable(
+            info,
+            topic,
+            ours=_is_ours(connection, info.name, columns),
+            has_blobs={"id", "data"} <= columns.get(f"{info.name}_blob".lower(), set()),
+        )
+        for topic, info in found
+        if is_identifier(info.name)
+        and columns.get(info.name.lower(), set()) >= schema.STREAM_COLUMNS
     ]
+
+
+def _is_ours(connection: sqlite3.Connection, name: str, columns: dict[str, set[str]]) -> bool:
+    """Whether every row has our columns; dimos leaves them empty where it adds to our files."""
+    if not {"seq", "ts_ns", "stamp_ns"} <= columns[name.lower()]:
+        return False
+    query = f"SELECT 1 FROM {quote_name(name)} WHERE ts_ns IS NULL LIMIT 1"
+    return connection.execute(query).fetchone() is None
 
 
 def _from_row(row: tuple[Any, ...]) -> StreamInfo:
     name, topic, channel, type_name, codec, latched, module, bus, mark = row
-    number = int(mark, 16) if mark else None
-    return StreamInfo(name, topic, channel, type_name, codec, bool(latched), module, bus, number)
-
-
-def _dimos_streams(connection: sqlite3.Connection) -> list[StreamInfo]:
-    """The streams of `_streams` that have a table; names and configs are not to be trusted."""
-    tables = {
-        str(row[0])
-        for row in connection.execute(
-            "SELECT name FROM sqlite_master WHERE type = 'table' AND sql LIKE 'CREATE TABLE%'"
-        )
-    }
-    if "_streams" not in tables:
-        return []
-    rows = connection.execute("SELECT name, config FROM _streams ORDER BY rowid").fetchall()
-    return [describe(str(name), str(config)) for name, config in rows if name in tables]
+    try:
+        number = int(mark, 16) if mark else None
+    except (TypeError, ValueError):
+        number = None
+    texts = str(name), str(topic), str(channel), type_name and str(type_name), str(codec)
+    return StreamInfo(*texts, bool(latched), module, bus, number)
 
 
 def describe(name: str, config: str) -> StreamInfo:
     """A stream as dimos's config JSON describes it."""
     try:
         settings = json.loads(config.replace("dimos.memory2.", "dimos.memory."))
-    except ValueError:
-        settings = {}
+    except (ValueError, RecursionError):
+        settings = None
+    settings = settings if isinstance(settings, dict) else {}
     payload = str(settings.get("payload_module", ""))
     type_name = type_of_payload(payload)
     topic = f"/{name}"

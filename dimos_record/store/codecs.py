@@ -16,6 +16,10 @@ CHOOSABLE = ("lcm", "lz4+lcm", "jpeg")
 """Codecs that a user may choose for a topic."""
 
 
+PLAIN = ("lcm", "pickle", "scalar")
+"""Codecs whose stored payloads are passed on as they are; `scalar` are dimos's plain numbers."""
+
+
 class Codec(NamedTuple):
     """Wire bytes to stored bytes and back."""
 
@@ -92,4 +96,5 @@ _CODECS: dict[str, Callable[[], Codec]] = {
     "jpeg": _jpeg,
     "json": _json,
     "pickle": _plain,
+    "scalar": _plain,
 }

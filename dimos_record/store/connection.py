@@ -85,7 +85,7 @@ def connect_for_reading(path: Path) -> ReadConnection:
         _close_parked()
         state = _state_of(path)
         mode = _read_mode(path, read_header(path))
-        connection = _connect(path, mode, ReadConnection)
+        connection: ReadConnection = _connect(path, mode, ReadConnection)
         connection.path = path
         connection.frozen = None if mode == "mode=ro" else state
         connection.without_locks = mode == _WITHOUT_LOCKS
@@ -119,7 +119,8 @@ def connect_for_writing(path: Path, *, create: bool = False) -> sqlite3.Connecti
     with _OPENING, errors_about(path):
         if not create:
             read_header(path)
-        connection = _connect(path, "mode=rwc" if create else "mode=rw", sqlite3.Connection)
+        mode = "mode=rwc" if create else "mode=rw"
+        connection: sqlite3.Connection = _connect(path, mode, sqlite3.Connection)
         try:
             if create:
                 connection.execute(f"PRAGMA page_size={PAGE_SIZE}")

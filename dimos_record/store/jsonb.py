@@ -12,25 +12,41 @@ _NULL, _TRUE, _FALSE, _INT, _INT5, _FLOAT, _FLOAT5 = range(7)
 _TEXT, _TEXTJ, _TEXT5, _TEXTRAW, _ARRAY, _OBJECT = range(7, 13)
 
 
+class BadJsonb(ValueError):
+    """The bytes are neither JSON nor JSONB."""
+
+
 def loads(data: bytes | str | None) -> Any:
     """Decode JSON as text or as SQLite's JSONB; nothing is an empty object.
 
     Raises:
-        ValueError: the bytes are neither.
+        BadJsonb: the bytes are neither.
     """
     if not data:
         return {}
     if isinstance(data, str):
-        return json.loads(data)
-    if data[:1] in (b"{", b"["):
-        return json.loads(data)
+        return _text(data)
+    if data[:1] in (b"{", b"["):  # text, or an array of 7 or 5 bytes
+        try:
+            return _text(data)
+        except BadJsonb:
+            pass
     try:
         value, end = _element(data, 0)
     except IndexError:
-        raise ValueError("the binary JSON is cut short") from None
+        raise BadJsonb("binary JSON is cut short") from None
+    except (TypeError, ValueError, RecursionError) as error:
+        raise BadJsonb(f"binary JSON cannot be read: {error}") from None
     if end != len(data):
-        raise ValueError("the binary JSON has bytes left over")
+        raise BadJsonb("binary JSON has bytes left over")
     return value
+
+
+def _text(data: bytes | str) -> Any:
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise BadJsonb(f"JSON cannot be read: {error}") from None
 
 
 def _element(data: bytes, at: int) -> tuple[Any, int]:

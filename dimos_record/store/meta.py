@@ -54,9 +54,7 @@ def source(info: StreamInfo, topic: int | None, ours: bool) -> str:
     """
     table = quote_name(info.name)
     extra = (
-        "seq, ts_ns, stamp_ns"
-        if ours
-        else "id AS seq, CAST(ROUND(ts * 1e9) AS INTEGER) AS ts_ns, NULL AS stamp_ns"
+        "seq, ts_ns, stamp_ns" if ours else f"id AS seq, {to_ns('ts')} AS ts_ns, NULL AS stamp_ns"
     )
     select = f"SELECT {_SHARED}, {extra} FROM {table}"
     if topic is not None:
@@ -66,6 +64,11 @@ def source(info: StreamInfo, topic: int | None, ours: bool) -> str:
             f"FROM _dr_spool WHERE topic = {int(topic)}"
         )
     return f"({select})"
+
+
+def to_ns(seconds: str) -> str:
+    """SQL for a time in nanoseconds, from SQL for one in seconds."""
+    return f"CAST(ROUND({seconds} * 1e9) AS INTEGER)"
 
 
 def count(connection: sqlite3.Connection, table: str, where: Where) -> int:

@@ -46,14 +46,15 @@ def _first_version(connection: sqlite3.Connection) -> None:
     for statement in schema.TABLES_V1.split(";"):
         if statement.strip():
             connection.execute(statement)
-    for info in catalog.load_streams(connection):
-        _adopt_dimos_stream(connection, info.name)
-        catalog.save_topic(connection, info)
+    columns = schema.tables(connection)
+    for table in catalog.load_tables(connection):
+        name = table.info.name
+        _adopt_dimos_stream(connection, name, columns[name.lower()])
+        catalog.save_topic(connection, table.info)
 
 
-def _adopt_dimos_stream(connection: sqlite3.Connection, name: str) -> None:
+def _adopt_dimos_stream(connection: sqlite3.Connection, name: str, existing: set[str]) -> None:
     """Add our columns and the time index to a stream that dimos wrote."""
-    existing = schema.columns_of(connection, name)
     for column in schema.OUR_COLUMNS:
         if column.split()[0] not in existing:
             connection.execute(f"ALTER TABLE {quote_name(name)} ADD COLUMN {column}")

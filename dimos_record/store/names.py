@@ -8,8 +8,15 @@ from collections.abc import Iterable
 _VALID = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 # virtual tables keep theirs in NAME_rtree_node, NAME_vec_chunks and the like
 _RESERVED = re.compile(
-    r"(sqlite_.*|_dr_.*|_streams|.*_blob|.*_rtree(_.*)?|.*_vec(_.*)?)\Z", re.IGNORECASE
+    r"(sqlite_.*|_dr_.*|_streams|.*_(blob|rtree|vec|rtree_(node|parent|rowid)"
+    r"|vec_(auxiliary|chunks|info|rowids|vector_chunks\d+)))\Z",
+    re.IGNORECASE,
 )
+
+
+def is_identifier(name: str) -> bool:
+    """Whether a name can be that of a stream in a file that somebody else wrote."""
+    return bool(_VALID.match(name)) and not name.lower().startswith(("sqlite_", "_dr_"))
 
 
 def is_valid(name: str) -> bool:

@@ -21,6 +21,8 @@ DIMOS_COLUMNS = (
     # dimos's default, jsonb('{}'), as the byte that it yields: SQLite before 3.45 lacks jsonb()
     "tags BLOB DEFAULT x'0C'"
 )
+STREAM_COLUMNS = {column.split()[0] for column in DIMOS_COLUMNS.split(", ")}
+"""Names of the columns that every stream has."""
 OUR_COLUMNS = ("seq INTEGER", "ts_ns INTEGER", "stamp_ns INTEGER")
 
 TABLES_V1 = """
@@ -29,7 +31,7 @@ CREATE TABLE _dr_meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE _dr_migrations (version INTEGER PRIMARY KEY, applied_ns INTEGER NOT NULL);
 CREATE TABLE _dr_topics (
   id INTEGER PRIMARY KEY, stream TEXT NOT NULL UNIQUE COLLATE NOCASE,
-  topic TEXT NOT NULL, channel TEXT NOT NULL UNIQUE, bus TEXT, type_name TEXT, fingerprint TEXT,
+  topic TEXT NOT NULL, channel TEXT NOT NULL, bus TEXT, type_name TEXT, fingerprint TEXT,
   module TEXT, codec TEXT NOT NULL, latched INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE _dr_sessions (
   id INTEGER PRIMARY KEY, start_ns INTEGER NOT NULL, stop_ns INTEGER, state TEXT NOT NULL,
@@ -60,7 +62,7 @@ def version(connection: sqlite3.Connection) -> int:
     if not _has_table(connection, "_dr_meta"):
         return 0
     row = connection.execute("SELECT value FROM _dr_meta WHERE key = 'schema_version'").fetchone()
-    return int(row[0]) if row else 0
+    return row[0] if row and isinstance(row[0], int) else 0
 
 
 def check(connection: sqlite3.Connection, path: Path | str) -> int:
@@ -94,13 +96,24 @@ def create_stream(connection: sqlite3.Connection, name: str) -> None:
 def create_time_index(connection: sqlite3.Connection, name: str) -> None:
     """Create the index that makes seeking O(log n), where it is missing."""
     connection.execute(
-        f"CREATE INDEX IF NOT EXISTS {quote_name(name + '_time')} ON {quote_name(name)} (ts_ns)"
+        f"CREATE INDEX IF NOT EXISTS {quote_name(time_index(name))} ON {quote_name(name)} (ts_ns)"
     )
 
 
-def columns_of(connection: sqlite3.Connection, table: str) -> set[str]:
-    """Names of a table's columns."""
-    return {row[1] for row in connection.execute(f"PRAGMA table_info({quote_name(table)})")}
+def time_index(name: str) -> str:
+    """What the index on the time of a stream is called; no stream can be called that."""
+    return f"_dr_time_{name}"
+
+
+def tables(connection: sqlite3.Connection) -> dict[str, set[str]]:
+    """The names of ordinary tables, in lower case, with the names of their columns."""
+    found: dict[str, set[str]] = {}
+    for table, column in connection.execute(
+        "SELECT m.name, c.name FROM sqlite_master m JOIN pragma_table_info(m.name) c "
+        "WHERE m.type = 'table' AND m.sql LIKE 'CREATE TABLE%'"
+    ):
+        found.setdefault(str(table).lower(), set()).add(str(column))
+    return found
 
 
 def _has_table(connection: sqlite3.Connection, name: str) -> bool:

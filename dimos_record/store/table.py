@@ -1,0 +1,281 @@
+"""How one stream is read: its tables, its time order, pages of its rows."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from typing import Any, NamedTuple
+
+from dimos_record.errors import CodecError, RecordingDamaged
+from dimos_record.messages import stamp_reader
+from dimos_record.store import meta, schema
+from dimos_record.store.base import Row, StreamInfo
+from dimos_record.store.codecs import PLAIN, codec_for
+from dimos_record.store.connection import quote_name
+
+_PAGE_BYTES = 4_000_000
+_CHUNK = 64
+_LOWEST, _HIGHEST = -(2**63), 2**63 - 1
+
+RowMaker = Callable[[tuple[Any, ...]], Row]
+"""(id, seq, ts_ns, stamp_ns, stored payload) to a row"""
+
+
+class Span(NamedTuple):
+    """Rows with ``low <= ts_ns < high``, in one direction, beyond the last one that was read."""
+
+    low: int
+    high: int
+    reverse: bool
+    after: tuple[int, int]
+    """(ts_ns, id)"""
+
+    @classmethod
+    def between(cls, start_ns: int | None, end_ns: int | None, reverse: bool = False) -> Span:
+        """All rows between two times; None is no limit."""
+        low = _LOWEST if start_ns is None else start_ns
+        high = _HIGHEST if end_ns is None else end_ns
+        return cls(low, high, reverse, ((high if reverse else low), -1))
+
+    def beyond(self, row: Row) -> Span:
+        """What is left after a row."""
+        return self._replace(after=(row.ts_ns, row.id))
+
+    def clauses(self, prefix: str = "") -> tuple[str, str]:
+        """WHERE, with the parameters low, high and after, and ORDER BY."""
+        time, number = f"{prefix}ts_ns", f"{prefix}id"
+        compare, direction = ("<", "DESC") if self.reverse else (">", "ASC")
+        where = f"{time} >= ? AND {time} < ? AND ({time}, {number}) {compare} (?, ?)"
+        return where, f"{time} {direction}, {number} {direction}"
+
+
+class Page(NamedTuple):
+    """Rows in order, and whether they are the last ones."""
+
+    rows: list[Row]
+    complete: bool
+
+
+class StreamTable(NamedTuple):
+    """A stream and what its tables look like."""
+
+    info: StreamInfo
+    topic: int | None
+    """Its number in the spool; None in a recording without one."""
+    ours: bool
+    """Whether every row has our columns filled in; those that dimos wrote do not."""
+    has_blobs: bool
+    """Whether there is a table of payloads; dimos makes none for streams of numbers."""
+
+    @property
+    def source(self) -> str:
+        """The messages without payloads, as a subquery for `meta`."""
+        return meta.source(self.info, self.topic, self.ours)
+
+    def figures(self, connection: sqlite3.Connection) -> tuple[int, int, int | None, int | None]:
+        """Count, payload bytes, first and last time."""
+        name, blobs = quote_name(self.info.name), quote_name(f"{self.info.name}_blob")
+        count = _one(connection, f"SELECT count(*) FROM {name}")[0]
+        size = 8 * count
+        if self.has_blobs:
+            size = _one(connection, f"SELECT total(length(data)) FROM {blobs}")[0]
+        if self.topic is not None:
+            spooled = "SELECT count(*), total(length(data)) FROM _dr_spool WHERE topic = ?"
+            more, more_bytes = _one(connection, spooled, self.topic)
+            count, size = count + more, size + more_bytes
+        return count, int(size), *self.ends(connection)
+
+    def ends(self, connection: sqlite3.Connection) -> tuple[int | None, int | None]:
+        """First and last time, by two look-ups in the index."""
+        name = quote_name(self.info.name)
+        ends = (
+            ["min(ts_ns)", "max(ts_ns)"]
+            if self.ours
+            else [meta.to_ns("min(ts)"), meta.to_ns("max(ts)")]
+        )
+        found = [_one(connection, f"SELECT {end} FROM {name}")[0] for end in ends]
+        if self.topic is not None:
+            spooled = "SELECT min(ts_ns), max(ts_ns) FROM _dr_spool WHERE topic = ?"
+            found += _one(connection, spooled, self.topic)
+        times = [time for time in found if time is not None]
+        return min(times, default=None), max(times, default=None)
+
+    def count_in(self, connection: sqlite3.Connection, times: str, span: Span) -> int:
+        """How many rows are in a span."""
+        within = "ts_ns >= ? AND ts_ns < ?"
+        query = f"SELECT count(*) FROM {times} WHERE {within}"
+        count = _one(connection, query, span.low, span.high)[0]
+        if self.topic is not None:
+            query = f"SELECT count(*) FROM _dr_spool WHERE topic = ? AND {within}"
+            count += _one(connection, query, self.topic, span.low, span.high)[0]
+        return int(count)
+
+    def page(
+        self, connection: sqlite3.Connection, times: str, span: Span, limit: int, make: RowMaker
+    ) -> Page:
+        """The next rows of a span, from the stream's tables and the spool alike.
+
+        Args:
+            times: a table (ts_ns, id) in the order of time.
+            limit: how many rows at most; of large ones it will be fewer.
+        """
+        stored = self._stored(connection, times, span, limit, make)
+        if self.topic is None:
+            return stored
+        spooled = self._spooled(connection, span, limit, make)
+        return _merged(stored, spooled, span.reverse) if spooled.rows else stored
+
+    def _stored(
+        self, connection: sqlite3.Connection, times: str, span: Span, limit: int, make: RowMaker
+    ) -> Page:
+        where, order = span.clauses("t.")
+        joined = f"{times} t"
+        if self.ours:
+            columns = "t.id, t.seq, t.ts_ns, t.stamp_ns, CAST(b.data AS BLOB)"
+        else:
+            columns = "t.id, t.id, t.ts_ns, NULL, "
+            columns += "coalesce(b.data, m.value)" if self.has_blobs else "m.value"
+            joined += f" JOIN {quote_name(self.info.name)} m ON m.id = t.id"
+        if self.has_blobs:
+            joined += f" LEFT JOIN {quote_name(f'{self.info.name}_blob')} b ON b.id = t.id"
+        query = f"SELECT {columns} FROM {joined} WHERE {where} ORDER BY {order} LIMIT ?"
+        with closing(connection.execute(query, (span.low, span.high, *span.after, limit))) as found:
+            return _fetched(found, limit, make)
+
+    def _spooled(
+        self, connection: sqlite3.Connection, span: Span, limit: int, make: RowMaker
+    ) -> Page:
+        where, order = span.clauses()
+        query = (
+            f"SELECT id, seq, ts_ns, stamp_ns, data FROM _dr_spool "
+            f"WHERE {where} AND topic = ? ORDER BY {order} LIMIT ?"
+        )
+        parameters = (span.low, span.high, *span.after, self.topic, limit)
+        with closing(connection.execute(query, parameters)) as found:
+            return _fetched(found, limit, make)
+
+    def payload(self, connection: sqlite3.Connection, number: int) -> Any:
+        """The payload of one message as stored; None if there is no such message."""
+        queries = []
+        if self.has_blobs:
+            queries.append(f"SELECT data FROM {quote_name(f'{self.info.name}_blob')} WHERE id = ?")
+        if self.topic is not None:
+            queries.append(f"SELECT data FROM _dr_spool WHERE topic = {self.topic} AND id = ?")
+        queries.append(f"SELECT value FROM {quote_name(self.info.name)} WHERE id = ?")
+        for query in queries:
+            row = connection.execute(query, (number,)).fetchone()
+            if row is not None and row[0] is not None:
+                return row[0]
+        return None
+
+    def decoder(self) -> Callable[[Any], bytes]:
+        """A function from stored payloads to wire bytes; numbers become text.
+
+        Raises:
+            CodecError: nobody knows the codec.
+            MissingExtra: the codec needs a package that is not installed.
+        """
+        info = self.info
+        decode = None if info.codec in PLAIN else codec_for(info.codec, info.topic).decode
+
+        def to_wire(data: Any) -> bytes:
+            if not isinstance(data, bytes):
+                return str(data).encode()
+            return data if decode is None else decode(data)
+
+        return to_wire
+
+    def row_maker(self, where: str) -> RowMaker:
+        """A function that makes rows of what is stored.
+
+        Args:
+            where: what messages call the recording.
+
+        Raises:
+            CodecError, MissingExtra
+        """
+        info, decode = self.info, self.decoder()
+        stamp_of = None if self.ours else stamp_reader(info.type_name)
+        if self.ours and info.codec in PLAIN:
+            return lambda found: Row(info, *found)
+
+        def make(found: tuple[Any, ...]) -> Row:
+            number, seq, ts_ns, stamp, data = found
+            if data is None:
+                raise RecordingDamaged(f"{where}: message {number} of {info.topic} has no payload")
+            try:
+                data = decode(data)
+            except CodecError as error:
+                raise CodecError(f"{where}: message {number} of {info.topic}: {error}") from error
+            if stamp_of is not None:
+                stamp = stamp_of(data)
+            return Row(info, number, seq, ts_ns, stamp, data)
+
+        return make
+
+
+class TimeIndexes:
+    """Time order of streams that have no index, kept in memory: dimos writes none."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._sorted_up_to: dict[str, int] = {}
+
+    def of(self, table: StreamTable) -> str:
+        """A table (ts_ns, id) in time order; the first look at a stream of dimos's sorts it."""
+        name, stream = table.info.name, f"main.{quote_name(table.info.name)}"
+        if table.ours:
+            return stream
+        index = f"temp.{quote_name(schema.time_index(name))}"
+        newest = _one(self._connection, f"SELECT coalesce(max(id), 0) FROM {stream}")[0]
+        done = self._sorted_up_to.get(name, 0)
+        if name in self._sorted_up_to and newest <= done:
+            return index
+        self._connection.execute("PRAGMA query_only=OFF")
+        try:
+            self._connection.execute(
+                f"CREATE TABLE IF NOT EXISTS {index} "
+                f"(ts_ns INTEGER, id INTEGER, PRIMARY KEY (ts_ns, id)) WITHOUT ROWID"
+            )
+            self._connection.execute(
+                f"INSERT INTO {index} SELECT {meta.to_ns('ts')}, id FROM {stream} "
+                f"WHERE id > ? AND id <= ? ORDER BY ts, id",
+                (done, newest),
+            )
+        finally:
+            self._connection.execute("PRAGMA query_only=ON")
+        self._sorted_up_to[name] = newest
+        return index
+
+
+def _fetched(found: sqlite3.Cursor, limit: int, make: RowMaker) -> Page:
+    """Rows up to a number and a size, so that a page of images does not fill the memory."""
+    rows: list[Row] = []
+    size = 0
+    while len(rows) < limit and size < _PAGE_BYTES:
+        chunk = [make(row) for row in found.fetchmany(min(_CHUNK, limit - len(rows)))]
+        if not chunk:
+            return Page(rows, True)
+        rows += chunk
+        size += sum([len(row.data) for row in chunk])
+    return Page(rows, False)
+
+
+def _key(row: Row) -> tuple[int, int]:
+    return row.ts_ns, row.id
+
+
+def _merged(first: Page, second: Page, reverse: bool) -> Page:
+    """Two pages in one order, as far as both reach."""
+    rows = sorted(first.rows + second.rows, key=_key, reverse=reverse)
+    ends = [_key(page.rows[-1]) for page in (first, second) if not page.complete]
+    if not ends:
+        return Page(rows, True)
+    end = max(ends) if reverse else min(ends)
+    kept = [row for row in rows if (_key(row) >= end if reverse else _key(row) <= end)]
+    return Page(kept, False)
+
+
+def _one(connection: sqlite3.Connection, sql: str, *arguments: object) -> tuple[Any, ...]:
+    return tuple(connection.execute(sql, arguments).fetchone())
