@@ -17,7 +17,7 @@ from tests.with_dimos.processes import DIMOS, running
 pytestmark = pytest.mark.dimos
 
 
-def test_dimos_run_replay_publishes_every_message_as_it_was(
+def test_dimos_run_replay_publishes_every_message_with_its_value(
     recorded: Recorded,
     ours: Path,
     lcm_url: str,
@@ -25,22 +25,35 @@ def test_dimos_run_replay_publishes_every_message_as_it_was(
     open_store: Callable[..., Any],
     tmp_path: Path,
 ) -> None:
-    # dimos names the topic of a stream after its table, and encodes the messages it has decoded.
-    previews = open_store(ours).stream("camera__preview")
-    expected = {
-        f"/{name}#{published[0].msg_name}": [message.lcm_encode() for message in published]
-        for name, published in recorded.published.items()
+    published = recorded.published | {
+        "camera__preview": [o.data for o in open_store(ours).stream("camera__preview")]
     }
-    expected["/camera__preview#sensor_msgs.Image"] = [o.data.lcm_encode() for o in previews]
     options = ["--viewer", "none", "--n-workers", "1", "--replay-db", str(ours)]
     with (
         open_bus(lcm_url) as bus,
         Collector(bus, exclude=["/rpc/**"]) as collector,
         running([DIMOS, *options, "run", "replay"], dimos_env, tmp_path / "replay.log") as dimos,
     ):
-        messages = collector.wait_for(sum(map(len, expected.values())), timeout_s=60.0)
+        messages = collector.wait_for(sum(map(len, published.values())), timeout_s=60.0)
         assert dimos.interrupt() == 0, dimos.output
-    received: dict[str, list[bytes]] = defaultdict(list)
+    received = defaultdict(list)
     for channel, data in messages:
         received[channel].append(data)
-    assert received == expected
+    # dimos names the topic of a stream after its table
+    assert set(received) == {f"/{name}#{sent[0].msg_name}" for name, sent in published.items()}
+    for name, sent in published.items():
+        replayed = map(type(sent[0]).lcm_decode, received[f"/{name}#{sent[0].msg_name}"])
+        assert list(map(value, replayed)) == list(map(value, sent)), name
+
+
+def value(message: Any) -> bytes:
+    """Every field of a message but its stamp.
+
+    dimos 0.0.15 encodes messages in several threads over one shared `Time` (a default argument in
+    dimos_lcm), so that now and then a message goes out with the stamp of another stream's.
+    """
+    message = type(message).lcm_decode(message.lcm_encode())
+    if hasattr(message, "ts"):
+        message.ts = 0.0
+    encoded: bytes = message.lcm_encode()
+    return encoded
