@@ -6,6 +6,7 @@ import importlib.util
 import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +21,13 @@ HERE = Path(__file__).parent
 # Without dimos they cannot even be imported.
 collect_ignore_glob = [] if importlib.util.find_spec("dimos") else ["test_*.py"]
 ROUNDS = 4
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # dimos writes its logs there as soon as it is imported.
+    state = tempfile.TemporaryDirectory(prefix="dimos-state-")
+    os.environ["XDG_STATE_HOME"] = state.name
+    config.add_cleanup(state.cleanup)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from dimos.msgs.geometry_msgs.PoseStamped import PoseStamped
 from reactivex import operators as ops
 
 from dimos_record import RecordReplay
@@ -92,6 +93,29 @@ def test_what_dimos_adds_on_opening_does_not_change_the_recording(
         assert after.streams == before.streams
         for name in before.streams:
             assert list(after.rows(name)) == list(before.rows(name))
+
+
+def test_what_dimos_adds_to_our_file_can_be_read_by_both(
+    recorded: Recorded, ours: Path, open_store: Callable[..., Any]
+) -> None:
+    store = open_store(ours)
+    later = store.stream("robot1__pose").last().ts + 1.0
+    store.stream("robot1__pose").append(pose(9), ts=later, tags={"by": "dimos"})
+    store.stream("found", PoseStamped).append(pose(10), ts=later)
+    store.stop()
+    expected = [message.lcm_encode() for message in [*recorded.published["robot1__pose"], pose(9)]]
+    with RecordReplay(ours) as rec:
+        assert [o.raw for o in rec.streams.robot1__pose] == expected
+        assert dict(rec.streams.robot1__pose.last().tags) == {"by": "dimos"}
+        assert [o.raw for o in rec.streams.found] == [pose(10).lcm_encode()]
+    with RecordReplay(ours) as rec:
+        stream = rec.stream("robot1__pose", topic="/robot1/pose", type_name=PoseStamped.msg_name)
+        stream.append(pose(11), ts_ns=int((later + 1.0) * 1e9))
+    with RecordingReader.open(ours) as reader:
+        rows = list(reader.rows("robot1__pose"))
+    assert [row.data for row in rows] == [*expected, pose(11).lcm_encode()]
+    seen_by_dimos = [o.data.lcm_encode() for o in open_store(ours).stream("robot1__pose")]
+    assert seen_by_dimos == [row.data for row in rows]
 
 
 def test_poses_and_tags_that_we_wrote_can_be_queried_in_dimos(
