@@ -31,7 +31,8 @@ class PlayOptions:
     end_s: float | None = None
     """Where it ends; messages at that time are not played."""
     loop: bool | tuple[float, float] = False
-    """Play again from the start offset when the end is reached, or only ``[a, b)``."""
+    """Play again from the start offset when the end is reached, or only ``[a, b)``, where an
+    infinite `b` is the end."""
     paused: bool = False
     """Wait for `resume` before the first message."""
     delay_s: float = 0.0
@@ -59,7 +60,8 @@ class PlayOptions:
         check_rate(self.speed)
         _check_range("--start", self.start_s, "--end", self.end_s)
         if isinstance(self.loop, tuple):
-            _check_range("the loop's start", self.loop[0], "the loop's end", self.loop[1])
+            a_s, b_s = self.loop
+            check_loop(a_s, None if b_s == math.inf else b_s)
         for option, seconds in (
             ("--delay", self.delay_s),
             ("the time to listen for publishers", self.listen_s),

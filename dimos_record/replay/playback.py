@@ -15,6 +15,7 @@ from dimos_record.replay.options import PlayOptions
 from dimos_record.replay.output import Output
 from dimos_record.replay.pacing import StampPaced
 from dimos_record.replay.playhead import Playhead
+from dimos_record.replay.publishable import Publishable
 from dimos_record.replay.read_ahead import ReadAhead, Reading
 from dimos_record.replay.source import Source
 from dimos_record.replay.stats import Meter
@@ -50,8 +51,10 @@ class Playback:
         time: Time | None = None,
     ) -> None:
         self._options = options = options or PlayOptions()
-        self._stamps = StampPaced(source) if options.pace == "stamp" else None
-        self._source: Source = self._stamps or source
+        publishable = Publishable(source)
+        self._left_out = tuple(publishable.left_out)
+        self._stamps = StampPaced(publishable) if options.pace == "stamp" else None
+        self._source: Source = self._stamps or publishable
         self._bus = bus
         self._on_finished = on_finished
         self._time = time or SystemTime()
@@ -98,7 +101,8 @@ class Playback:
         self._check_inside("--start", self._begin_ns)
         self._loop: tuple[int, int] | None = None
         if isinstance(options.loop, tuple):
-            self._loop = self._section(*options.loop)
+            a_s, b_s = options.loop
+            self._loop = self._section(a_s, None if b_s == math.inf else b_s)
             if options.start_s is None:
                 self._begin_ns = self._loop[0]
         elif options.loop:

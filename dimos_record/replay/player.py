@@ -12,7 +12,7 @@ from dimos_record.replay.conflicts import refuse_conflicts
 from dimos_record.replay.options import check_loop
 from dimos_record.replay.playback import Playback, State
 from dimos_record.replay.stats import PlayStats
-from dimos_record.store.base import Row
+from dimos_record.store.base import Row, StreamInfo
 
 
 class Player(Playback):
@@ -76,6 +76,16 @@ class Player(Playback):
     def duration(self) -> float:
         """Seconds from the first to the last message of the recording."""
         return self._duration_s
+
+    @property
+    def streams(self) -> tuple[StreamInfo, ...]:
+        """What is played."""
+        return tuple(self._source.streams)
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Selected topics that are not played, since they hold numbers without wire bytes."""
+        return self._left_out
 
     @property
     def rate(self) -> float:
@@ -287,6 +297,7 @@ class Player(Playback):
         return max(0.0, (self._next_ns - self._clock.position_ns) / 1e9 / self._clock.rate)
 
     def _check_open(self) -> None:
+        self._raise_error()
         if self._closed:
             raise DimosRecordError("the player was stopped; make a new one to play again")
 

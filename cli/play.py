@@ -1,0 +1,256 @@
+"""`dimos-record play`: a recording onto a bus, with its original timing."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dimos_record.cli.running import BusUrl, say, stop_signals
+from dimos_record.cli.text import seconds, size
+from dimos_record.cli.times import clock as position
+from dimos_record.cli.times import parse_position, parse_time
+
+if TYPE_CHECKING:
+    import threading
+
+    from dimos_record import RecordReplay
+    from dimos_record.replay.player import Player
+
+_REDRAW_S = 0.1
+
+
+def play(
+    file: Annotated[str, typer.Argument(help="The recording, or the folder of its segments.")],
+    topics: Annotated[
+        list[str] | None,
+        typer.Argument(help="Topics to play, patterns allowed ('/camera/*'); none means all."),
+    ] = None,
+    exclude: Annotated[
+        list[str] | None, typer.Option("--exclude", "-x", help="Topics to leave out; repeatable.")
+    ] = None,
+    bus: BusUrl = None,
+    speed: Annotated[
+        str,
+        typer.Option("--speed", "-s", metavar="RATE", help="2, 0.5 ..., or max: no waiting."),
+    ] = "1",
+    start: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Begin here: 12.5, 1:23.5; -10 is 10 s before the end."),
+    ] = None,
+    end: Annotated[
+        str | None, typer.Option(metavar="TIME", help="End here, written in the same way.")
+    ] = None,
+    loop: Annotated[bool, typer.Option("--loop", "-l", help="Play again and again.")] = False,
+    ab: Annotated[
+        str | None,
+        typer.Option(
+            "--ab", metavar="A,B", help="Loop from A to B: 10,20 or 1:05,-3; '10,' to the end."
+        ),
+    ] = None,
+    paused: Annotated[
+        bool, typer.Option("--paused", help="Wait for the space key before the first message.")
+    ] = False,
+    delay: Annotated[
+        str, typer.Option(metavar="TIME", help="Wait before the first message, for subscribers.")
+    ] = "0",
+    remap: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FROM=TO",
+            help="Publish under another name: /odom=/old/odom, '/camera/*=/sim/*'; repeatable.",
+        ),
+    ] = None,
+    pace: Annotated[
+        str,
+        typer.Option(
+            metavar="receive|stamp", help="Time by reception, or by the stamps in the messages."
+        ),
+    ] = "receive",
+    restamp: Annotated[
+        bool, typer.Option("--restamp", help="Shift the stamps in the messages to now.")
+    ] = False,
+    clock: Annotated[
+        str | None,
+        typer.Option(metavar="TOPIC", help="Publish the time of playback here: /clock."),
+    ] = None,
+    clock_hz: Annotated[float, typer.Option(help="How often, per second of real time.")] = 100.0,
+    latched: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TOPIC",
+            help="Republish the last message of these topics too after a jump; repeatable. Maps, "
+            "camera infos and static transforms always are.",
+        ),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Play even if somebody publishes the same topics.")
+    ] = False,
+    no_keys: Annotated[bool, typer.Option("--no-keys", help="Do not read the keyboard.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress line.")] = False,
+) -> None:
+    """Play FILE onto a bus with its original timing.
+
+    Says on stderr where it publishes, and at the end what was published, and what of it late.
+
+    Ends at the end of the recording, or with q, Ctrl-C or SIGTERM; all of these exit with 0.
+
+    In a terminal the keys of mpv and VLC steer it: space, arrows, digits ... Press ? for the list.
+
+    Examples:
+
+      dimos-record play walk.db
+
+      dimos-record play walk.db '/camera/*' /tf --speed 2 --start 1:05 --loop
+
+      dimos-record play walk.db --restamp --clock /clock --remap '/camera/*=/sim/camera/*'
+    """
+    from dimos_record import RecordReplay
+
+    options: dict[str, Any] = {
+        "speed": _speed(speed),
+        "paused": paused,
+        "delay_s": parse_time(delay, "--delay"),
+        "remap": _remap(remap or []),
+        "pace": pace,
+        "restamp": restamp,
+        "clock_topic": clock,
+        "clock_hz": clock_hz,
+        "latched": tuple(latched or ()),
+        "check_conflicts": not force,
+    }
+    # read-ahead, display and publisher share the interpreter: shorter turns publish more on time
+    sys.setswitchinterval(0.0005)
+    with RecordReplay(file, bus=bus) as rec, stop_signals() as stop:
+        options |= _positions(rec, start, end, ab, loop)
+        player = _start(rec, topics or ["*"], exclude or [], options)
+        begun = time.monotonic()
+        _follow(player, options, stop, keys=not no_keys, shown=not quiet)
+        player.close()
+        say(_account(player, time.monotonic() - begun))
+
+
+def _speed(text: str) -> float:
+    from dimos_record.errors import OptionError
+
+    try:
+        rate = math.inf if text == "max" else float(text.removesuffix("x"))
+    except ValueError:
+        rate = 0.0
+    if not rate > 0:
+        raise OptionError(f"--speed {text!r}: write a number above 0, such as 2 or 0.5, or max")
+    return rate
+
+
+def _remap(choices: list[str]) -> dict[str, str]:
+    from dimos_record.errors import OptionError
+
+    chosen = {}
+    for choice in choices:
+        source, separator, target = choice.partition("=")
+        if not (source and separator and target):
+            raise OptionError(f"--remap {choice!r}: write FROM=TO, for example /odom=/old/odom")
+        chosen[source] = target
+    return chosen
+
+
+def _positions(
+    rec: RecordReplay, start: str | None, end: str | None, ab: str | None, loop: bool
+) -> dict[str, Any]:
+    from dimos_record.errors import OptionError
+
+    duration_s = rec.duration
+    section: bool | tuple[float, float] = loop
+    if ab is not None:
+        if loop:
+            raise OptionError("--loop and --ab contradict each other; --ab alone loops A to B")
+        a, separator, b = ab.partition(",")
+        if not (a and separator):
+            raise OptionError(f"--ab {ab!r}: write A,B, for example 10,20 or 1:05,1:20")
+        b_s = parse_position(b, "--ab", duration_s) if b.strip() else math.inf
+        section = (parse_position(a, "--ab", duration_s), b_s)
+    return {
+        "start_s": None if start is None else parse_position(start, "--start", duration_s),
+        "end_s": None if end is None else parse_position(end, "--end", duration_s),
+        "loop": section,
+    }
+
+
+def _start(
+    rec: RecordReplay, topics: list[str], exclude: list[str], options: dict[str, Any]
+) -> Player:
+    from dimos_record.errors import OptionError
+    from dimos_record.replay.publishable import check_publishable
+
+    view = rec.select(topics, exclude)
+    check_publishable(view.streams, view.selection, view.name)
+    if not view.streams and rec.reader.streams:
+        raise OptionError(f"{view.name}: --exclude leaves no topic to play; leave out fewer")
+    if sys.stderr.isatty() and options["check_conflicts"]:
+        say("Listening for other publishers...")
+    player = rec.play_view(view, **options)
+    say(_headline(rec, player, options))
+    if player.left_out:
+        say(f"Not played: {', '.join(player.left_out)}; plain numbers have no bytes to publish")
+    return player
+
+
+def _headline(rec: RecordReplay, player: Player, options: dict[str, Any]) -> str:
+    """`Playing walk.db (12.3 s, 8 topics, 9,876 messages) to LCM ... (this machine only)`"""
+    start_s, end_s = options["start_s"], options["end_s"]
+    first_ns, last_ns = rec.reader.span_ns() or (0, 0)
+    low_ns = first_ns + round((start_s or 0.0) * 1e9)
+    high_ns = last_ns + 1 if end_s is None else first_ns + round(end_s * 1e9)
+    messages = sum(rec.reader.count_between(s.name, low_ns, high_ns) for s in player.streams)
+    total, played = len(rec.reader.streams), len(player.streams)
+    topics = f"{played}" if played == total else f"{played} of {total}"
+    section = ""
+    if start_s is not None or end_s is not None:
+        last_s = player.duration if end_s is None else end_s
+        section = f" from {position(start_s or 0.0)} to {position(last_s)}"
+    return (
+        f"Playing {rec.store.name} ({seconds(player.duration)}, {topics} topics, "
+        f"{messages:,} messages{section}) to {rec.bus.reach}"
+    )
+
+
+def _follow(
+    player: Player, options: dict[str, Any], stop: threading.Event, *, keys: bool, shown: bool
+) -> None:
+    """Show where playback is and obey the keyboard, until the end or until somebody stops it."""
+    from dimos_record.cli.keyboard import Keyboard
+    from dimos_record.cli.play_keys import Controls
+    from dimos_record.cli.play_line import play_line
+    from dimos_record.cli.status_line import StatusLine
+
+    with Keyboard(keys) as keyboard, StatusLine(shown) as line:
+        controls = Controls(player, line.say, options["start_s"] or 0.0, options["loop"])
+        while not stop.is_set() and not player.wait(0 if keyboard.active else _REDRAW_S):
+            line.show(play_line(player.stats, controls.loop, controls.ab, line.width))
+            if not all(controls.press(key) for key in keyboard.read(_REDRAW_S)):
+                return
+
+
+def _account(player: Player, elapsed_s: float) -> str:
+    """The last line: what was published, what of it late, and what was left out."""
+    stats = player.stats
+    done = f"{stats.published:,} messages, {size(stats.bytes)}, in {seconds(elapsed_s)}"
+    if stats.state == "finished":
+        parts = [f"Published {done}"]
+    else:
+        parts = [f"Stopped at {position(stats.position_s)}; published {done}"]
+    late = "none late"
+    if stats.late:
+        mean, worst = seconds(stats.mean_late_s), seconds(stats.max_late_s)
+        late = f"{stats.late:,} late ({mean} on average, {worst} at most)"
+    parts.append(late)
+    if player.left_out:
+        parts.append(f"{len(player.left_out)} topics not played")
+    if stats.skipped_stamps:
+        parts.append(f"{stats.skipped_stamps:,} played by reception, their stamps make no sense")
+    if stats.unshifted:
+        parts.append(f"{stats.unshifted:,} with stamps that could not be shifted")
+    return "; ".join(parts)
