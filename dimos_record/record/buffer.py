@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from collections.abc import Iterable
 
 _OVERHEAD_BYTES = 200
 """Roughly what Python needs per buffered message besides its payload."""
@@ -24,8 +25,8 @@ class TapBuffer:
         self.dropped: dict[str, int] = {}
         self._lock = threading.Lock()
         self._items: deque[Tapped] = deque()
-        self._bytes_in = 0  # written by the tap alone
-        self._bytes_out = 0  # written by the taker alone
+        self._bytes_in = 0
+        self._bytes_out = 0  # changed by the taker alone
 
     def tap(self, channel: str, data: bytes) -> None:
         """Take in one message; called on the bus's own thread."""
@@ -36,6 +37,17 @@ class TapBuffer:
                 return
             self._bytes_in += cost
             self._items.append((time.monotonic_ns(), channel, data))
+
+    def drop(self, messages: Iterable[Tapped]) -> None:
+        """Count messages that were taken and could not be written."""
+        with self._lock:
+            for _, channel, _ in messages:
+                self.dropped[channel] = self.dropped.get(channel, 0) + 1
+
+    def count_into(self, counts: dict[str, int]) -> None:
+        """Count drops in another dictionary; whoever has the old one keeps it as it is."""
+        with self._lock:
+            self.dropped = counts
 
     def take(self, max_messages: int, max_bytes: int) -> list[Tapped]:
         """Remove up to so many messages and payload bytes, oldest first; at least one if any."""

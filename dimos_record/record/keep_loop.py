@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from pathlib import Path
 
 from dimos_record.errors import DimosRecordError
@@ -11,8 +12,14 @@ from dimos_record.record.buffer import TapBuffer
 from dimos_record.record.keeper import ClockWatch, FileKeeper
 from dimos_record.record.options import RecordOptions
 from dimos_record.record.write_loop import WriteLoop
+from dimos_record.store.writer import RecordingWriter
 
 KEEP_S = 1.0
+COPY_LOG_BYTES, COPY_LOG_S = 64_000_000, 30.0
+"""A log longer than this is copied into the file, off the writer's path, when as many bytes more
+or so many seconds have been recorded: a log that starts over keeps its length."""
+FINISH_LOG_BYTES = 256_000_000
+"""A log still longer than this is brought to its end by the writer, so that it starts over."""
 
 log = logging.getLogger("dimos_record")
 
@@ -26,6 +33,7 @@ class KeepLoop:
         self._loop, self._buffer, self._options, self._clock = loop, buffer, options, clock
         self._keeper: FileKeeper | None = None
         self._warned_dropped = self._warned_lost = 0
+        self._copied, self._copied_s = 0, time.monotonic()
         self._thread = threading.Thread(target=self._run, name="dimos-record-keeper")
 
     def start(self) -> None:
@@ -38,12 +46,8 @@ class KeepLoop:
             self._thread.join()
 
     def _run(self) -> None:
-        try:
-            while not self._loop.stop_requested.wait(KEEP_S):
-                self._round()
-        finally:
-            if self._keeper is not None:
-                self._keeper.close()
+        while not self._loop.stop_requested.wait(KEEP_S):
+            self._round()
 
     def _round(self) -> None:
         try:
@@ -54,12 +58,11 @@ class KeepLoop:
         self._warn_of_losses()
 
     def _look_after_file(self) -> None:
-        path = self._loop.writer.path
+        writer = self._loop.writer
+        path = writer.path
         if not isinstance(path, Path):
             return
         if self._keeper is None or self._keeper.path != path:
-            if self._keeper is not None:
-                self._keeper.close()
             self._keeper = FileKeeper(path)
         if self._keeper.room() < self._options.min_free_bytes:
             log.warning(
@@ -70,8 +73,17 @@ class KeepLoop:
             self._loop.request_stop("disk nearly full")
             return
         self._keeper.sync()
-        if self._keeper.checkpoint():
-            self._loop.checkpoint_due = True
+        if self._keeper.log_bytes() > COPY_LOG_BYTES and self._is_copy_due(writer):
+            writer.copy_log()
+            self._loop.checkpoint_due = self._keeper.log_bytes() > FINISH_LOG_BYTES
+
+    def _is_copy_due(self, writer: RecordingWriter) -> bool:
+        now = time.monotonic()
+        recorded = sum(account.bytes for account in writer.accounts().values())
+        if 0 <= recorded - self._copied < COPY_LOG_BYTES and now < self._copied_s + COPY_LOG_S:
+            return False
+        self._copied, self._copied_s = recorded, now
+        return True
 
     def _look_at_clock(self) -> None:
         ts_ns, wall_ns, jump_ns = self._clock.sample()

@@ -6,8 +6,10 @@ the keeper's, which flushes, checkpoints and watches the disk, the clock and the
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from dimos_record.bus.base import Bus, Selection, Subscription, split_channel
 from dimos_record.errors import DiskFull, MessagesLost
@@ -20,7 +22,7 @@ from dimos_record.record.provenance import describe_session
 from dimos_record.record.write_loop import WriteLoop
 from dimos_record.store.base import StreamAccount
 from dimos_record.store.target import Target
-from dimos_record.store.writer import RecordingWriter
+from dimos_record.store.writer import CodecChooser, RecordingWriter
 
 _NOTHING = Selection(())
 
@@ -64,11 +66,6 @@ class RecordingSession:
         self._selection, self._paused = selection, False
         self._buffer = TapBuffer(options.buffer_bytes)
         self._clock = ClockWatch()
-        self._choose_codec = codec_chooser(options.codecs)
-        self._meta = describe_session(bus.url, bus.reach) | {
-            "include": list(selection.include),
-            "exclude": list(selection.exclude),
-        }
         self._loop = WriteLoop(
             target,
             self._buffer,
@@ -78,7 +75,10 @@ class RecordingSession:
             end_input=self._end_input,
             lost=self._lost_before_reception,
         )
+        self._changing = threading.Lock()
         self._subscription: Subscription | None = None
+        self._choose_codec: CodecChooser | None = None
+        self._meta: dict[str, Any] = {}
         self._keep_loop = KeepLoop(self._loop, self._buffer, options, self._clock)
         self._lost_at_start: int | None = None
         self._lost_at_end: int | None = None
@@ -88,17 +88,26 @@ class RecordingSession:
 
         Raises:
             DiskFull: there is not even room to begin.
-            BusError: the bus cannot be subscribed to. Nothing is left behind.
+            OptionError, PatternError: a codec cannot be chosen, or a pattern cannot be read.
+            RecordingBusy: somebody else has just begun to record into it.
+            BusError: the bus cannot be subscribed to.
+            Nothing is left behind then, and what was to be replaced is still there.
         """
         try:
             self._check_room_to_begin()
-            self._begin_session(self._target.writer, self._clock.now_ns())
+            self._choose_codec = codec_chooser(self._options.codecs)
+            self._meta = describe_session(self._bus.url, self._bus.reach) | {
+                "include": list(self._selection.include),
+                "exclude": list(self._selection.exclude),
+            }
             self._subscription = self._bus.subscribe(self._selection, self._buffer.tap)
             self._lost_at_start = self._bus.lost_before_reception()
+            self._begin_session(self._target.writer, self._clock.now_ns())
         except BaseException:
-            self._target.writer.connection.close()
+            self._end_input()
             self._target.undo()
             raise
+        self._target.begun()
         self._loop.start()
         self._keep_loop.start()
         return self
@@ -158,22 +167,25 @@ class RecordingSession:
 
     def select(self, selection: Selection) -> None:
         """Record other topics from now on; those that stay lose nothing."""
-        self._selection = selection
-        if self._subscription is not None and not self._paused:
-            self._subscription.reselect(selection)
+        with self._changing:
+            if self._subscription is not None and not self._paused:
+                self._subscription.reselect(selection)
+            self._selection = selection
 
     def pause(self) -> None:
         """Record nothing until `resume`; the session goes on."""
-        if self._subscription is not None and not self._paused:
-            self._subscription.reselect(_NOTHING)
-            self._paused = True
+        with self._changing:
+            if self._subscription is not None and not self._paused:
+                self._subscription.reselect(_NOTHING)
+                self._paused = True
 
     def resume(self) -> None:
         """Go on recording after `pause`; the pause does not count as a gap."""
-        if self._subscription is not None and self._paused:
-            self._loop.writer.forget_gaps()
-            self._subscription.reselect(self._selection)
-            self._paused = False
+        with self._changing:
+            if self._subscription is not None and self._paused:
+                self._loop.writer.forget_gaps()
+                self._subscription.reselect(self._selection)
+                self._paused = False
 
     @property
     def writer(self) -> RecordingWriter:
@@ -202,7 +214,8 @@ class RecordingSession:
 
     def _end_input(self) -> None:
         """Receive nothing more; what has arrived stays in the buffer."""
-        if self._subscription is not None:
-            self._lost_at_end = self._lost_before_reception()
-            self._subscription.close()
-            self._subscription = None
+        with self._changing:
+            if self._subscription is not None:
+                self._lost_at_end = self._lost_before_reception()
+                self._subscription.close()
+                self._subscription = None

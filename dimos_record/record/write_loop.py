@@ -6,17 +6,18 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
-from dimos_record.errors import DimosRecordError, DiskFull, RecordingBusy
+from dimos_record.errors import DimosRecordError, DiskFull, RecordingBusy, StorageError
 from dimos_record.record.buffer import TapBuffer, Tapped
 from dimos_record.record.keeper import ClockWatch
 from dimos_record.record.options import RecordOptions
 from dimos_record.store.base import StreamAccount, add_accounts
 from dimos_record.store.target import Target
-from dimos_record.store.writer import RecordingWriter
+from dimos_record.store.writer import RecordingWriter, remove_recording_file
 
 BATCH_MESSAGES, BATCH_BYTES, BATCH_S = 2000, 8_000_000, 0.1
-DRAIN_S = 2.0
+DRAIN_S, DRAIN_BYTES = 2.0, 32_000_000
 
 log = logging.getLogger("dimos_record")
 
@@ -44,11 +45,12 @@ class WriteLoop:
         self.self_contained = True
         self._target, self._buffer, self._options, self._clock = target, buffer, options, clock
         self._begin_session, self._end_input, self.lost = begin_session, end_input, lost
-        self._lost_earlier = 0
+        self._lost_earlier = self._jumps_earlier = 0
         self._started_ns = self._segment_ns = clock.now_ns()
+        self._accounting = threading.Lock()
         self._earlier: dict[str, StreamAccount] = {}
+        self._final: dict[str, StreamAccount] | None = None
         self._earlier_bytes = 0
-        self._counted = False
         self._written = 0
         self.stop_requested = threading.Event()
         self._finishers: list[threading.Thread] = []
@@ -56,6 +58,7 @@ class WriteLoop:
 
     def start(self) -> None:
         """Begin to write."""
+        self._started_ns = self._segment_ns = self._clock.now_ns()
         self._thread.start()
 
     def request_stop(self, reason: str) -> None:
@@ -66,7 +69,8 @@ class WriteLoop:
 
     def join(self) -> None:
         """Wait until every segment is finished."""
-        self._thread.join()
+        if self._thread.ident is not None:
+            self._thread.join()
         for thread in self._finishers:
             thread.join()
 
@@ -83,29 +87,54 @@ class WriteLoop:
 
     def accounts(self) -> dict[str, StreamAccount]:
         """The account of the session so far, by stream name, over all segments."""
-        if self._counted:
-            return self._earlier
-        return add_accounts(self._earlier, self.writer.accounts())
+        with self._accounting:
+            if self._final is not None:
+                return self._final
+            return add_accounts(self._earlier, self.writer.accounts())
 
     def _run(self) -> None:
         try:
             self._write_until_stopped()
-        except DimosRecordError as error:
-            self.error = error
-            self.reason = "disk full" if isinstance(error, DiskFull) else "error"
-            log.error("%s; what was written before is safe", error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it must not end in silence
+            self._fail(error)
         finally:
+            self.stop_requested.set()
+            try:
+                self._end()
+            finally:
+                self.ended.set()
+
+    def _fail(self, error: Exception) -> None:
+        if isinstance(error, DimosRecordError):
+            log.error("%s; what was written before is safe", error)
+        else:
+            log.exception("recording stopped; what was written before is safe")
+            cause, error = (
+                error,
+                StorageError(f"{self.writer.path}: recording stopped by {error!r}"),
+            )
+            error.__cause__ = cause
+        self.stop_requested.set()
+        self.error = self.error or error
+        self.reason = "disk full" if isinstance(error, DiskFull) else "error"
+
+    def _end(self) -> None:
+        try:
             self._end_input()
-            self._earlier, self._counted = self.accounts(), True
-            self._finish(self.writer, self.reason or "error")
-            self.ended.set()
+        except DimosRecordError as error:
+            self._fail(error)
+        if self.error is not None:
+            while batch := self._buffer.take(BATCH_MESSAGES, BATCH_BYTES):
+                self._buffer.drop(batch)
+        self._final = self.accounts()
+        self._finish(self.writer, *self._ending(self.reason or "error"))
 
     def _write_until_stopped(self) -> None:
         next_drain = time.monotonic() + DRAIN_S
         while not self.stop_requested.is_set():
             began = time.monotonic()
             taken = self._write_batch()
-            if began >= next_drain:
+            if began >= next_drain or self.writer.spool_bytes > DRAIN_BYTES:
                 self.writer.drain()
                 next_drain = began + DRAIN_S
             if self.checkpoint_due:
@@ -139,15 +168,11 @@ class WriteLoop:
                 # the buffer holds what arrives meanwhile, and counts what it cannot hold
                 log.warning("%s (trying again)", error)
                 if self.stop_requested.is_set():
-                    self._count_as_dropped(batch)
+                    self._buffer.drop(batch)
                     raise
-            except DimosRecordError:
-                self._count_as_dropped(batch)
+            except BaseException:
+                self._buffer.drop(batch)
                 raise
-
-    def _count_as_dropped(self, batch: list[Tapped]) -> None:
-        for _, channel, _ in batch:
-            self._buffer.dropped[channel] = self._buffer.dropped.get(channel, 0) + 1
 
     def _apply_limits(self) -> None:
         options = self._options
@@ -173,24 +198,48 @@ class WriteLoop:
         """Go on in a new segment; the full one is finished beside it."""
         full = self.writer
         self._segment_ns = self._clock.now_ns()
-        self._earlier_bytes += full.size_bytes
         fresh = self._target.next_writer(full)
-        self._buffer.dropped = {}
-        self._begin_session(fresh, self._segment_ns)
-        self._earlier = add_accounts(self._earlier, full.accounts())
-        self.writer = fresh
-        self.segments += 1
-        thread = threading.Thread(target=self._finish, args=(full, "split"))
-        thread.start()
-        self._finishers = [t for t in self._finishers if t.is_alive()] + [thread]
-
-    def _finish(self, writer: RecordingWriter, reason: str) -> None:
-        lost = self.lost()
-        if lost is not None:
-            lost, self._lost_earlier = lost - self._lost_earlier, lost
+        dropped = self._buffer.dropped
+        self._buffer.count_into({})
         try:
-            writer.end_session(self._clock.now_ns(), reason, lost, self._clock.jumps)
-            self.self_contained &= writer.close()
+            self._begin_session(fresh, self._segment_ns)
+        except BaseException:
+            self._buffer.count_into(dropped)
+            fresh.close()
+            remove_recording_file(Path(fresh.path))
+            raise
+        with self._accounting:
+            self._earlier_bytes += full.size_bytes
+            self._earlier = add_accounts(self._earlier, full.accounts())
+            self.writer = fresh
+            self.segments += 1
+        thread = threading.Thread(
+            target=self._finish, args=(full, *self._ending("split")), name="dimos-record-finisher"
+        )
+        self._finishers = [t for t in self._finishers if t.is_alive()] + [thread]
+        thread.start()
+
+    def _ending(self, reason: str) -> tuple[int, str, int | None, int]:
+        """What `end_session` is to write down, with what was lost since the segment before."""
+        lost, jumps = self.lost(), self._clock.jumps
+        ending = (
+            self._clock.now_ns(),
+            reason,
+            None if lost is None else lost - self._lost_earlier,
+            jumps - self._jumps_earlier,
+        )
+        self._lost_earlier, self._jumps_earlier = lost or 0, jumps
+        return ending
+
+    def _finish(
+        self, writer: RecordingWriter, stop_ns: int, reason: str, lost: int | None, jumps: int
+    ) -> None:
+        try:
+            try:
+                writer.end_session(stop_ns, reason, lost, jumps)
+            finally:
+                alone = writer.close()
         except DimosRecordError as error:
-            self.error = self.error or error
-            self.self_contained = False
+            self._fail(error)
+            alone = False
+        self.self_contained &= alone

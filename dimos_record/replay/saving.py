@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dimos_record.bus.base import split_channel
-from dimos_record.record.keeper import CHECKPOINT_BYTES
 from dimos_record.record.provenance import describe_session
 from dimos_record.store.files import FileStore
 from dimos_record.store.observation import Observation
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 
 _BATCH = 500
 _BATCH_BYTES = 8_000_000
+_CHECKPOINT_BYTES = 64_000_000
 
 
 def save_view(view: ReplayView, name: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
@@ -37,10 +37,10 @@ def save_view(view: ReplayView, name: str | os.PathLike[str], *, overwrite: bool
     try:
         _copy(view, target.writer)
     except BaseException:
-        target.writer.connection.close()
         target.undo()
         raise
     target.writer.close()
+    target.begun()  # what it replaces is deleted only now
     return store.path
 
 
@@ -56,7 +56,7 @@ def _copy(view: ReplayView, writer: RecordingWriter) -> None:
             _write(writer, batch)
         last_ns = batch[-1].ts_ns
         since_checkpoint += sum(len(one.raw) for one in batch)
-        if since_checkpoint > CHECKPOINT_BYTES:
+        if since_checkpoint > _CHECKPOINT_BYTES:
             writer.checkpoint()
             since_checkpoint = 0
     writer.end_session(last_ns, "saved", None, 0)

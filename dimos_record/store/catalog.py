@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from dimos_record.messages import is_latched
-from dimos_record.store import schema
+from dimos_record.store import meta, schema
 from dimos_record.store.base import StreamInfo
 from dimos_record.store.connection import quote_name
 from dimos_record.store.dimos_types import payload_class, payload_fingerprint, type_of_payload
@@ -122,21 +122,47 @@ def last_id(connection: sqlite3.Connection, name: str, topic: int) -> int:
     return max(table or 0, spool.fetchone()[0] or 0)
 
 
-def last_seq(connection: sqlite3.Connection, names: Iterable[str]) -> int:
+def last_seq(connection: sqlite3.Connection) -> int:
     """The highest arrival number of a recording."""
     highest = connection.execute("SELECT max(seq) FROM _dr_spool").fetchone()[0] or 0
-    for name in names:
-        row = connection.execute(
-            f"SELECT seq FROM {quote_name(name)} ORDER BY id DESC LIMIT 1"
-        ).fetchone()
+    for _, info in load_topics(connection):
+        query = f"SELECT seq FROM {quote_name(info.name)} ORDER BY id DESC LIMIT 1"
+        row = connection.execute(query).fetchone()
         highest = max(highest, (row and row[0]) or 0)
     return int(highest)
 
 
-def spooled(connection: sqlite3.Connection, topic: int) -> int:
-    """How many messages of a topic wait in the spool."""
-    query = "SELECT count(*) FROM _dr_spool WHERE topic = ?"
-    return int(connection.execute(query, (topic,)).fetchone()[0])
+def spooled(
+    connection: sqlite3.Connection, topic: int
+) -> list[tuple[int, int, int, int | None, bytes]]:
+    """What of a topic waits in the spool: (seq, id, ts_ns, stamp_ns, stored payload)."""
+    query = "SELECT seq, id, ts_ns, stamp_ns, data FROM _dr_spool WHERE topic = ? ORDER BY seq"
+    return connection.execute(query, (topic,)).fetchall()
+
+
+def taken_names(connection: sqlite3.Connection) -> set[str]:
+    """Names that no new stream can have, in lower case: of tables, indexes and dimos's streams."""
+    query = "SELECT lower(name) FROM sqlite_master UNION SELECT lower(name) FROM _streams"
+    return {row[0] for row in connection.execute(query)}
+
+
+def complete_rows(connection: sqlite3.Connection, name: str) -> bool:
+    """Fill in our columns of what dimos has added to a stream.
+
+    Returns:
+        Whether dimos made the table.
+    """
+    table = quote_name(name)
+    connection.execute(
+        f"UPDATE {table} SET ts_ns = {meta.to_ns('ts')}, "
+        f"seq = id + (SELECT coalesce(max(seq), 0) FROM {table}) WHERE ts_ns IS NULL"
+    )
+    connection.execute(
+        f"CREATE TABLE IF NOT EXISTS {quote_name(f'{name}_blob')} "
+        f"(id INTEGER PRIMARY KEY, data BLOB NOT NULL)"
+    )
+    defaults = {row[1]: row[4] for row in connection.execute(f"PRAGMA table_info({table})")}
+    return bool(defaults["tags"] != "x'0C'")
 
 
 def close_killed_sessions(connection: sqlite3.Connection) -> None:

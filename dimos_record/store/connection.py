@@ -34,8 +34,6 @@ from dimos_record.errors import (
 
 PAGE_SIZE = 32768
 BUSY_TIMEOUT_S = 10.0
-LOG_BYTES = 32_000_000
-"""What a log is cut back to when it starts over."""
 _MAGIC = b"SQLite format 3\x00"
 _HEADER_BYTES = 100
 _INDEX_LOCK = 128  # UNIX_SHM_DMS in SQLite's os_unix.c: locked by everyone who uses the log
@@ -143,7 +141,6 @@ def _configure_writer(connection: sqlite3.Connection) -> None:
     """Settings of every connection that writes: checkpoints and fsyncs are ours to schedule."""
     connection.execute("PRAGMA synchronous=NORMAL")
     connection.execute("PRAGMA wal_autocheckpoint=0")
-    connection.execute(f"PRAGMA journal_size_limit={LOG_BYTES}")
     connection.execute("PRAGMA cache_size=-65536")
     connection.execute("PRAGMA temp_store=MEMORY")
     connection.execute("PRAGMA trusted_schema=OFF")

@@ -150,6 +150,13 @@ class RecordingReader:
         lasts = [last for _, last in ends if last is not None]
         return (min(firsts), max(lasts)) if firsts else None
 
+    def ends(self, stream: str) -> tuple[int, int] | None:
+        """Receive times of the first and the last message of a stream; None without any."""
+        table = self._table(stream)
+        with self._reading() as connection:
+            first, last = table.ends(connection)
+        return None if first is None or last is None else (first, last)
+
     def sessions(self) -> list[SessionInfo]:
         """The recording sessions with their accounts, oldest first; none in dimos's own files."""
         with self._reading() as connection:

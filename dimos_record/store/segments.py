@@ -3,26 +3,38 @@
 from __future__ import annotations
 
 import heapq
+import re
+import threading
 from collections.abc import Iterator
 from itertools import chain, pairwise
 from pathlib import Path
 
-from dimos_record.errors import NotARecording
+from dimos_record.errors import NotARecording, RecordingNotFound, StorageError
 from dimos_record.store.base import Row, SessionInfo, StreamInfo, StreamStats, add_accounts
 from dimos_record.store.meta import MetaRow, Where
 from dimos_record.store.reader import RecordingReader, find_stream
 
 _SUFFIX = ".db"
+_SEGMENT = re.compile(r"segment-([0-9]+)\.db")
 
 
-def segment_path(folder: Path, number: int) -> Path:
-    """Where segment 1, 2, 3 ... of a recording lies."""
-    return folder / f"segment-{number:05d}{_SUFFIX}"
+def next_segment_path(folder: Path) -> Path:
+    """Where the next segment of a recording is to lie: `segment-00001.db` and so on."""
+    matches = (_SEGMENT.fullmatch(path.name) for path in segments_of(folder))
+    last = max((int(match[1]) for match in matches if match), default=0)
+    return folder / f"segment-{last + 1:05d}{_SUFFIX}"
 
 
 def segments_of(folder: Path) -> list[Path]:
-    """The segment files of a folder, in order."""
-    return sorted(path for path in folder.glob(f"*{_SUFFIX}") if path.is_file())
+    """The segment files of a folder, in order.
+
+    Raises:
+        StorageError: the folder cannot be read.
+    """
+    try:
+        return sorted(p for p in folder.iterdir() if p.suffix == _SUFFIX and p.is_file())
+    except OSError as error:
+        raise StorageError(f"{folder} cannot be read: {error.strerror}") from None
 
 
 class SegmentedReader:
@@ -34,17 +46,29 @@ class SegmentedReader:
     def __init__(self, folder: Path) -> None:
         self.path = folder
         self._readers: dict[Path, RecordingReader] = {}
-        self._refresh()
+        self._lock = threading.Lock()
+        try:
+            self._refresh()
+        except BaseException:
+            self.close()
+            raise
         if not self._readers:
             raise NotARecording(f"{folder} is a folder without any recording in it")
 
-    def _refresh(self) -> None:
+    def _refresh(self) -> list[RecordingReader]:
+        with self._lock:
+            self._open_new_segments()
+            return [self._readers[path] for path in sorted(self._readers)]
+
+    def _open_new_segments(self) -> None:
         present = segments_of(self.path)
         for path in present:
             if path in self._readers:
                 continue
             try:
                 self._readers[path] = RecordingReader.open(path)
+            except RecordingNotFound:
+                continue  # deleted a moment ago
             except NotARecording:
                 # the last one may be in the making: its tables are not there yet
                 if path != present[-1] or not self._readers:
@@ -55,8 +79,7 @@ class SegmentedReader:
     @property
     def segments(self) -> list[RecordingReader]:
         """The readers of the segments, in order."""
-        self._refresh()
-        return [self._readers[path] for path in sorted(self._readers)]
+        return self._refresh()
 
     @property
     def name(self) -> str:
@@ -137,19 +160,21 @@ class SegmentedReader:
     ) -> Iterator[Row]:
         """Messages of one stream in order of (ts_ns, id), lazily, segment after segment."""
         name, holding = self._holding(stream)
+        ends = ((segment, segment.ends(name)) for segment in holding)
+        within = [(s, span) for s, span in ends if span and _overlaps(span, start_ns, end_ns)]
         parts = [
             segment.rows(name, start_ns=start_ns, end_ns=end_ns, reverse=reverse)
-            for segment in (reversed(holding) if reverse else holding)
-            if _overlaps(segment.span_ns(), start_ns, end_ns)
+            for segment, _ in (reversed(within) if reverse else within)
         ]
-        spans = [segment.span_ns() for segment in holding]
-        if all(a and b and a[1] <= b[0] for a, b in pairwise(spans)):
+        if all(earlier[1] <= later[0] for (_, earlier), (_, later) in pairwise(within)):
             return chain.from_iterable(parts)
-        return heapq.merge(*parts, key=lambda row: (row.ts_ns, row.seq), reverse=reverse)
+        return heapq.merge(*parts, key=_time_and_arrival, reverse=reverse)
 
     def last_at(self, stream: str, ts_ns: int) -> Row | None:
         """The last message with ``ts_ns`` at or before the given time."""
-        return next(iter(self.rows(stream, end_ns=ts_ns + 1, reverse=True)), None)
+        name, holding = self._holding(stream)
+        found = [row for row in (s.last_at(name, ts_ns) for s in holding) if row is not None]
+        return max(found, key=_time_and_arrival, default=None)
 
     def meta_rows(
         self, stream: str, where: Where, order: str = "id", descending: bool = False
@@ -182,8 +207,9 @@ class SegmentedReader:
 
     def close(self) -> None:
         """Release the files. Closing twice is harmless."""
-        for reader in self._readers.values():
-            reader.close()
+        with self._lock:
+            for reader in self._readers.values():
+                reader.close()
 
     def __enter__(self) -> SegmentedReader:
         return self
@@ -192,9 +218,11 @@ class SegmentedReader:
         self.close()
 
 
-def _overlaps(span: tuple[int, int] | None, start_ns: int | None, end_ns: int | None) -> bool:
-    if span is None:
-        return False
+def _time_and_arrival(row: Row) -> tuple[int, int]:
+    return row.ts_ns, row.seq
+
+
+def _overlaps(span: tuple[int, int], start_ns: int | None, end_ns: int | None) -> bool:
     return (end_ns is None or span[0] < end_ns) and (start_ns is None or span[1] >= start_ns)
 
 

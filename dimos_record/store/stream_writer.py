@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from dimos_record.messages import stamp_reader
 from dimos_record.store.base import StreamAccount, StreamInfo
-from dimos_record.store.codecs import codec_for
+from dimos_record.store.codecs import PLAIN, codec_for
 from dimos_record.store.connection import quote_name
 
 STAMP_JUMP_NS = 1_000_000_000
@@ -23,44 +23,59 @@ class StreamMark(NamedTuple):
 
     stream: StreamWriter
     last_id: int
+    last_ns: int
+    last_stamp: int | None
+    spool: list[Pending]
     spooled: int
+    spool_bytes: int
     account: StreamAccount
 
 
 class StreamWriter:
     """Turns the messages of one stream into rows and counts them."""
 
-    def __init__(self, info: StreamInfo, topic: int, last_id: int) -> None:
+    def __init__(
+        self, info: StreamInfo, topic: int, last_id: int, *, adopted: bool = False
+    ) -> None:
         self.info = info
         self.topic = topic
         self.last_id = last_id
-        self.spooled = 0
+        self.spool: list[Pending] = []
+        """What is committed to the spool and not yet in the stream's own tables."""
+        self.spool_bytes = 0
         self.pending: list[Pending] = []
         self.pending_bytes = 0
         self.account = StreamAccount()
         self._stamp_of = stamp_reader(info.type_name)
-        codec = codec_for(info.codec, info.topic)
-        self._encode = None if info.codec == "lcm" else codec.encode
+        self._encode = None if info.codec in PLAIN else codec_for(info.codec, info.topic).encode
         self._last_ns = 0
         self._last_stamp: int | None = None
-        table, blobs = quote_name(info.name), quote_name(f"{info.name}_blob")
+        # dimos's tables have a default and indexes that SQLite before 3.45 cannot evaluate
+        tags = "NULL" if adopted else "x'0C'"
         self._insert = (
-            f"INSERT INTO {table} (id, ts, seq, ts_ns, stamp_ns) VALUES (?2, ?3 / 1e9, ?1, ?3, ?4)"
+            f"INSERT INTO {quote_name(info.name)} (id, ts, tags, seq, ts_ns, stamp_ns) "
+            f"VALUES (?2, ?3 / 1e9, {tags}, ?1, ?3, ?4)"
         )
-        self._insert_blob = f"INSERT INTO {blobs} VALUES (?, ?)"
-        self._move = (
-            f"INSERT INTO {table} (id, ts, seq, ts_ns, stamp_ns) "
-            f"SELECT id, ts_ns / 1e9, seq, ts_ns, stamp_ns FROM _dr_spool WHERE topic = ?"
-        )
-        self._move_blob = f"INSERT INTO {blobs} SELECT id, data FROM _dr_spool WHERE topic = ?"
+        self._insert_blob = f"INSERT INTO {quote_name(f'{info.name}_blob')} VALUES (?, ?)"
 
     def mark(self) -> StreamMark:
         """Remember where the stream stands."""
-        return StreamMark(self, self.last_id, self.spooled, replace(self.account))
+        return StreamMark(
+            self,
+            self.last_id,
+            self._last_ns,
+            self._last_stamp,
+            self.spool,
+            len(self.spool),
+            self.spool_bytes,
+            replace(self.account),
+        )
 
     def restore(self, mark: StreamMark) -> None:
         """Go back to a mark; what was added since is forgotten."""
-        _, self.last_id, self.spooled, self.account = mark
+        self.last_id, self._last_ns, self._last_stamp = mark.last_id, mark.last_ns, mark.last_stamp
+        self.spool, self.spool_bytes, self.account = mark.spool, mark.spool_bytes, mark.account
+        del self.spool[mark.spooled :]
         self.pending, self.pending_bytes = [], 0
 
     def continue_from(self, earlier: StreamWriter) -> None:
@@ -111,11 +126,17 @@ class StreamWriter:
         connection.executemany(self._insert, [row[:4] for row in rows])
         connection.executemany(self._insert_blob, [(row[1], row[4]) for row in rows])
 
-    def move_spooled(self, connection: sqlite3.Connection) -> None:
-        """Move this stream's rows from the spool into its own tables; the spool keeps them."""
-        connection.execute(self._move, (self.topic,))
-        connection.execute(self._move_blob, (self.topic,))
-        self.spooled = 0
+    def spool_pending(self) -> list[Pending]:
+        """Hand over the pending rows for the spool, and keep them until they are moved."""
+        self.spool_bytes += self.pending_bytes
+        rows = self.take_pending()
+        self.spool += rows
+        return rows
+
+    def unspool(self, connection: sqlite3.Connection) -> None:
+        """Write what is in the spool into the stream's own tables; the spool keeps it, too."""
+        self.insert(connection, self.spool)
+        self.spool, self.spool_bytes = [], 0
 
     def snapshot(self, dropped: int) -> StreamAccount:
         """The account as it stands, with what was dropped before it came here."""

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from dimos_record.errors import NotARecording, OptionError, RecordingExists, StorageError
+from dimos_record.errors import (
+    OptionError,
+    RecordingBusy,
+    RecordingExists,
+    StorageError,
+)
 from dimos_record.store.reader import RecordingReader
-from dimos_record.store.segments import SegmentedReader, segment_path, segments_of
-from dimos_record.store.writer import RecordingWriter, remove_recording_file
+from dimos_record.store.segments import SegmentedReader, next_segment_path, segments_of
+from dimos_record.store.writer import RecordingWriter, recording_files, remove_recording_file
+
+
+def _nothing() -> None:
+    """There is nothing to be done."""
 
 
 class Target(NamedTuple):
@@ -18,8 +26,10 @@ class Target(NamedTuple):
 
     writer: RecordingWriter
     next_writer: Callable[[RecordingWriter], RecordingWriter]
-    undo: Callable[[], None]
-    """Removes what was created, for a session that could not start."""
+    undo: Callable[[], None] = _nothing
+    """Closes the writer and leaves everything as it was, for a session that could not start."""
+    begun: Callable[[], None] = _nothing
+    """The session has started: what it replaces is deleted."""
 
 
 def open_target(
@@ -31,7 +41,8 @@ def open_target(
         path: a file, or a folder of segments.
         split: create a folder where nothing is there yet.
         append: add to what is there.
-        overwrite: replace what is there; only recordings are ever replaced.
+        overwrite: replace what is there, once the session has started; only recordings are ever
+            replaced.
 
     Raises:
         RecordingExists: something is there and neither `append` nor `overwrite` was asked for.
@@ -48,17 +59,24 @@ def open_target(
     if not path.parent.is_dir():
         raise StorageError(f"there is no folder {path.parent}; create it first")
     if existing and overwrite:
-        _remove(path)
-        existing = False
+        return _replace(path, split)
     if path.is_dir() or (split and not existing):
         return _open_folder(path)
     if split:
-        raise NotARecording(
+        raise OptionError(
             f"{path} is a single file and cannot be split; choose another name, or --overwrite"
         )
-    writer = RecordingWriter.append(path) if existing else RecordingWriter.create(path)
-    undo = _nothing if existing else lambda: remove_recording_file(path)
-    return Target(writer, cannot_split, undo)
+    return _append_to_file(path) if existing else _create_file(path)
+
+
+def _create_file(path: Path) -> Target:
+    writer = RecordingWriter.create(path)
+    return Target(writer, cannot_split, lambda: _discard(writer))
+
+
+def _append_to_file(path: Path) -> Target:
+    writer = RecordingWriter.append(path)
+    return Target(writer, cannot_split, lambda: _close_unchanged(writer))
 
 
 def _open_folder(folder: Path) -> Target:
@@ -67,42 +85,104 @@ def _open_folder(folder: Path) -> Target:
         folder.mkdir(exist_ok=True)
     except OSError as error:
         raise StorageError(f"{folder} cannot be created: {error.strerror}") from None
+    try:
+        writer = _first_writer(folder)
+    except BaseException:
+        if created:
+            folder.rmdir()
+        raise
+
+    def undo() -> None:
+        _discard(writer)
+        if created:
+            folder.rmdir()
+
+    return Target(writer, lambda earlier: _next_writer(folder, earlier), undo)
+
+
+def _first_writer(folder: Path) -> RecordingWriter:
+    """The writer of a new segment, after the segments that are there are put in order."""
     present = segments_of(folder)
-
-    def next_writer(earlier: RecordingWriter) -> RecordingWriter:
-        numbers = [int(p.stem.rpartition("-")[2]) for p in segments_of(folder)]
-        writer = RecordingWriter.create(segment_path(folder, max(numbers, default=0) + 1))
-        writer.continue_from(earlier)
-        return writer
-
     if not present:
-        first = segment_path(folder, 1)
-        writer = RecordingWriter.create(first)
-        undo = (lambda: shutil.rmtree(folder)) if created else lambda: remove_recording_file(first)
-        return Target(writer, next_writer, undo)
+        return RecordingWriter.create(next_segment_path(folder))
+    for path in present:
+        with RecordingReader.open(path) as reader:
+            _refuse_if_busy(reader)
+            finished = reader.self_contained
+        if not finished:
+            RecordingWriter.append(path).close()
     last = RecordingWriter.append(present[-1])
     try:
-        writer = next_writer(last)
+        return _next_writer(folder, last)
     finally:
         last.close()
-    return Target(writer, next_writer, lambda: remove_recording_file(Path(writer.path)))
 
 
-def _remove(path: Path) -> None:
-    """Delete a recording, after making sure that it is one and nobody records into it."""
-    if path.is_dir():
-        SegmentedReader(path).close()
-        files = segments_of(path)
-    else:
-        RecordingReader.open(path).close()
-        files = [path]
-    for file in files:
-        RecordingWriter.append(file).close()
-        remove_recording_file(file)
+def _next_writer(folder: Path, earlier: RecordingWriter) -> RecordingWriter:
+    writer = RecordingWriter.create(next_segment_path(folder))
+    try:
+        writer.continue_from(earlier)
+    except BaseException:
+        _discard(writer)
+        raise
+    return writer
 
 
-def _nothing() -> None:
-    """Undo for a file that was there before."""
+def _replace(path: Path, split: bool) -> Target:
+    """Set a recording aside, and delete it once the new one has begun."""
+    with SegmentedReader(path) if path.is_dir() else RecordingReader.open(path) as reader:
+        _refuse_if_busy(reader)
+    files = segments_of(path) if path.is_dir() else [path]
+    aside = [(file, Path(f"{file}.replaced")) for one in files for file in recording_files(one)]
+    try:
+        for file, elsewhere in aside:
+            file.rename(elsewhere)
+    except OSError as error:
+        _put_back(aside)
+        raise StorageError(f"{path} cannot be replaced: {error.strerror}") from None
+
+    def undo() -> None:
+        target.undo()
+        _put_back(aside)
+
+    def begun() -> None:
+        for _, elsewhere in aside:
+            elsewhere.unlink(missing_ok=True)
+
+    try:
+        target = _open_folder(path) if split or path.is_dir() else _create_file(path)
+    except BaseException:
+        _put_back(aside)
+        raise
+    return target._replace(undo=undo, begun=begun)
+
+
+def _put_back(aside: list[tuple[Path, Path]]) -> None:
+    for file, elsewhere in aside:
+        if elsewhere.exists():
+            elsewhere.rename(file)
+
+
+def _refuse_if_busy(reader: RecordingReader | SegmentedReader) -> None:
+    """Raise if a running process records into a recording."""
+    for session in reader.sessions():
+        if session.state == "recording":
+            raise RecordingBusy(
+                f"{reader.name} is being recorded into by process {session.meta.get('pid')}; "
+                f"stop that one first, or record to another file"
+            )
+
+
+def _discard(writer: RecordingWriter) -> None:
+    """Delete a recording that was just created."""
+    writer.abandon()
+    remove_recording_file(Path(writer.path))
+
+
+def _close_unchanged(writer: RecordingWriter) -> None:
+    if writer.session is not None:
+        writer.forget_session()
+    writer.close()
 
 
 def cannot_split(earlier: RecordingWriter) -> RecordingWriter:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +19,7 @@ from dimos_record.errors import RecordingBusy, RecordingExists
 from dimos_record.messages import fingerprint, is_latched
 from dimos_record.store import catalog, migrations, schema
 from dimos_record.store.base import StreamAccount, StreamInfo
+from dimos_record.store.codecs import CHOOSABLE
 from dimos_record.store.connection import (
     PAGE_SIZE,
     connect_for_writing,
@@ -27,8 +27,9 @@ from dimos_record.store.connection import (
     quote_name,
 )
 from dimos_record.store.names import is_valid, stream_name
-from dimos_record.store.sessions import is_alive, load_sessions, save_accounts, start_session
+from dimos_record.store.sessions import load_sessions, save_accounts, start_session
 from dimos_record.store.stream_writer import StreamMark, StreamWriter
+from dimos_record.store.writable import WritableFile
 
 CodecChooser = Callable[[str, "str | None", bytes], str]
 """(topic, type name, first message) to the id of the codec to store the topic with."""
@@ -37,16 +38,18 @@ SplitChannel = Callable[[str], "tuple[str, str | None]"]
 """A wire name to its topic and type name; each bus has its own."""
 
 
-class RecordingWriter:
+class RecordingWriter(WritableFile):
     """The one writer of a recording file. Safe to call from several threads."""
 
     def __init__(self, connection: sqlite3.Connection, path: Path | str) -> None:
-        self.path = path
-        self.connection = connection
-        self.lock = threading.RLock()
+        super().__init__(connection, path)
         self.seq = 0
         self.session: int | None = None
         self._streams: dict[str, StreamWriter] = {}
+        self._taken: set[str] = set()
+        self._marks: list[StreamMark] = []
+        self._seq_mark = 0
+        self._version = 0
         self._choose_codec: CodecChooser = lambda topic, type_name, data: "lcm"
         self._split: SplitChannel = lambda channel: (channel, None)
         self._bus: str | None = None
@@ -65,16 +68,19 @@ class RecordingWriter:
                 f"{path} exists already; add to it with --append, replace it with --overwrite, "
                 f"or choose another name"
             )
-        writer = cls(connect_for_writing(path, create=True), path)
         try:
-            with errors_about(path):
-                migrations.migrate(writer.connection, path)
-                writer.connection.execute(
-                    "INSERT INTO _dr_meta VALUES ('recording_id', ?), ('created_ns', ?)",
-                    (uuid.uuid4().hex, time.time_ns()),
-                )
+            writer = cls(connect_for_writing(path, create=True), path)
+            try:
+                writer._prepare()
+                with writer.transaction():
+                    writer.connection.execute(
+                        "INSERT INTO _dr_meta VALUES ('recording_id', ?), ('created_ns', ?)",
+                        (uuid.uuid4().hex, time.time_ns()),
+                    )
+            except BaseException:
+                writer.connection.close()
+                raise
         except BaseException:
-            writer.connection.close()
             remove_recording_file(path)
             raise
         return writer
@@ -90,28 +96,48 @@ class RecordingWriter:
         try:
             with errors_about(path):
                 schema.check(writer.connection, path)
-                migrations.migrate(writer.connection, path)
-                writer._load()
+            writer._prepare()
         except BaseException:
             writer.connection.close()
             raise
         return writer
 
-    def _load(self) -> None:
+    def _prepare(self) -> None:
+        """Bring the file to the current schema, and what a crash left in order."""
+        with errors_about(self.path):
+            migrations.migrate(self.connection, self.path)
+        with self.transaction():
+            self._refuse_if_busy()
+            self._load_streams()
+            self.drain()
+            catalog.close_killed_sessions(self.connection)
+
+    def _refuse_if_busy(self) -> None:
         for session in load_sessions(self.connection):
-            if session.state == "recording" and is_alive(session.meta):
+            if session.state == "recording":
                 raise RecordingBusy(
-                    f"{self.path} is being recorded into by process {session.meta['pid']}; "
+                    f"{self.path} is being recorded into by process {session.meta.get('pid')}; "
                     f"stop that one first, or record to another file"
                 )
+
+    def _load_streams(self) -> None:
+        """Learn the streams, and where their numbers stand."""
+        self._taken = catalog.taken_names(self.connection)
+        self._streams = {}
         for topic, info in catalog.load_topics(self.connection):
+            if info.codec not in CHOOSABLE:
+                continue  # only dimos writes it: new messages of that topic get another stream
+            adopted = catalog.complete_rows(self.connection, info.name)
             last = catalog.last_id(self.connection, info.name, topic)
-            stream = StreamWriter(info, topic, last)
-            stream.spooled = catalog.spooled(self.connection, topic)
+            stream = StreamWriter(info, topic, last, adopted=adopted)
+            stream.spool = catalog.spooled(self.connection, topic)
             self._streams[info.channel] = stream
-        self.seq = catalog.last_seq(self.connection, [s.info.name for s in self._streams.values()])
-        self.drain()
-        catalog.close_killed_sessions(self.connection)
+        self.seq = catalog.last_seq(self.connection)
+        self._version = self._data_version()
+
+    def _data_version(self) -> int:
+        """Changes whenever somebody else has written to the file."""
+        return int(self.connection.execute("PRAGMA data_version").fetchone()[0])
 
     def continue_from(self, earlier: RecordingWriter) -> None:
         """Go on numbering where an earlier segment of the same recording stopped."""
@@ -141,6 +167,9 @@ class RecordingWriter:
             dropped: a live count per channel of messages that never came here.
         """
         with self.transaction():
+            self._refuse_if_busy()
+            if self._version != self._data_version():
+                self._load_streams()
             self.session = start_session(self.connection, start_ns, meta)
         self._split, self._bus = split, bus
         self._choose_codec = choose_codec or self._choose_codec
@@ -158,10 +187,9 @@ class RecordingWriter:
             known = self._streams.get(info.channel)
             if known is not None:
                 return known.info
-            taken = {stream.info.name.lower() for stream in self._streams.values()}
-            if info.name.lower() in taken or not is_valid(info.name):
-                info = info._replace(name=stream_name(info.topic, taken))
-            with errors_about(self.path), self.transaction():
+            if info.name.lower() in self._taken or not is_valid(info.name):
+                info = info._replace(name=stream_name(info.topic, self._taken))
+            with self.transaction():
                 return self._add_stream(info, 0).info
 
     def describe(self, channel: str, first: bytes = b"") -> StreamInfo:
@@ -175,7 +203,7 @@ class RecordingWriter:
         if type_name and len(first) >= 8:  # what was really sent; the channel may be wrong
             mark = int.from_bytes(first[:8], "big")
         return StreamInfo(
-            name=stream_name(topic, [stream.info.name for stream in self._streams.values()]),
+            name=stream_name(topic, self._taken),
             topic=topic,
             channel=channel,
             type_name=type_name,
@@ -189,6 +217,7 @@ class RecordingWriter:
         schema.create_stream(self.connection, info.name)
         topic = catalog.save_topic(self.connection, info)
         stream = self._streams[info.channel] = StreamWriter(info, topic, last_id)
+        self._taken.add(info.name.lower())
         return stream
 
     def write(self, batch: Sequence[tuple[int, str, bytes]]) -> None:
@@ -197,17 +226,9 @@ class RecordingWriter:
         Raises:
             DiskFull, RecordingBusy, StorageError: nothing of the batch was written.
         """
-        with self.lock:
-            before = [stream.mark() for stream in self._streams.values()]
-            seq = self.seq
-            try:
-                with errors_about(self.path), self.transaction():
-                    self._take(batch)
-                    self._insert_pending()
-            except BaseException:
-                self.seq = seq
-                self._forget(before)
-                raise
+        with self.transaction():
+            self._take(batch)
+            self._insert_pending()
 
     def _take(self, batch: Sequence[tuple[int, str, bytes]]) -> None:
         streams, seq = self._streams, self.seq
@@ -219,12 +240,17 @@ class RecordingWriter:
             stream.add(seq, ts_ns, data)
         self.seq = seq
 
-    def _forget(self, before: list[StreamMark]) -> None:
-        """Take the streams back to where they stood before a transaction that failed."""
-        known = {mark.stream.info.channel for mark in before}
-        self._streams = {c: s for c, s in self._streams.items() if c in known}
-        for mark in before:
+    def _remember(self) -> None:
+        self._seq_mark = self.seq
+        self._marks = [stream.mark() for stream in self._streams.values()]
+
+    def _go_back(self) -> None:
+        known = {mark.stream.info.channel for mark in self._marks}
+        for channel in self._streams.keys() - known:
+            self._taken.discard(self._streams.pop(channel).info.name.lower())
+        for mark in self._marks:
             mark.stream.restore(mark)
+        self.seq = self._seq_mark
 
     def _insert_pending(self) -> None:
         spool: list[tuple[int, int, int, int, int | None, bytes]] = []
@@ -232,19 +258,20 @@ class RecordingWriter:
             if not stream.pending:
                 continue
             if stream.pending_bytes < PAGE_SIZE:
-                rows = stream.take_pending()
-                stream.spooled += len(rows)
+                rows = stream.spool_pending()
                 spool += [(r[0], stream.topic, r[1], r[2], r[3], r[4]) for r in rows]
-                continue
-            if stream.spooled:
+            else:
                 self._empty_spool(stream)
-            stream.insert(self.connection, stream.take_pending())
+                stream.insert(self.connection, stream.take_pending())
         if spool:
             self.connection.executemany("INSERT INTO _dr_spool VALUES (?, ?, ?, ?, ?, ?)", spool)
 
     def _empty_spool(self, stream: StreamWriter) -> None:
-        stream.move_spooled(self.connection)
-        self.connection.execute("DELETE FROM _dr_spool WHERE topic = ?", (stream.topic,))
+        """Move what a stream has in the spool, so that later messages can follow it."""
+        if stream.spool:
+            moved = [(row[0],) for row in stream.spool]
+            stream.unspool(self.connection)
+            self.connection.executemany("DELETE FROM _dr_spool WHERE seq = ?", moved)
 
     def append_one(
         self,
@@ -262,11 +289,10 @@ class RecordingWriter:
             pose: x, y, z, qx, qy, qz, qw.
             value: the payload itself where it is a number, as dimos stores numbers.
         """
-        with self.lock, errors_about(self.path), self.transaction():
+        with self.transaction():
             stream = self._streams[channel]
             table = quote_name(stream.info.name)
-            if stream.spooled:
-                self._empty_spool(stream)
+            self._empty_spool(stream)
             self.seq += 1
             stream.add(self.seq, ts_ns, data)
             stream.insert(self.connection, stream.take_pending())
@@ -285,23 +311,27 @@ class RecordingWriter:
 
     def set_poses(self, channel: str, poses: Sequence[tuple[float, ...]]) -> None:
         """Write the poses of messages of a channel: (id, x, y, z, qx, qy, qz, qw) each."""
-        with self.lock, errors_about(self.path), self.transaction():
+        with self.transaction():
             stream = self._streams[channel]
-            if stream.spooled:
-                self._empty_spool(stream)
+            self._empty_spool(stream)
             catalog.set_poses(self.connection, stream.info.name, poses)
+
+    @property
+    def spool_bytes(self) -> int:
+        """Payload bytes in the spool, which are in memory, too."""
+        with self.lock:
+            return sum(stream.spool_bytes for stream in self._streams.values())
 
     def drain(self) -> None:
         """Move the spool into the streams' tables and save the account, in one transaction."""
-        with self.lock, errors_about(self.path):
-            spooled = [stream for stream in self._streams.values() if stream.spooled]
-            with self.transaction():
-                for stream in spooled:
-                    stream.move_spooled(self.connection)
-                if spooled:
-                    self.connection.execute("DELETE FROM _dr_spool")
-                if self.session is not None:
-                    save_accounts(self.connection, self.session, self._accounts())
+        with self.transaction():
+            spooled = [stream for stream in self._streams.values() if stream.spool]
+            for stream in spooled:
+                stream.unspool(self.connection)
+            if spooled:
+                self.connection.execute("DELETE FROM _dr_spool")
+            if self.session is not None:
+                save_accounts(self.connection, self.session, self._accounts())
 
     def _accounts(self) -> list[tuple[int, StreamAccount]]:
         return [
@@ -323,94 +353,61 @@ class RecordingWriter:
             for stream in self._streams.values():
                 stream.forget_gap()
 
-    @property
-    def size_bytes(self) -> int:
-        """Size of the recording, its log included."""
-        with self.lock:
-            pages = int(self.connection.execute("PRAGMA page_count").fetchone()[0])
-            return pages * int(self.connection.execute("PRAGMA page_size").fetchone()[0])
-
-    def checkpoint(self) -> None:
-        """Bring the copying of the log to its end, so that the log starts over."""
-        with self.lock, errors_about(self.path):
-            self.connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-
     def add_clock_sample(self, ts_ns: int, wall_ns: int) -> None:
-        """Note what the wall clock said at a receive time."""
-        with self.lock, errors_about(self.path), self.transaction():
-            self.connection.execute(
-                "INSERT OR REPLACE INTO _dr_clock VALUES (?, ?, ?)", (self.session, ts_ns, wall_ns)
-            )
+        """Note what the wall clock said at a receive time; of no interest without a session."""
+        with self.transaction():
+            if self.session is not None:
+                self.connection.execute(
+                    "INSERT OR REPLACE INTO _dr_clock VALUES (?, ?, ?)",
+                    (self.session, ts_ns, wall_ns),
+                )
 
     def end_session(
         self, stop_ns: int, reason: str, lost_before_reception: int | None, clock_jumps: int
     ) -> None:
         """Write down the end of the session, also for topics of which every message was dropped."""
-        for channel in self._dropped:
-            self.declare(self.describe(channel))
-        self.drain()
-        with self.lock, errors_about(self.path), self.transaction():
-            self.connection.execute(
-                "UPDATE _dr_sessions SET stop_ns = ?, state = 'finished', reason = ?, "
-                "lost_before_reception = ?, clock_jumps = ? WHERE id = ?",
-                (stop_ns, reason, lost_before_reception, clock_jumps, self.session),
-            )
+        try:
+            with self.transaction():
+                for channel in self._dropped:
+                    self.declare(self.describe(channel))
+                self.drain()
+        finally:  # on a full disk there is still room for the end, which is short
+            with self.transaction():
+                self.connection.execute(
+                    "UPDATE _dr_sessions SET stop_ns = ?, state = 'finished', reason = ?, "
+                    "lost_before_reception = ?, clock_jumps = ? WHERE id = ?",
+                    (stop_ns, reason, lost_before_reception, clock_jumps, self.session),
+                )
             self.session = None
-        self.forget_gaps()
+            self.forget_gaps()
+
+    def forget_session(self) -> None:
+        """Take back `begin_session`: nothing was recorded."""
+        with self.transaction():
+            self.connection.execute("DELETE FROM _dr_sessions WHERE id = ?", (self.session,))
+        self.session = None
 
     def close(self) -> bool:
-        """Finish the file: one self-contained file, without a log beside it.
+        """Finish the file: one self-contained file, without a log beside it. May be repeated.
 
         Returns:
             Whether the file is self-contained; it is not while somebody else has it open.
         """
-        with self.lock:
-            try:
-                with errors_about(self.path):
-                    self.drain()
-                    self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-                    mode = self._leave_wal()
-            finally:
-                self.connection.close()
-        return mode == "delete"
-
-    def _leave_wal(self) -> str:
         try:
-            return str(self.connection.execute("PRAGMA journal_mode=DELETE").fetchone()[0])
-        except sqlite3.OperationalError:
-            return "wal"
-
-    def transaction(self) -> _Transaction:
-        """A transaction; what is written inside is committed together."""
-        return _Transaction(self.connection, self.lock)
-
-
-class _Transaction:
-    """BEGIN ... COMMIT, or ROLLBACK on any exception; an inner one joins the outer."""
-
-    def __init__(self, connection: sqlite3.Connection, lock: threading.RLock) -> None:
-        self._connection, self._lock = connection, lock
-        self._outermost = False
-
-    def __enter__(self) -> None:
-        self._lock.acquire()
-        try:
-            self._outermost = not self._connection.in_transaction
-            if self._outermost:
-                self._connection.execute("BEGIN IMMEDIATE")
-        except BaseException:
-            self._lock.release()
-            raise
-
-    def __exit__(self, kind: type[BaseException] | None, *exc: object) -> None:
-        try:
-            if self._outermost and self._connection.in_transaction:
-                self._connection.execute("ROLLBACK" if kind else "COMMIT")
+            if not self._closed:
+                self.drain()
         finally:
-            self._lock.release()
+            alone = super().close()
+        return alone
+
+
+def recording_files(path: Path) -> list[Path]:
+    """A recording file with what lies beside it: its log and index."""
+    files = [Path(f"{path}{suffix}") for suffix in ("", "-wal", "-shm", "-journal")]
+    return [file for file in files if file.exists()]
 
 
 def remove_recording_file(path: Path) -> None:
     """Delete a recording file with its log and index."""
-    for suffix in ("", "-wal", "-shm", "-journal"):
-        Path(f"{path}{suffix}").unlink(missing_ok=True)
+    for file in recording_files(path):
+        file.unlink(missing_ok=True)

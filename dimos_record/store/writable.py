@@ -1,0 +1,116 @@
+"""A recording file that is open for writing: transactions, its log, and how it is finished."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from dimos_record.store.connection import connect_for_writing, errors_about
+
+_LEAVE_TRIES, _LEAVE_PAUSE_S = 5, 0.1
+
+
+class WritableFile:
+    """The connection that writes to a file. Safe to use from several threads."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path | str) -> None:
+        self.path = path
+        self.connection = connection
+        self.lock = threading.RLock()
+        self._copying = threading.Lock()
+        self._closed = False
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """What is written inside is committed together or not at all; an inner one joins the outer.
+
+        Raises:
+            DiskFull, RecordingBusy, StorageError: nothing was written.
+        """
+        with self.lock, errors_about(self.path):
+            if self.connection.in_transaction:
+                yield
+                return
+            self.connection.execute("BEGIN IMMEDIATE")
+            self._remember()
+            try:
+                yield
+                self.connection.execute("COMMIT")
+            except BaseException:
+                self._roll_back()
+                self._go_back()
+                raise
+
+    def _roll_back(self) -> None:
+        try:
+            if self.connection.in_transaction:  # SQLite has rolled back itself after some errors
+                self.connection.execute("ROLLBACK")
+        except sqlite3.Error:
+            pass  # the error that led here says more
+
+    def _remember(self) -> None:
+        """Note what is kept in memory, at the begin of a transaction."""
+
+    def _go_back(self) -> None:
+        """Return to what was noted: the transaction failed."""
+
+    @property
+    def size_bytes(self) -> int:
+        """Size of the file once its log is copied into it."""
+        with self.lock, errors_about(self.path):
+            pages = int(self.connection.execute("PRAGMA page_count").fetchone()[0])
+            return pages * int(self.connection.execute("PRAGMA page_size").fetchone()[0])
+
+    def copy_log(self) -> None:
+        """Copy the log into the file while writing goes on: for another thread than the writer."""
+        with self._copying, errors_about(self.path):
+            if self._closed or not isinstance(self.path, Path):
+                return
+            aside = connect_for_writing(self.path)
+            try:
+                aside.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            finally:
+                aside.close()
+
+    def checkpoint(self) -> None:
+        """Bring the copying of the log to its end, so that the log starts over."""
+        with self.lock, errors_about(self.path):
+            self.connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+
+    def close(self) -> bool:
+        """Finish the file: one self-contained file, without a log beside it. May be repeated.
+
+        Returns:
+            Whether the file is self-contained; it is not while somebody else has it open.
+        """
+        with self._copying:  # a connection that copies would keep the log in use
+            was_closed, self._closed = self._closed, True
+        if was_closed:
+            return True
+        with self.lock, errors_about(self.path):
+            try:
+                self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                return self._leave_wal()
+            finally:
+                self.connection.close()
+
+    def abandon(self) -> None:
+        """Release the file as it is, finished or not."""
+        with self._copying:
+            self._closed = True
+        self.connection.close()
+
+    def _leave_wal(self) -> bool:
+        for attempt in range(_LEAVE_TRIES):
+            try:
+                mode = self.connection.execute("PRAGMA journal_mode=DELETE").fetchone()[0]
+            except sqlite3.OperationalError:  # a reader has it open, perhaps only for a moment
+                if attempt < _LEAVE_TRIES - 1:
+                    time.sleep(_LEAVE_PAUSE_S)
+            else:
+                return bool(mode != "wal")
+        return False
