@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Iterable
 
-from dimos_record.bus import Bus, open_bus
+from dimos_record.bus import Bus, Selection, open_bus
 from dimos_record.errors import OptionError, RecordingNotFound, UnknownTopic
 from dimos_record.namespace import Namespace
 from dimos_record.store.base import StreamInfo
+from dimos_record.store.compare import Comparison, compare
 from dimos_record.store.files import FileStore
 from dimos_record.store.paths import path_for_reading, path_for_writing
 from dimos_record.store.queries import QueryableReader, StreamQuery
@@ -95,6 +97,39 @@ class RecordingHandle:
     def info(self) -> Summary:
         """The recording in figures."""
         return summarize(self.reader)
+
+    def compare(
+        self,
+        other: RecordingHandle | str | os.PathLike[str],
+        *,
+        topics: str | Iterable[str] = "*",
+        exclude: Iterable[str] = (),
+    ) -> Comparison:
+        """Whether another recording holds the same messages, and how receive times differ.
+
+        Args:
+            other: the other recording, or its name.
+            topics: which topics to compare (patterns allowed).
+            exclude: which topics to leave out (patterns allowed).
+
+        Raises:
+            RecordingNotFound, NotARecording, RecordingDamaged, PatternError
+            UnknownTopic: a topic is in neither recording.
+        """
+        selection = Selection.of((topics,) if isinstance(topics, str) else topics, exclude)
+        if not isinstance(other, RecordingHandle):
+            opened = RecordingHandle(other, None, None)
+            try:
+                return self.compare(opened, topics=topics, exclude=exclude)
+            finally:
+                opened._close_reader()
+        both = (self.reader, other.reader)
+        present = [info.channel for reader in both for info in reader.streams.values()]
+        for pattern in selection.include:
+            if pattern != "*" and not any(map(Selection.of((pattern,)).matches, present)):
+                names = " and ".join(reader.name for reader in both)
+                raise UnknownTopic(f"no topic of {names} matches {pattern!r}; `info` lists them")
+        return compare(*both, selection.matches)
 
     @property
     def span(self) -> tuple[float, float] | None:

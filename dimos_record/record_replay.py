@@ -61,6 +61,7 @@ class RecordReplay(RecordingHandle):
         self._include: tuple[str, ...] = ()
         self._exclude: tuple[str, ...] = ()
         self._session: RecordingSession | None = None
+        self._ended: Progress | None = None
         self._appending: Target | None = None
         self._player: Player | None = None
         self._position_s = 0.0
@@ -163,6 +164,7 @@ class RecordReplay(RecordingHandle):
             try:
                 return session.stop()
             finally:
+                self._ended = session.progress()
                 self._session = None
 
     @contextmanager
@@ -190,8 +192,8 @@ class RecordReplay(RecordingHandle):
 
     @property
     def progress(self) -> Progress | None:
-        """Where the running session stands; None if nothing is being recorded."""
-        return self._session.progress() if self._session is not None else None
+        """Where the running session stands, or how the last one ended; None before the first."""
+        return self._session.progress() if self._session is not None else self._ended
 
     def stream(
         self,

@@ -1,0 +1,65 @@
+"""The `dimos-record` command: registration only. One file per command beside this one."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from dimos_record.cli import (
+    compare,
+    demo_robot,
+    echo,
+    fill_poses,
+    importing,
+    info,
+    play,
+    record,
+    topics,
+)
+from dimos_record.cli.running import run
+
+app = typer.Typer(
+    name="dimos-record",
+    help="Record LCM, replay LCM: the recorder and player for pub/sub robots.",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("record")(record.record)
+app.command("play")(play.play)
+app.command("info")(info.info)
+app.command("topics")(topics.topics)
+app.command("echo")(echo.echo)
+app.command("compare")(compare.compare)
+app.command("import")(importing.import_)
+app.command("fill-poses")(fill_poses.fill_poses)
+app.command("demo-robot", short_help="Publish what a simulated robot sees in a room.")(
+    demo_robot.demo_robot
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"dimos-record {version('dimos-record')}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="The version.")
+    ] = False,
+) -> None:
+    """Record LCM, replay LCM: the recorder and player for pub/sub robots."""
+
+
+def main() -> None:
+    """Run the command line and exit with a documented code."""
+    run(app)
+
+
+if __name__ == "__main__":
+    main()

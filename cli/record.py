@@ -1,0 +1,147 @@
+"""`dimos-record record`: topics of a bus into a recording."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dimos_record.cli.running import BusUrl, Json, say, stop_signals
+
+if TYPE_CHECKING:
+    from dimos_record import RecordReplay
+
+
+def record(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="The recording to write: walk.db")],
+    topics: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="TOPIC",
+            help="Topics to record, patterns allowed ('/camera/*'); none means all.",
+        ),
+    ] = None,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option("--exclude", "-x", metavar="TOPIC", help="A topic to leave out; repeatable."),
+    ] = None,
+    all_topics: Annotated[
+        bool, typer.Option("--all", "-a", help="All topics, said explicitly.")
+    ] = False,
+    bus: BusUrl = None,
+    append: Annotated[
+        bool, typer.Option("--append", help="Add a session to an existing recording.")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an existing recording.")
+    ] = False,
+    duration: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Stop after so long: 90s, 10m.")
+    ] = None,
+    max_size: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="Stop at this size on disk: 500MB, 2GB.")
+    ] = None,
+    max_messages: Annotated[
+        int | None, typer.Option(metavar="N", help="Stop after exactly so many messages.")
+    ] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME|SIZE",
+            help="Write a folder of segments, a new one every 10m or 2GB.",
+        ),
+    ] = None,
+    codec: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TOPIC=CODEC",
+            help="Store a topic as lcm (default, lossless), lz4+lcm (lossless) or jpeg (loses "
+            "pixels); repeatable, the first that matches counts.",
+        ),
+    ] = None,
+    min_free: Annotated[
+        str, typer.Option(metavar="SIZE", help="Stop cleanly when the disk has less than this.")
+    ] = "256MiB",
+    buffer: Annotated[
+        str, typer.Option(metavar="SIZE", help="Memory for messages that wait for the disk.")
+    ] = "256MiB",
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with code 9 when anything was lost.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress line.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Record topics into FILE, until Ctrl-C or a limit.
+
+    Says `Recording to PATH` on stderr once the subscription stands, and prints at the end what
+    each topic received, wrote and lost. Ctrl-C and SIGTERM finish the file.
+
+    Examples:
+
+      dimos-record record walk.db
+
+      dimos-record record walk.db /odom '/camera/*' --duration 60s
+
+      dimos-record record long --split 10m --codec '/camera/*=jpeg' --strict
+    """
+    from dimos_record import RecordReplay
+    from dimos_record.cli.account import print_account
+    from dimos_record.cli.progress import RecordingLine
+    from dimos_record.errors import OptionError
+    from dimos_record.record.options import parse_duration, parse_size, parse_split
+
+    if all_topics and topics:
+        raise OptionError("--all and a list of topics contradict each other; give one of them")
+    if append and overwrite:
+        raise OptionError("--append and --overwrite contradict each other; give one of them")
+    buffer_bytes = parse_size(buffer, "--buffer")
+    options: dict[str, object] = {
+        "duration_s": parse_duration(duration, "--duration") if duration is not None else None,
+        "max_bytes": parse_size(max_size, "--max-size") if max_size is not None else None,
+        "max_messages": max_messages,
+        "min_free_bytes": parse_size(min_free, "--min-free"),
+        "buffer_bytes": buffer_bytes,
+        "strict": strict,
+        "codecs": _codecs(codec or []),
+        **(parse_split(split, "--split") if split is not None else {}),
+    }
+    # the tap shares the interpreter with the writer: shorter turns make receive times more exact
+    sys.setswitchinterval(0.0005)
+    with RecordReplay(file, bus=bus) as rec, stop_signals() as stop:
+        if topics:
+            rec.add_topic(*topics)
+        if exclude:
+            rec.remove_topic(*exclude)
+        rec.start_recording(append=append, overwrite=overwrite, **options)
+        say(f"Recording to {rec.store.name} from {rec.bus.reach}; Ctrl-C stops")
+        with RecordingLine(rec, buffer_bytes=buffer_bytes, shown=not quiet) as line:
+            while not stop.is_set() and not rec.wait_recording(0.1):
+                line.update()
+        try:
+            rec.stop_recording()
+        finally:
+            print_account(rec, as_json=as_json)
+        _check_that_the_disk_sufficed(rec)
+
+
+def _check_that_the_disk_sufficed(rec: RecordReplay) -> None:
+    from dimos_record.errors import DiskFull
+
+    if rec.progress is not None and rec.progress.reason == "disk nearly full":
+        raise DiskFull(
+            f"recording stopped because the disk is nearly full; {rec.store.name} is complete up "
+            "to then; free some space, or lower the limit with --min-free"
+        )
+
+
+def _codecs(choices: list[str]) -> dict[str, str]:
+    from dimos_record.errors import OptionError
+
+    chosen = {}
+    for choice in choices:
+        pattern, separator, codec = choice.rpartition("=")
+        if not separator or not pattern:
+            raise OptionError(f"--codec {choice!r}: write TOPIC=CODEC, for example /depth=lz4+lcm")
+        chosen[pattern] = codec
+    return chosen

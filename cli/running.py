@@ -1,0 +1,105 @@
+"""What every command shares: errors in one line, signals, logging, pipes, and common options."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+
+from dimos_record.errors import DimosRecordError
+
+INTERRUPTED = 130
+# typer exports only a subclass of it, and of another library in older releases
+UsageError: type[Exception] = typer.BadParameter.__mro__[1]
+
+BusUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--bus",
+        metavar="URL",
+        help="The bus: udpm://ADDRESS:PORT?ttl=N for LCM. Default: LCM_DEFAULT_URL, else LCM on "
+        "this machine only.",
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="JSON on stdout instead of a table.")]
+
+
+def run(app: typer.Typer) -> None:
+    """Run the application and exit; an error of ours becomes one line and its exit code."""
+    _log_to_stderr()
+    try:
+        code = app(args=sys.argv[1:] or ["--help"], standalone_mode=False)
+        sys.stdout.flush()
+    except DimosRecordError as error:
+        say(f"error: {error}")
+        sys.exit(error.exit_code)
+    except UsageError as error:
+        say(f"error: {_usage_sentence(error)}")
+        sys.exit(2)
+    except (BrokenPipeError, SystemExit) as error:
+        # typer and rich turn a broken pipe into SystemExit(1)
+        if isinstance(error, SystemExit) and not isinstance(error.__context__, BrokenPipeError):
+            raise
+        _leave_quietly()
+    except (KeyboardInterrupt, typer.Abort):
+        sys.exit(INTERRUPTED)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _usage_sentence(error: Exception) -> str:
+    text = " ".join(str(getattr(error, "format_message", error.__str__)()).split())
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "dimos-record"
+    return f"{text.rstrip('.')}; see: {command} --help"
+
+
+def _leave_quietly() -> None:
+    """The reader of our output has gone (`| head`): not an error, but nothing more can be said."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    sys.exit(0)
+
+
+class _Log(logging.Handler):
+    """Says what is logged, wherever stderr leads at that moment: a progress line may stand there.
+
+    Errors are left out: they are raised as well, and `run` prints them.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.levelno < logging.ERROR:
+            say(f"{record.levelname.lower()}: {record.getMessage()}")
+
+
+def _log_to_stderr() -> None:
+    logging.basicConfig(level=logging.WARNING, handlers=[_Log()])
+
+
+def say(text: str) -> None:
+    """Tell a person something: narration goes to stderr, stdout is for data."""
+    print(text, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def stop_signals() -> Iterator[threading.Event]:
+    """An event that Ctrl-C and SIGTERM set, instead of interrupting; a second one interrupts."""
+    stop = threading.Event()
+
+    def ask_to_stop(number: int, frame: object) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, ask_to_stop) for number in signals]
+    try:
+        yield stop
+    finally:
+        for number, handler in zip(signals, before, strict=True):
+            signal.signal(number, handler)

@@ -1,0 +1,35 @@
+"""Figures as people read them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+
+def size(number: float) -> str:
+    """`921.6 kB`, decimal units."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if number < 999.5:
+            return f"{number:.0f} {unit}" if unit == "B" else f"{number:.3g} {unit}"
+        number /= 1000
+    return f"{number:.3g} TB"
+
+
+def rate(hertz: float) -> str:
+    """`199.8 Hz`"""
+    return f"{hertz:.4g} Hz" if hertz < 10_000 else f"{hertz:,.0f} Hz"
+
+
+def seconds(duration_s: float) -> str:
+    """`12.3 s`, `4:05.0`, `1:02:03`"""
+    if duration_s < 1:
+        return f"{duration_s * 1e3:.3g} ms"
+    if duration_s < 60:
+        return f"{duration_s:.1f} s"
+    minutes, rest = divmod(duration_s, 60)
+    hours, minutes = divmod(int(minutes), 60)
+    return f"{hours}:{minutes:02d}:{rest:02.0f}" if hours else f"{minutes}:{rest:04.1f}"
+
+
+def moment(time_ns: int) -> str:
+    """`2026-11-20 10:15:30.123`, local time."""
+    return datetime.fromtimestamp(time_ns / 1e9).isoformat(" ", "milliseconds")
