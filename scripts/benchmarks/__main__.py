@@ -1,0 +1,128 @@
+"""The command line of the benchmark; `scripts/bench` sets up what it needs and starts it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from pathlib import Path
+
+from benchmarks import chapter_record, chapter_replay, chapter_storage, promises, report
+from benchmarks.measuring import Bench, Chapter
+from benchmarks.processes import SCRIPTS
+from benchmarks.subjects import Subjects, find_subjects
+
+CHAPTERS = (
+    chapter_record.RECORD,
+    chapter_record.TIMES,
+    chapter_replay.REPLAY,
+    chapter_replay.SPEED,
+    chapter_storage.STORAGE,
+)
+PAGE = SCRIPTS.parent / "docs" / "performance.md"
+
+
+def parse() -> argparse.Namespace:
+    """Read the arguments."""
+    parser = argparse.ArgumentParser(
+        prog="scripts/bench",
+        description="Measures dimos-record beside lcm-logger, lcm-logplayer, dimos and mcap: "
+        "everything in one run, in turn, with the spread over the rounds.",
+        epilog="The tables go to stdout, what is being done to stderr. "
+        "Example: scripts/bench record replay --quick",
+    )
+    names = [chapter.name for chapter in CHAPTERS]
+    parser.add_argument("chapters", nargs="*", metavar="CHAPTER", help=", ".join(names))
+    parser.add_argument("--quick", action="store_true", help="short runs, few rounds: 3 minutes")
+    parser.add_argument("--rounds", type=int, help="rounds of every case")
+    parser.add_argument("--json", type=Path, default=Path("build/bench/results.json"))
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        default=Path("build/bench"),
+        help="where recordings are written, and deleted again (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--only", action="append", help="measure only cases with this text in their name"
+    )
+    parser.add_argument("--command", help="the dimos-record to measure, to compare two builds")
+    parser.add_argument(
+        "--update-docs", action="store_true", help=f"write the tables into {PAGE.name}"
+    )
+    chosen = parser.parse_args()
+    unknown = set(chosen.chapters) - set(names)
+    if unknown:
+        parser.error(f"no chapter {', '.join(unknown)}; there are {', '.join(names)}")
+    return chosen
+
+
+def main() -> None:
+    """Measure, and say what came out."""
+    chosen = parse()
+    chosen.folder.mkdir(parents=True, exist_ok=True)
+    chosen.json.parent.mkdir(parents=True, exist_ok=True)
+    subjects = find_subjects(chosen.command, os.environ.get("BENCH_DIMOS_PYTHON") or None)
+    bench = Bench(
+        subjects=subjects,
+        folder=chosen.folder.resolve(),
+        quick=chosen.quick,
+        rounds=chosen.rounds,
+        only=tuple(chosen.only or ()),
+        recv_buf_bytes=_granted_to_everyone(),
+        say=_say,
+    )
+    _say(*subjects.missing)
+    wanted = [c for c in CHAPTERS if not chosen.chapters or c.name in chosen.chapters]
+    machine = report.describe_machine(bench.recv_buf_bytes)
+    began = time.monotonic()
+    try:
+        _measure(wanted, bench)
+    finally:
+        machine["load_after"] = round(os.getloadavg()[0], 2)
+        machine["minutes"] = round((time.monotonic() - began) / 60, 1)
+        _write(chosen, wanted, machine, subjects)
+
+
+def _measure(chapters: list[Chapter], bench: Bench) -> None:
+    for chapter in chapters:
+        for measurement in chapter.run(bench):
+            chapter.measurements.append(measurement)
+            figures = ", ".join(
+                f"{name} {value:.4g}"
+                for name, value in measurement.figures.items()
+                if value is not None
+            )
+            _say(f"  {figures}")
+
+
+def _write(
+    chosen: argparse.Namespace,
+    chapters: list[Chapter],
+    machine: dict[str, object],
+    subjects: Subjects,
+) -> None:
+    chosen.json.write_text(report.to_json(chapters, machine, subjects.missing))
+    verdicts = promises.to_markdown(promises.judge(chapters))
+    text = "\n\n".join(
+        part for part in (verdicts, report.to_text(chapters, machine, subjects.missing)) if part
+    )
+    print(text)
+    _say(f"Every figure of every round: {chosen.json}")
+    if chosen.update_docs:
+        report.update_page(PAGE, text)
+        _say(f"Written into {PAGE}")
+
+
+def _granted_to_everyone() -> int:
+    """The largest receive buffer that the kernel gives a process without privileges."""
+    return int(Path("/proc/sys/net/core/rmem_max").read_text())
+
+
+def _say(*lines: str) -> None:
+    for line in lines:
+        print(line, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()

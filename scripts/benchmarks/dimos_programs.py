@@ -1,0 +1,102 @@
+"""The programs that run beside the real dimos, each one of dimos's own parts at work.
+
+Usage: python dimos_programs.py record|write|replay|append ARGUMENTS
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from dimos.core.transport import LCMTransport
+from dimos.memory.store.sqlite import SqliteStore
+from dimos.memory.tap import TransportRecorder
+from dimos.msgs.geometry_msgs.PoseStamped import PoseStamped
+from dimos.msgs.sensor_msgs.Image import Image
+
+from benchmarks.messages import encoder
+
+_TYPES: dict[str, Any] = {"pose": PoseStamped, "pose1k": PoseStamped, "image": Image}
+
+
+def record(path: str, kind: str, *channels: str) -> None:
+    """Record channels of one kind with `TransportRecorder`, until SIGINT."""
+    stopped = threading.Event()
+    signal.signal(signal.SIGINT, lambda number, frame: stopped.set())
+    store = SqliteStore(path=path)
+    store.start()
+    recorder = TransportRecorder(store)
+    transports = []
+    for index, channel in enumerate(channels):
+        transport = LCMTransport(channel.partition("#")[0], _TYPES[kind])
+        transports.append((transport, recorder.tap(f"{kind}{index}", _TYPES[kind], transport)))
+    time.sleep(0.5)
+    print("ready", flush=True)
+    stopped.wait()
+    for transport, unsubscribe in transports:
+        if unsubscribe is not None:
+            unsubscribe()
+        transport.stop()
+    recorder.close()
+    store.stop()
+    print(json.dumps({"dropped": recorder.dropped}), flush=True)
+
+
+def write(path: str, kind: str, rate_hz: str, count: str) -> None:
+    """Write a recording of one stream at a steady rate."""
+    store = SqliteStore(path=path)
+    store.start()
+    stream = store.stream(f"{kind}0", _TYPES[kind])
+    encode, start_s = encoder(kind), time.time()
+    for number in range(int(count)):
+        message = _TYPES[kind].lcm_decode(encode(number, 0))
+        stream.append(message, ts=start_s + number / float(rate_hz))
+    store.stop()
+
+
+def replay(path: str, kind: str) -> None:
+    """Publish a recording as dimos's `ReplayModule` does."""
+    done = threading.Event()
+    store = SqliteStore(path=path, must_exist=True)
+    store.start()
+    view = store.replay()
+    stream = view.stream(f"{kind}0")
+    transport = LCMTransport(f"/{kind}0", _TYPES[kind])
+    transport.start()
+    view.pin_anchor(stream.first_ts())
+    running = stream.observable().subscribe(
+        lambda message: transport.broadcast(None, message), on_completed=done.set
+    )
+    done.wait()
+    running.dispose()
+    transport.stop()
+    store.stop()
+
+
+def append(path: str, kind: str, count: str) -> None:
+    """Append messages that are decoded already to a store, and say how long that took."""
+    store = SqliteStore(path=path)
+    store.start()
+    stream = store.stream(f"{kind}0", _TYPES[kind], codec="lcm")
+    message = _TYPES[kind].lcm_decode(encoder(kind)(0, 0))
+    began = time.perf_counter()
+    for number in range(int(count)):
+        stream.append(message, ts=1.7e9 + number)
+    store.stop()
+    print(json.dumps({"elapsed_s": time.perf_counter() - began}), flush=True)
+
+
+_PROGRAMS: dict[str, Callable[..., None]] = {
+    "record": record,
+    "write": write,
+    "replay": replay,
+    "append": append,
+}
+
+if __name__ == "__main__":
+    _PROGRAMS[sys.argv[1]](*sys.argv[2:])

@@ -1,0 +1,94 @@
+"""What is promised, judged by the figures of this run."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from benchmarks.measuring import Chapter
+from benchmarks.subjects import DIMOS, LCM, OURS
+
+
+class Verdict(NamedTuple):
+    """Whether one promise held."""
+
+    promise: str
+    holds: bool
+    figures: str
+
+
+def judge(chapters: Sequence[Chapter]) -> list[Verdict]:
+    """Every promise for which there are figures."""
+    by_name = {chapter.name: chapter for chapter in chapters if chapter.measurements}
+    verdicts: list[Verdict] = []
+    if "record" in by_name:
+        verdicts += _of_recording(by_name["record"])
+    if "replay" in by_name:
+        verdicts += _of_replay(by_name["replay"])
+    if "speed" in by_name:
+        verdicts += _of_speed(by_name["speed"])
+    return verdicts
+
+
+def to_markdown(verdicts: list[Verdict]) -> str:
+    """A list, one line each."""
+    return "\n".join(
+        f"- {'holds' if v.holds else '**does not hold**'}: {v.promise} ({v.figures})"
+        for v in verdicts
+    )
+
+
+def _of_recording(chapter: Chapter) -> Iterator[Verdict]:
+    cases = list(dict.fromkeys(m.case for m in chapter.measurements))
+    lost = {case: _worst(chapter, case, OURS, "lost") for case in cases}
+    without_loss = [case for case in cases if _worst(chapter, case, LCM, "lost") == 0]
+    if chapter.figures(cases[0], LCM, "lost"):
+        failed = [case for case in without_loss if lost[case]]
+        yield Verdict(
+            "ours loses nothing at any load at which lcm-logger loses nothing",
+            not failed,
+            "; ".join(failed) if failed else f"{len(without_loss)} of {len(cases)} loads",
+        )
+    fastest = next((case for case in cases if "100,000/s" in case), None)
+    if fastest:
+        losses = chapter.figures(fastest, OURS, "lost")
+        yield Verdict(
+            "ours loses nothing at 100,000 messages/s on two cores",
+            not lost[fastest],
+            f"lost in {sum(1 for count in losses if count)} of {len(losses)} rounds, "
+            f"{max(losses):,.0f} messages at most",
+        )
+    wrong = [m for m in chapter.measurements if m.subject == OURS and m.figures["doubled"]]
+    yield Verdict("ours stores nothing twice", not wrong, f"{len(wrong)} runs with doubles")
+
+
+def _worst(chapter: Chapter, case: str, subject: str, figure: str) -> float | None:
+    values = chapter.figures(case, subject, figure)
+    return max(values) if values else None
+
+
+def _of_replay(chapter: Chapter) -> Iterator[Verdict]:
+    for case in dict.fromkeys(m.case for m in chapter.measurements):
+        for peer, limit in ((LCM, 2.0), (DIMOS, 0.1)):
+            ratios = chapter.ratios(case, OURS, peer, "p99_ms")
+            if ratios:
+                ratio = statistics.median(ratios)
+                name = {LCM: "lcm-logplayer", DIMOS: "dimos's replay"}[peer]
+                yield Verdict(
+                    f"{case}: the p99 of ours is at most {limit:g} of that of {name}",
+                    ratio <= limit,
+                    f"{ratio:.2f}, {min(ratios):.2f} to {max(ratios):.2f} over the rounds",
+                )
+
+
+def _of_speed(chapter: Chapter) -> Iterator[Verdict]:
+    for case in dict.fromkeys(m.case for m in chapter.measurements):
+        ratios = chapter.ratios(case, OURS, LCM, "published_hz")
+        if ratios:
+            ratio = statistics.median(ratios)
+            yield Verdict(
+                f"{case}: ours plays at least as fast as lcm-logplayer",
+                ratio >= 1,
+                f"{ratio:.2f} of its rate",
+            )
