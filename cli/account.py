@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 from dimos_record.cli import text
 from dimos_record.cli.running import say
-from dimos_record.cli.tables import TopicRow, console, kind_of, print_json, topic_table
+from dimos_record.cli.tables import TopicRow, kind_of, print_json, show, topic_table
 from dimos_record.errors import DimosRecordError
 from dimos_record.record.session import Progress
 from dimos_record.record_replay import RecordReplay
-from dimos_record.store.base import StreamAccount, StreamInfo
+from dimos_record.store.base import StoreReader, StreamAccount, StreamInfo
 
 _HEADERS = ("received", "written", "rate", "bytes", "gap", "dropped")
 
@@ -20,41 +21,59 @@ def print_account(rec: RecordReplay, *, as_json: bool = False) -> None:
     progress = rec.progress
     if progress is None:
         return
-    infos = _streams(rec)
+    streams = _streams(rec, progress)
     if as_json:
-        print_json(_as_json(rec.store.name, progress, infos))
-    elif progress.accounts:
-        out = console()
-        rows = [_row(infos.get(name), name, progress) for name in progress.accounts]
-        out.print(topic_table(_HEADERS, rows, out.width))
-        for line in stamp_notes(
-            (_topic(infos.get(name), name), account) for name, account in progress.accounts.items()
-        ):
+        print_json(_as_json(rec.store.name, progress, streams))
+    elif streams:
+        show(topic_table(_HEADERS, map(_row, streams)))
+        for line in stamp_notes((one.info, one.account) for one in streams):
             print(line)
     _say_how_it_ended(rec, progress)
 
 
-def _streams(rec: RecordReplay) -> dict[str, StreamInfo]:
-    """The streams by name; empty where the file cannot be read: the account is known anyway."""
+class _Recorded(NamedTuple):
+    """One stream of the session."""
+
+    info: StreamInfo
+    account: StreamAccount
+    rate_hz: float
+
+
+def _streams(rec: RecordReplay, progress: Progress) -> list[_Recorded]:
+    """The streams of the session; where the file cannot be read, as far as they are known."""
+    accounts = progress.accounts.items()
     try:
-        return rec.reader.streams
+        infos, start_ns = rec.reader.streams, rec.reader.sessions()[-1].start_ns
+        return [
+            _Recorded(infos[name], account, _rate_hz(rec.reader, name, account, start_ns))
+            for name, account in accounts
+        ]
     except DimosRecordError:
-        return {}
+        unknown = [StreamInfo(name, name, name, None) for name, _ in accounts]
+        return [
+            _Recorded(info, account, account.received / max(progress.elapsed_s, 1e-9))
+            for info, (_, account) in zip(unknown, accounts, strict=True)
+        ]
 
 
-def _topic(info: StreamInfo | None, name: str) -> str:
-    return info.topic if info else name
+def _rate_hz(reader: StoreReader, name: str, account: StreamAccount, start_ns: int) -> float:
+    """Messages per second from the first of the session to its last; 0 where there are too few."""
+    first = next(iter(reader.rows(name, start_ns=start_ns)), None)
+    last = next(iter(reader.rows(name, start_ns=start_ns, reverse=True)), None)
+    if first is None or last is None or first.ts_ns == last.ts_ns or account.written < 3:
+        return 0.0
+    return (account.written - 1) * 1e9 / (last.ts_ns - first.ts_ns)
 
 
-def _row(info: StreamInfo | None, name: str, progress: Progress) -> TopicRow:
-    account = progress.accounts[name]
+def _row(one: _Recorded) -> TopicRow:
+    account = one.account
     return TopicRow(
-        _topic(info, name),
-        kind_of(info) if info else "",
+        one.info.topic,
+        kind_of(one.info),
         (
             f"{account.received:,}",
             f"{account.written:,}",
-            text.rate(_rate_hz(account, progress)),
+            text.rate(one.rate_hz) if one.rate_hz else "-",
             text.size(account.bytes),
             text.seconds(account.largest_gap_ns / 1e9) if account.largest_gap_ns else "-",
             f"{account.dropped:,}",
@@ -63,38 +82,32 @@ def _row(info: StreamInfo | None, name: str, progress: Progress) -> TopicRow:
     )
 
 
-def _rate_hz(account: StreamAccount, progress: Progress) -> float:
-    return account.received / progress.elapsed_s if progress.elapsed_s > 0 else 0.0
-
-
-def stamp_notes(accounts: Any) -> list[str]:
-    """A line per topic whose header stamps were not as they should be.
-
-    Args:
-        accounts: pairs of topic and account.
-    """
+def stamp_notes(accounts: Iterable[tuple[StreamInfo, StreamAccount]]) -> list[str]:
+    """A line per topic whose header stamps were not as they should be."""
     lines = []
-    for topic, account in accounts:
+    for info, account in accounts:
         faults = [
             f"{count:,} {what}"
             for count, what in (
                 (account.out_of_order, "went backwards"),
-                (account.frozen, "did not move"),
+                # a latched message may be sent again and again
+                (0 if info.latched else account.frozen, "did not move"),
                 (account.stamp_jumps, "jumped by more than a second"),
             )
             if count
         ]
         if faults:
-            lines.append(f"{topic}: of the header stamps {', '.join(faults)}")
+            lines.append(f"{info.topic}: of the header stamps {', '.join(faults)}")
     return lines
 
 
 def _say_how_it_ended(rec: RecordReplay, progress: Progress) -> None:
     name, total = rec.store.name, progress.total
     segments = f" in {progress.segments:,} segments" if progress.segments > 1 else ""
+    ended = f"; ended by {progress.reason}" if progress.reason != "stopped" else ""
     say(
         f"{name}: {total.written:,} messages, {text.size(total.bytes)}{segments} in "
-        f"{text.seconds(progress.elapsed_s)}; ended by: {progress.reason or 'stopped'}"
+        f"{text.seconds(progress.elapsed_s)}{ended}"
     )
     say(loss_sentence(total.dropped, progress.lost_before_reception))
     if not total.received:
@@ -121,7 +134,7 @@ def loss_sentence(dropped: int, lost_before_reception: int | None) -> str:
     return "Nothing was lost"
 
 
-def _as_json(name: str, progress: Progress, infos: dict[str, StreamInfo]) -> dict[str, Any]:
+def _as_json(name: str, progress: Progress, streams: list[_Recorded]) -> dict[str, Any]:
     return {
         "path": name,
         "elapsed_s": progress.elapsed_s,
@@ -135,13 +148,13 @@ def _as_json(name: str, progress: Progress, infos: dict[str, StreamInfo]) -> dic
         "self_contained": progress.self_contained,
         "topics": [
             {
-                "topic": _topic(infos.get(stream), stream),
-                "stream": stream,
-                "type": infos[stream].type_name if stream in infos else None,
-                "rate_hz": _rate_hz(account, progress),
-                **account_as_json(account),
+                "topic": one.info.topic,
+                "stream": one.info.name,
+                "type": one.info.type_name,
+                "rate_hz": one.rate_hz,
+                **account_as_json(one.account),
             }
-            for stream, account in progress.accounts.items()
+            for one in streams
         ],
     }
 

@@ -59,9 +59,8 @@ def compare(
 
 
 def _print(comparison: Comparison) -> None:
-    from dimos_record.cli.tables import TopicRow, console, topic_table
+    from dimos_record.cli.tables import TopicRow, show, topic_table
 
-    out = console()
     print(f"A  {comparison.name_a}")
     print(f"B  {comparison.name_b}")
     if comparison.streams:
@@ -70,7 +69,7 @@ def _print(comparison: Comparison) -> None:
             for one in comparison.streams
         ]
         print()
-        out.print(topic_table(_HEADERS, rows, out.width))
+        show(topic_table(_HEADERS, rows))
     print()
     for one in comparison.streams:
         if not one.equal:

@@ -50,7 +50,7 @@ def fill_poses(
       dimos-record fill-poses walk.db --from /tf --root map --topics '/camera/*'
     """
     from dimos_record import RecordReplay
-    from dimos_record.cli.tables import console, plain_table, print_json
+    from dimos_record.cli.tables import plain_table, print_json, show
     from dimos_record.record.options import parse_duration
 
     tolerance_s = parse_duration(tolerance, "--tolerance")
@@ -69,5 +69,5 @@ def fill_poses(
     table.add_column("messages with a pose", justify="right")
     for topic, count in filled.items():
         table.add_row(topic, f"{count:,}")
-    console().print(table)
+    show(table)
     say(f"{name}: {sum(filled.values()):,} messages have a pose now")

@@ -72,12 +72,11 @@ def import_(
 
 
 def _print(report: ImportReport) -> None:
-    from dimos_record.cli.tables import TopicRow, console, topic_table
+    from dimos_record.cli.tables import TopicRow, show, topic_table
 
-    out = console()
     rows = [TopicRow(one.topic, one.type_name, (f"{one.count:,}",)) for one in report.topics]
     if rows:
-        out.print(topic_table(("messages",), rows, out.width))
+        show(topic_table(("messages",), rows))
 
 
 def _as_json(report: ImportReport) -> dict[str, Any]:

@@ -57,10 +57,9 @@ def _size_on_disk(path: Path) -> int:
 
 def _print(summary: Summary, size: int) -> None:
     from dimos_record.cli import text
-    from dimos_record.cli.tables import TopicRow, console, kind_of, topic_table
+    from dimos_record.cli.tables import TopicRow, console, kind_of, show, topic_table
 
-    out = console()
-    out.print(summary.name, style="bold", soft_wrap=True)
+    console().print(summary.name, style="bold", soft_wrap=True)
     print(f"{_origin(summary)}, {text.size(size)} on disk, {_state(summary)}")
     if summary.span_ns:
         print(
@@ -73,7 +72,7 @@ def _print(summary: Summary, size: int) -> None:
     ]
     print()
     if rows:
-        out.print(topic_table(_HEADERS, rows, out.width))
+        show(topic_table(_HEADERS, rows))
     else:
         print("no topics")
     _print_sessions(summary)
@@ -99,7 +98,7 @@ def _figures(topic: Topic) -> tuple[str, ...]:
     gap_ns, counted = topic.account.largest_gap_ns, topic.account.received > 0
     return (
         f"{topic.count:,}",
-        text.rate(topic.rate_hz) if topic.rate_hz else _UNKNOWN,
+        text.rate(topic.rate_hz) if topic.count > 2 else _UNKNOWN,
         text.seconds(topic.duration_s) if topic.count > 1 else _UNKNOWN,
         text.size(topic.bytes),
         text.seconds(gap_ns / 1e9) if gap_ns else _UNKNOWN,
@@ -109,7 +108,7 @@ def _figures(topic: Topic) -> tuple[str, ...]:
 
 def _print_sessions(summary: Summary) -> None:
     from dimos_record.cli import text
-    from dimos_record.cli.tables import console, plain_table
+    from dimos_record.cli.tables import plain_table, show
 
     if not summary.sessions:
         return
@@ -126,7 +125,7 @@ def _print_sessions(summary: Summary) -> None:
             _ending(session),
         )
     print()
-    console().print(table)
+    show(table)
 
 
 def _stop_ns(session: SessionInfo, summary: Summary) -> int | None:
@@ -150,7 +149,7 @@ def _notes(summary: Summary) -> list[str]:
     """Sentences on what the tables do not show."""
     from dimos_record.cli.account import loss_sentence, stamp_notes
 
-    notes = stamp_notes((topic.name, topic.account) for topic in summary.topics)
+    notes = stamp_notes((topic.info, topic.account) for topic in summary.topics)
     for number, session in enumerate(summary.sessions, 1):
         if session.state == "killed":
             notes.append(

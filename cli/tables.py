@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from dimos_record.store.base import StreamInfo
 
 _UNLIMITED = 100_000
+_BETWEEN = "  "
 
 
 class TopicRow(NamedTuple):
@@ -26,10 +27,22 @@ class TopicRow(NamedTuple):
     """Whether its last figure is a loss."""
 
 
+_HEADER = TopicRow("topic", "type", ())
+
+
 def console() -> Console:
     """Where data for people goes: stdout. In a pipe nothing is cut and nothing is coloured."""
     width = None if sys.stdout.isatty() else _UNLIMITED
     return Console(width=width, highlight=False, markup=False, emoji=False)
+
+
+def show(what: RenderableType) -> None:
+    """Print a table on stdout, without blanks at the ends of lines."""
+    out = console()
+    with out.capture() as capture:
+        out.print(what, soft_wrap=isinstance(what, Text))
+    for line in capture.get().splitlines():
+        print(line.rstrip())
 
 
 def kind_of(info: StreamInfo) -> str:
@@ -47,31 +60,60 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, indent=2, ensure_ascii=False))
 
 
-def topic_table(headers: Sequence[str], rows: Iterable[TopicRow], width: int) -> Table:
-    """A table with a line per topic; where that is too wide, the kind goes below the topic."""
-    lines = list(rows)
-    wide = _build(headers, lines, below=False)
-    fits = Console(width=_UNLIMITED).measure(wide).maximum <= width
-    return wide if fits else _build(headers, lines, below=True)
-
-
-def _build(headers: Sequence[str], rows: list[TopicRow], *, below: bool) -> Table:
-    table = plain_table()
-    table.add_column("topic", overflow="fold")
-    if not below:
-        table.add_column("type", overflow="fold", style="dim")
-    for header in headers:
-        table.add_column(header, justify="right", no_wrap=True)
-    for row in rows:
-        topic, kind = Text(row.topic), Text(row.kind, style="dim")
-        names = [Text.assemble(topic, "\n  ", kind)] if below else [topic, kind]
-        figures = [Text(figure) for figure in row.figures]
-        if row.alarm:
-            figures[-1].stylize("bold red")
-        table.add_row(*names, *figures)
-    return table
-
-
 def plain_table() -> Table:
     """A table without lines."""
     return Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+
+
+def topic_table(headers: Sequence[str], rows: Iterable[TopicRow]) -> Text:
+    """A table with a line per topic; where that is too wide, the kind goes below the topic."""
+    lines, width = list(rows), console().width
+    columns = zip(headers, *(row.figures for row in lines), strict=True)
+    widths = [max(map(len, column)) for column in columns]
+    room = width - sum(len(_BETWEEN) + one for one in widths)
+    topic_width = max(len(row.topic) for row in [_HEADER, *lines])
+    kind_width = max(len(row.kind) for row in [_HEADER, *lines])
+    if topic_width + len(_BETWEEN) + kind_width <= room:
+        built = _in_one_line(headers, lines, widths, topic_width, kind_width)
+    else:
+        topic_width = min(topic_width, max(room, len("topic")))
+        built = _in_two_lines(headers, lines, widths, topic_width)
+    return Text("\n", no_wrap=True, overflow="ellipsis", end="").join(built)
+
+
+def _in_one_line(
+    headers: Sequence[str],
+    rows: list[TopicRow],
+    widths: list[int],
+    topic_width: int,
+    kind_width: int,
+) -> Iterator[Text]:
+    names = f"{'topic':<{topic_width}}{_BETWEEN}{'type':<{kind_width}}"
+    yield Text(names + _aligned(headers, widths), style="bold")
+    for row in rows:
+        kind = Text(f"{_BETWEEN}{row.kind:<{kind_width}}", style="dim")
+        yield Text.assemble(f"{row.topic:<{topic_width}}", kind, _figures(row, widths))
+
+
+def _in_two_lines(
+    headers: Sequence[str], rows: list[TopicRow], widths: list[int], topic_width: int
+) -> Iterator[Text]:
+    yield Text(f"{'topic':<{topic_width}}{_aligned(headers, widths)}", style="bold")
+    for row in rows:
+        topic = row.topic
+        if len(topic) > topic_width:
+            yield Text(topic)
+            topic = ""
+        yield Text.assemble(f"{topic:<{topic_width}}", _figures(row, widths))
+        yield Text(f"{_BETWEEN}{row.kind}", style="dim")
+
+
+def _figures(row: TopicRow, widths: list[int]) -> Text:
+    text = Text(_aligned(row.figures, widths))
+    if row.alarm:
+        text.stylize("bold red", len(text) - len(row.figures[-1]))
+    return text
+
+
+def _aligned(cells: Sequence[str], widths: list[int]) -> str:
+    return "".join(f"{_BETWEEN}{cell:>{width}}" for cell, width in zip(cells, widths, strict=True))

@@ -15,12 +15,15 @@ def size(number: float) -> str:
 
 
 def rate(hertz: float) -> str:
-    """`199.8 Hz`"""
-    return f"{hertz:.4g} Hz" if hertz < 10_000 else f"{hertz:,.0f} Hz"
+    """`199.8 Hz`, `0.50 Hz`, `12,345 Hz`"""
+    digits = 2 if hertz < 10 else 1 if hertz < 1000 else 0
+    return f"{hertz:,.{digits}f} Hz"
 
 
 def seconds(duration_s: float) -> str:
-    """`12.3 s`, `4:05.0`, `1:02:03`"""
+    """`35 µs`, `12.3 ms`, `12.3 s`, `4:05.0`, `1:02:03`"""
+    if duration_s < 1e-3:
+        return f"{duration_s * 1e6:.0f} µs" if duration_s else "0 s"
     if duration_s < 1:
         return f"{duration_s * 1e3:.3g} ms"
     if duration_s < 60:

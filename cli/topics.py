@@ -15,7 +15,7 @@ import typer
 from dimos_record.cli.running import BusUrl, Json, say, stop_signals
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.text import Text
 
     from dimos_record.bus import Bus, Selection
 
@@ -56,7 +56,7 @@ def topics(
       dimos-record topics --once --json | jq -r '.[].topic'
     """
     from dimos_record.bus import Selection, open_bus
-    from dimos_record.cli.tables import print_json
+    from dimos_record.cli.tables import print_json, show
     from dimos_record.record.options import parse_duration
 
     selection = Selection.of(patterns or ("*",), exclude or ())
@@ -71,7 +71,7 @@ def topics(
         if as_json:
             print_json(traffic.as_json())
         elif traffic.heard:
-            _print(traffic, recent=live)
+            show(_table(traffic, recent=live))
         lost = opened.lost_before_reception()
         _say_what_is_odd(traffic, opened.reach, lost)
 
@@ -165,21 +165,13 @@ def _show_until_stopped(traffic: Traffic, stop: threading.Event) -> None:
 
     from dimos_record.cli.tables import console
 
-    out = console()
-    with Live(console=out, auto_refresh=False, transient=True) as live:
+    with Live(console=console(), auto_refresh=False, transient=True) as live:
         while not stop.wait(1.0):
             traffic.look()
-            live.update(_table(traffic, recent=True, width=out.width), refresh=True)
+            live.update(_table(traffic, recent=True), refresh=True)
 
 
-def _print(traffic: Traffic, *, recent: bool) -> None:
-    from dimos_record.cli.tables import console
-
-    out = console()
-    out.print(_table(traffic, recent=recent, width=out.width))
-
-
-def _table(traffic: Traffic, *, recent: bool, width: int) -> Table:
+def _table(traffic: Traffic, *, recent: bool) -> Text:
     from dimos_record.bus import split_channel
     from dimos_record.cli import text
     from dimos_record.cli.tables import TopicRow, topic_table
@@ -197,7 +189,7 @@ def _table(traffic: Traffic, *, recent: bool, width: int) -> Table:
         )
         unknown = "" if type_name is None or _is_known(type_name) else ", unknown"
         rows.append(TopicRow(topic, f"{type_name or 'no type'}{unknown}", figures))
-    return topic_table(_HEADERS, rows, width)
+    return topic_table(_HEADERS, rows)
 
 
 def _is_known(type_name: str | None) -> bool:
