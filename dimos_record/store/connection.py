@@ -36,6 +36,8 @@ PAGE_SIZE = 32768
 BUSY_TIMEOUT_S = 10.0
 _MAGIC = b"SQLite format 3\x00"
 _HEADER_BYTES = 100
+_DAMAGE = ("malformed", "corrupt", "no such", "UTF-8", "unsupported file", "already exists")
+"""What SQLite says of files whose content cannot be right."""
 _INDEX_LOCK = 128  # UNIX_SHM_DMS in SQLite's os_unix.c: locked by everyone who uses the log
 _WITHOUT_LOCKS = "mode=ro&vfs=unix-none"
 
@@ -288,6 +290,10 @@ def _state_of(path: Path) -> _State:
     return tuple(found)
 
 
+class BadContent(ValueError):
+    """Something in a recording is not what can be there."""
+
+
 @contextmanager
 def errors_about(path: Path | str) -> Iterator[None]:
     """Turn SQLite's errors into ours, naming the file."""
@@ -295,6 +301,10 @@ def errors_about(path: Path | str) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise translate(error, path) from error
+    except UnicodeDecodeError as error:  # in a message of SQLite's about a broken schema
+        raise damaged(path, "its table names are not text") from error
+    except BadContent as error:
+        raise damaged(path, error) from error
 
 
 def translate(error: sqlite3.Error, path: Path | str) -> DimosRecordError:
@@ -312,7 +322,9 @@ def translate(error: sqlite3.Error, path: Path | str) -> DimosRecordError:
         return StorageError(f"{path} cannot be opened; check the permissions of it and its folder")
     if "disk I/O" in text:
         return StorageError(f"{path}: {text}; check the disk")
-    if any(word in text for word in ("malformed", "corrupt", "no such", "UTF-8", "not a")):
+    if isinstance(error, sqlite3.IntegrityError):
+        return StorageError(f"{path}: another program wrote into a stream of it, too ({text})")
+    if any(phrase in text for phrase in _DAMAGE):
         return damaged(path, text)
     return StorageError(f"{path}: {text}")
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from dimos_record.store.connection import BadContent
+
 _NULL, _TRUE, _FALSE, _INT, _INT5, _FLOAT, _FLOAT5 = range(7)
 _TEXT, _TEXTJ, _TEXT5, _TEXTRAW, _ARRAY, _OBJECT = range(7, 13)
 
 
-class BadJsonb(ValueError):
+class BadJsonb(BadContent):
     """The bytes are neither JSON nor JSONB."""
 
 

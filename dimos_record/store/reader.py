@@ -12,12 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dimos_record.errors import UnknownTopic
-from dimos_record.store import catalog, jsonb, meta, schema
+from dimos_record.store import catalog, meta, schema
 from dimos_record.store.base import Row, SessionInfo, StreamInfo, StreamStats
 from dimos_record.store.connection import (
     ReadConnection,
     connect_for_reading,
-    damaged,
     errors_about,
     is_wal,
     read_header,
@@ -82,8 +81,6 @@ class RecordingReader:
             self._connection.execute("BEGIN")
             try:
                 yield self._connection
-            except jsonb.BadJsonb as error:
-                raise damaged(self.path, error) from error
             finally:
                 self._connection.execute("COMMIT")
 

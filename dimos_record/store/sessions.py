@@ -7,11 +7,12 @@ import os
 import socket
 import sqlite3
 from collections.abc import Iterable
-from dataclasses import astuple
+from dataclasses import astuple, fields
 from pathlib import Path
 from typing import Any
 
 from dimos_record.store.base import SessionInfo, StreamAccount
+from dimos_record.store.connection import BadContent
 
 
 def process_identity() -> dict[str, Any]:
@@ -72,12 +73,24 @@ def load_sessions(connection: sqlite3.Connection) -> list[SessionInfo]:
         "SELECT id, start_ns, stop_ns, state, reason, lost_before_reception, clock_jumps, meta "
         "FROM _dr_sessions ORDER BY id"
     ):
-        details = json.loads(meta)
+        if not isinstance(start, int) or not isinstance(stop, (int, type(None))):
+            raise BadContent(f"session {number} has no time")
+        details = _details(meta)
         if state == "recording" and not is_alive(details):
             state = "killed"
         sessions.append(SessionInfo(number, start, stop, state, reason, lost, jumps, details))
     by_number = {session.id: session for session in sessions}
-    for number, topic, *counts in connection.execute("SELECT * FROM _dr_account"):
+    columns = ", ".join(field.name for field in fields(StreamAccount))
+    query = f"SELECT session, topic, {columns} FROM _dr_account"
+    for number, topic, *counts in connection.execute(query):
         if number in by_number and topic in names:
             by_number[number].accounts[names[topic]] = StreamAccount(*counts)
     return sessions
+
+
+def _details(meta: str) -> dict[str, Any]:
+    try:
+        details = json.loads(meta)
+    except (TypeError, ValueError, RecursionError):
+        details = None
+    return details if isinstance(details, dict) else {}

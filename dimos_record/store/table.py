@@ -7,12 +7,12 @@ from collections.abc import Callable
 from contextlib import closing
 from typing import Any, NamedTuple
 
-from dimos_record.errors import CodecError, RecordingDamaged
+from dimos_record.errors import CodecError
 from dimos_record.messages import stamp_reader
 from dimos_record.store import meta, schema
 from dimos_record.store.base import Row, StreamInfo
 from dimos_record.store.codecs import PLAIN, codec_for
-from dimos_record.store.connection import quote_name
+from dimos_record.store.connection import BadContent, quote_name
 
 _PAGE_BYTES = 4_000_000
 _CHUNK = 64
@@ -203,7 +203,7 @@ class StreamTable(NamedTuple):
         def make(found: tuple[Any, ...]) -> Row:
             number, seq, ts_ns, stamp, data = found
             if data is None:
-                raise RecordingDamaged(f"{where}: message {number} of {info.topic} has no payload")
+                raise BadContent(f"message {number} of {info.topic} has no payload")
             try:
                 data = decode(data)
             except CodecError as error:
@@ -258,7 +258,10 @@ def _fetched(found: sqlite3.Cursor, limit: int, make: RowMaker) -> Page:
         if not chunk:
             return Page(rows, True)
         rows += chunk
-        size += sum([len(row.data) for row in chunk])
+        try:
+            size += sum([len(row.data) for row in chunk])
+        except TypeError:
+            raise BadContent("messages without payload") from None
     return Page(rows, False)
 
 

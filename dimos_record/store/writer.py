@@ -77,6 +77,7 @@ class RecordingWriter(WritableFile):
                         "INSERT INTO _dr_meta VALUES ('recording_id', ?), ('created_ns', ?)",
                         (uuid.uuid4().hex, time.time_ns()),
                     )
+                writer.checkpoint()  # the file without its log is then a recording, too
             except BaseException:
                 writer.connection.close()
                 raise
