@@ -16,6 +16,11 @@ from rich.console import Console
 from rich.terminal_theme import TerminalTheme
 from rich.text import Text
 
+CELL = 12.2  # width of a character in rich's pictures
+_LEADING_SPACES = re.compile(
+    r'x="(?P<x>[\d.]+)"(?P<between> y="[\d.]+" )textLength="(?P<length>[\d.]+)"'
+    r"(?P<end>[^>]*)>(?P<spaces>(?:&#160;)+)(?=[^<&]|&(?!#160;))"
+)
 FONTS = "ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace"
 # readable on GitHub's light and dark page alike
 DARK = TerminalTheme(
@@ -37,12 +42,20 @@ DARK = TerminalTheme(
 def svg_of(terminal: str, title: str, columns: int) -> str:
     """The picture of a terminal's content, given with its ANSI escape sequences."""
     console = Console(record=True, width=columns, file=StringIO(), highlight=False)
-    for line in terminal.rstrip("\n").split("\n"):
+    for line in terminal.strip("\n").split("\n"):
         console.print(Text.from_ansi(line), no_wrap=True, crop=True)
     svg_format = re.sub(r"@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
     svg_format = re.sub(r"<!--.*?-->", "", svg_format)
     svg_format = svg_format.replace("Fira Code, monospace", FONTS)
-    return console.export_svg(title=title, theme=DARK, code_format=svg_format, unique_id="demo")
+    svg = console.export_svg(title=title, theme=DARK, code_format=svg_format, unique_id="demo")
+    return _LEADING_SPACES.sub(_without_leading_spaces, svg)
+
+
+def _without_leading_spaces(found: re.Match[str]) -> str:
+    """The same text begun where its first character is: some viewers drop spaces before it."""
+    shift = len(found["spaces"]) // len("&#160;") * CELL
+    x, length = float(found["x"]) + shift, float(found["length"]) - shift
+    return f'x="{x:g}"{found["between"]}textLength="{length:g}"{found["end"]}>'
 
 
 if __name__ == "__main__":
