@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, cast
 
 from dimos_record.bus import Bus, Selection, open_bus
 from dimos_record.errors import OptionError, RecordingNotFound, UnknownTopic
@@ -12,7 +14,7 @@ from dimos_record.namespace import Namespace
 from dimos_record.store.base import StreamInfo
 from dimos_record.store.compare import Comparison, compare
 from dimos_record.store.files import FileStore
-from dimos_record.store.paths import path_for_reading, path_for_writing
+from dimos_record.store.paths import data_folder, path_for_reading, path_for_writing
 from dimos_record.store.queries import QueryableReader, StreamQuery
 from dimos_record.store.stores import Store
 from dimos_record.store.summary import Summary, Topic, describe_topic, summarize
@@ -35,9 +37,13 @@ class RecordingHandle:
         self._owns_bus = self._bus is None
         self._lock = threading.RLock()
         self._reader: QueryableReader | None = None
-        self.topics: Namespace[Topic] = Namespace(self._topic_names, self._topic)
+        self.topics: Namespace[Topic] = Namespace(
+            self._topic_names, self._find, self._topic, self._stream_names
+        )
         """The recorded topics in figures, by name: `rec.topics.odom`, `rec.topics["/odom"]`."""
-        self.streams: Namespace[StreamQuery] = Namespace(self._stream_names, self._query)
+        self.streams: Namespace[StreamQuery] = Namespace(
+            self._stream_names, self._find, self._query, self._stream_names
+        )
         """Queries over the recorded streams, by name: `rec.streams.odom`."""
 
     @property
@@ -74,10 +80,16 @@ class RecordingHandle:
         """
         with self._lock:
             if self._store is None:
-                self._store = FileStore(path_for_reading(self._name or ""))
+                self._store = FileStore(_existing(self._name or ""))
             return self._store
 
-    def _store_for_writing(self) -> Store:
+    def _store_for_writing(self, *, append: bool) -> Store:
+        """The store; to append to, a recording is found as for reading."""
+        if self._store is None and append:
+            try:
+                return self.store
+            except RecordingNotFound:
+                pass  # it is created
         if self._store is None:
             self._store = FileStore(path_for_writing(self._name or ""))
         return self._store
@@ -143,20 +155,54 @@ class RecordingHandle:
         span = self.reader.span_ns()
         return 0.0 if span is None else (span[1] - span[0]) / 1e9
 
+    def _find(self, name: str) -> StreamInfo:
+        return self.reader.find(name)
+
     def _topic_names(self) -> list[str]:
         return [info.topic for info in self.reader.streams.values()]
 
-    def _topic(self, name: str) -> Topic:
-        return describe_topic(self.reader, self._find(name), self.reader.sessions())
+    def _topic(self, info: StreamInfo) -> Topic:
+        return describe_topic(self.reader, info, self.reader.sessions())
 
     def _stream_names(self) -> list[str]:
         return list(self.reader.streams)
 
-    def _query(self, name: str) -> StreamQuery:
-        return StreamQuery(self.reader, self._find(name))
+    def _query(self, info: StreamInfo) -> StreamQuery:
+        return StreamQuery(cast(QueryableReader, _CurrentReader(self)), info)
 
-    def _find(self, name: str) -> StreamInfo:
-        try:
-            return self.reader.find(name)
-        except RecordingNotFound as error:
-            raise UnknownTopic(str(error)) from None
+
+class _CurrentReader:
+    """The reader that a handle has open now: observations outlive the end of a session."""
+
+    def __init__(self, handle: RecordingHandle) -> None:
+        self._handle = handle
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._handle.reader, name)
+
+
+def _existing(name: str | os.PathLike[str]) -> Path:
+    """The path of an existing recording.
+
+    Raises:
+        RecordingNotFound: there is none; the message says where it may be.
+    """
+    try:
+        return path_for_reading(name)
+    except RecordingNotFound:
+        packed = _archive(Path(name))
+        if packed is None:
+            raise
+        raise RecordingNotFound(
+            f"{name} is packed in {packed}; "
+            f"unpack it with: tar -xzf {packed} -C {packed.parent.parent}"
+        ) from None
+
+
+def _archive(name: Path) -> Path | None:
+    """The archive in the data folder that holds a recording of a bare name, if there is one."""
+    folder = data_folder()
+    if folder is None or len(name.parts) != 1:
+        return None
+    candidates = [folder / ".lfs" / f"{name}{suffix}.tar.gz" for suffix in ("", ".db")]
+    return next((path for path in candidates if path.is_file()), None)

@@ -10,31 +10,25 @@ rec.play(speed=2.0, block=True)
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
 from typing import Any
 
-from dimos_record.bus import Bus, Selection, join_channel
-from dimos_record.errors import OptionError, RecordingBusy
-from dimos_record.handle import RecordingHandle
-from dimos_record.messages import is_latched
-from dimos_record.record.options import RecordOptions
-from dimos_record.record.session import Progress, RecordingSession
+from dimos_record.bus import Bus
+from dimos_record.errors import OptionError, PublisherConflict
+from dimos_record.recording import Recording
 from dimos_record.replay.operators import Operator
+from dimos_record.replay.options import PlayOptions
 from dimos_record.replay.player import Player
+from dimos_record.replay.remap import Remap
 from dimos_record.replay.view import ReplayView
-from dimos_record.store.appender import StreamAppender
-from dimos_record.store.base import StreamAccount, StreamInfo
-from dimos_record.store.codecs import check_choosable
-from dimos_record.store.names import stream_name
 from dimos_record.store.observation import Observation
 from dimos_record.store.stores import Store
-from dimos_record.store.summary import total_accounts
-from dimos_record.store.target import Target
 
 
-class RecordReplay(RecordingHandle):
+class RecordReplay(Recording):
     """Records topics of a bus into a recording, and plays a recording onto a bus.
 
     Nothing is opened before it is needed. Close it, or use it as a context manager.
@@ -58,23 +52,26 @@ class RecordReplay(RecordingHandle):
         bus: Bus | str | None = None,
     ) -> None:
         super().__init__(name, store, bus)
-        self._include: tuple[str, ...] = ()
-        self._exclude: tuple[str, ...] = ()
-        self._session: RecordingSession | None = None
-        self._ended: Progress | None = None
-        self._appending: Target | None = None
         self._player: Player | None = None
         self._position_s = 0.0
+        """The playhead, while there is no player to ask."""
+        self._sought_s = 0.0
+        """Where `seek` has put it, which is where views begin."""
 
     def close(self) -> None:
-        """Stop recording and playing, and release every file, thread and socket."""
-        self.stop_playback()
-        try:
-            self.stop_recording()
-        finally:
-            self._finish_appending()
-            self._close_reader()
-            self._close_bus()
+        """Stop recording and playing, and release every file, thread and socket.
+
+        Used again, it opens again what it needs.
+
+        Raises:
+            DimosRecordError: what went wrong while playing or recording; all is released then, too.
+        """
+        with ExitStack() as last_first:
+            last_first.callback(self._close_bus)
+            last_first.callback(self._close_reader)
+            last_first.callback(self._finish_appending)
+            last_first.callback(self.stop_recording)
+            last_first.callback(self.stop_playback)
 
     def __enter__(self) -> RecordReplay:
         return self
@@ -82,210 +79,11 @@ class RecordReplay(RecordingHandle):
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    # --- recording
-
-    def add_topic(self, *topics: str) -> None:
-        """Record these topics too (patterns allowed), also while recording.
-
-        Raises:
-            PatternError: a pattern cannot be read.
-        """
-        Selection.of(topics)
-        self._include += tuple(topic for topic in topics if topic not in self._include)
-        self._exclude = tuple(topic for topic in self._exclude if topic not in topics)
-        self._reselect()
-
-    def remove_topic(self, *topics: str) -> None:
-        """Do not record these topics (patterns allowed), also while recording.
-
-        Recorded data stays.
-
-        Raises:
-            PatternError: a pattern cannot be read.
-        """
-        Selection.of(topics)
-        self._include = tuple(topic for topic in self._include if topic not in topics)
-        self._exclude += tuple(topic for topic in topics if topic not in self._exclude)
-        self._reselect()
-
-    def _reselect(self) -> None:
-        if self._session is not None:
-            self._session.select(self.selection)
-
-    @property
-    def selection(self) -> Selection:
-        """The topics to record; all of them, if none was added."""
-        return Selection.of(self._include or ("*",), self._exclude)
-
-    def start_recording(
-        self, *, append: bool = False, overwrite: bool = False, **options: Any
-    ) -> None:
-        """Begin a session; returns once the subscription stands.
-
-        Args:
-            append: add a session to an existing recording.
-            overwrite: replace an existing recording.
-            options: the fields of `RecordOptions`.
-
-        Raises:
-            RecordingExists: there is a recording, and neither `append` nor `overwrite` is set.
-            RecordingBusy: it is being recorded into already.
-            BusError, DiskFull, OptionError: nothing was changed.
-        """
-        chosen = RecordOptions(**options)
-        with self._lock:
-            if self._session is not None:
-                raise RecordingBusy(f"{self.store.name} is being recorded into; stop that first")
-            bus, selection = self.bus, self.selection
-            self._finish_appending()
-            self._close_reader()
-            split = chosen.split_s is not None or chosen.split_bytes is not None
-            target = self._store_for_writing().target(
-                split=split, append=append, overwrite=overwrite
-            )
-            self._session = RecordingSession(bus, target, selection, chosen)
-            try:
-                self._session.start()
-            except BaseException:
-                self._session = None
-                raise
-
-    def stop_recording(self) -> Progress | None:
-        """End the session and finish the file; None if nothing is being recorded.
-
-        Raises:
-            MessagesLost: `strict` was asked for and something was lost.
-        """
-        with self._lock:
-            session = self._session
-            if session is None:
-                return None
-            self._close_reader()  # a file that is open elsewhere cannot become self-contained
-            try:
-                return session.stop()
-            finally:
-                self._ended = session.progress()
-                self._session = None
-
-    @contextmanager
-    def recording(self, **options: Any) -> Iterator[RecordReplay]:
-        """Record for the length of a ``with`` block; options as for `start_recording`."""
-        self.start_recording(**options)
-        try:
-            yield self
-        finally:
-            self.stop_recording()
-
-    def wait_recording(self, timeout_s: float | None = None) -> bool:
-        """Wait until a session has ended by itself: a limit, a full disk, an error."""
-        return self._session is None or self._session.wait(timeout_s)
-
-    def pause_recording(self) -> None:
-        """Record nothing until `resume_recording`; the session goes on."""
-        if self._session is not None:
-            self._session.pause()
-
-    def resume_recording(self) -> None:
-        """Go on recording."""
-        if self._session is not None:
-            self._session.resume()
-
-    @property
-    def progress(self) -> Progress | None:
-        """Where the running session stands, or how the last one ended; None before the first."""
-        return self._session.progress() if self._session is not None else self._ended
-
-    def stream(
-        self,
-        name: str,
-        *,
-        topic: str | None = None,
-        type_name: str | None = None,
-        codec: str = "lcm",
-        latched: bool | None = None,
-    ) -> StreamAppender:
-        """A stream to write into from code; the recording is created where there is none.
-
-        Args:
-            name: name of the stream.
-            topic: its topic; `/NAME`, if it is not given.
-            type_name: type of its messages; raw bytes, if it is not given.
-            codec: how to store them.
-            latched: whether a message stays valid until the next; decided by topic and type.
-        """
-        wanted = topic or f"/{name}"
-        info = StreamInfo(
-            name=name if topic or name == stream_name(name, ()) else stream_name(name, ()),
-            topic=wanted,
-            channel=join_channel(wanted, type_name),
-            type_name=type_name,
-            codec=check_choosable(codec),
-            latched=is_latched(wanted, type_name) if latched is None else latched,
-        )
-        with self._lock:
-            if self._session is not None:
-                writer = self._session.writer
-            else:
-                if self._appending is None:
-                    self._appending = self._store_for_writing().target(append=True)
-                writer = self._appending.writer
-            return StreamAppender(writer, writer.declare(info))
-
-    def _finish_appending(self) -> None:
-        if self._appending is not None:
-            self._close_reader()
-            self._appending.writer.close()
-            self._appending = None
-
-    def fill_poses(
-        self,
-        source: str | None = None,
-        *,
-        topics: str | Iterable[str] = "*",
-        frame: str = "base_link",
-        root: str | None = None,
-        tolerance_s: float = 0.5,
-    ) -> dict[str, int]:
-        """Give recorded messages the pose at which they were observed, so that `near` finds them.
-
-        Args:
-            source: an odometry, pose or tf topic; chosen, if it is not given.
-            topics: which topics to fill in (patterns allowed).
-            frame: with tf, the frame whose pose is meant ...
-            root: ... and the frame it is given in; the root of the tree, if it is not given.
-            tolerance_s: a message further than this from any known pose gets none.
-
-        Returns:
-            How many messages of each topic got a pose.
-
-        Raises:
-            OptionError: there is no such source, or it has no poses.
-        """
-        from dimos_record.store.fill_poses import fill_poses
-
-        with self._lock:
-            if self._session is not None:
-                raise RecordingBusy(f"{self.store.name} is being recorded into; stop that first")
-            self._finish_appending()
-            names = (topics,) if isinstance(topics, str) else tuple(topics)
-            filled = fill_poses(
-                self.store, source, Selection.of(names).matches, frame, root, tolerance_s
-            )
-            self._close_reader()
-            return filled
-
-    @property
-    def account(self) -> dict[str, StreamAccount]:
-        """Per stream what was received, written and dropped, over all sessions."""
-        if self._session is not None:
-            return self._session.progress().accounts
-        return total_accounts(self.reader.sessions())
-
     # --- playing
 
     def view(self) -> ReplayView:
-        """The whole recording, or what follows the playhead, as a view to build upon."""
-        return ReplayView(self, start_s=self._position_s or None)
+        """The whole recording, or what follows the position of the last `seek`, to build upon."""
+        return ReplayView(self, start_s=self._sought_s or None)
 
     def play(self, speed: float = 1.0, *, block: bool = False, **options: Any) -> Player:
         """Play the recording on the bus, from the playhead on, and return the player at once.
@@ -297,10 +95,11 @@ class RecordReplay(RecordingHandle):
 
         Raises:
             RecordingNotFound, NotARecording, OptionError, UnknownTopic
-            PublisherConflict: somebody is publishing one of the topics right now.
+            PublisherConflict: somebody is publishing one of the topics right now, or they are being
+                recorded by this very object.
         """
         topics, exclude = options.pop("topics", "*"), options.pop("exclude", ())
-        options.setdefault("start_s", self._position_s or None)
+        options.setdefault("start_s", self._next_start_s() or None)
         view = ReplayView(self).select(topics, exclude)
         return self.play_view(view, speed, block=block, **options)
 
@@ -314,18 +113,45 @@ class RecordReplay(RecordingHandle):
             options.setdefault("start_s", view.start_s)
         if view.end_s is not None:
             options.setdefault("end_s", view.end_s)
+        chosen = dataclasses.replace(view.options, **options)
+        self._refuse_to_record_what_is_played(view, chosen)
+        player = Player(view, self.bus, chosen)
         self.stop_playback()
-        player = Player(view, self.bus, dataclasses.replace(view.options, **options))
-        with self._lock:
-            self._player = player
+        self._player = player
         try:
             player.start()
             if block:
                 player.wait()
         except BaseException:
-            self.stop_playback()
+            self._player = None
+            player.close()
             raise
         return player
+
+    def _refuse_to_record_what_is_played(self, view: ReplayView, options: PlayOptions) -> None:
+        if self._session is None or not options.check_conflicts:
+            return
+        remap = Remap(options.remap)
+        twice = [
+            info.topic
+            for info in view.streams
+            if self._session.selection.matches(remap.channel(info.channel))
+        ]
+        if twice:
+            raise PublisherConflict(
+                f"{self.store.name} is being recorded from the bus that it would be played on, and "
+                f"{', '.join(twice)} would be recorded again; stop_recording() first, play other "
+                f"topics, or remap them"
+            )
+
+    def _is_played(self) -> bool:
+        return self._player is not None and self._player.state in ("playing", "paused")
+
+    def _next_start_s(self) -> float:
+        """Where playback goes on: at the playhead, or at the start when the end was reached."""
+        if self._player is None:
+            return self._position_s
+        return 0.0 if self._player.state == "finished" else self._player.position
 
     @property
     def player(self) -> Player | None:
@@ -346,12 +172,16 @@ class RecordReplay(RecordingHandle):
         self._playing().resume()
 
     def seek(self, seconds: float) -> RecordReplay:
-        """Move the playhead, while playing or before, and return this object for a chain."""
-        if not seconds >= 0:
+        """Move the playhead, while playing or before, and return this object for a chain.
+
+        Raises:
+            OptionError: the position is negative, or no number.
+        """
+        if not 0 <= seconds < math.inf:
             raise OptionError(f"seek({seconds}) makes no sense; use 0 or more, in seconds")
-        if self._player is not None:
+        if self._player is not None and self._player.state != "stopped":
             self._player.seek(seconds)
-        self._position_s = float(seconds)
+        self._position_s = self._sought_s = float(seconds)
         return self
 
     def get_seek(self) -> float:
@@ -371,13 +201,15 @@ class RecordReplay(RecordingHandle):
         self._playing().loop(a, b)
 
     def stop_playback(self) -> None:
-        """Stop playing; the playhead stays where it was."""
-        with self._lock:
-            player, self._player = self._player, None
+        """Stop playing; the playhead stays where it was.
+
+        Raises:
+            Exception: what went wrong while playing, unless `Player.wait` has raised it already.
+        """
+        self._position_s = self._next_start_s()
+        player, self._player = self._player, None
         if player is not None:
-            ended = player.state == "finished"
-            self._position_s = 0.0 if ended else player.position
-            player.close()
+            player.stop()
 
     # --- views
 

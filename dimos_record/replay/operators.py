@@ -61,8 +61,18 @@ def throttle(rate_hz: float, topics: Selection) -> Operator:
 
 
 def mapped(fn: Callable[[Observation], Observation | None]) -> Operator:
-    """Each observation replaced by what a function makes of it; None drops it."""
-    return lambda upstream: (made for made in map(fn, upstream) if made is not None)
+    """Each observation replaced by what a function makes of it; None drops it.
+
+    A function may also change the decoded message in place and return its observation.
+    """
+
+    def operator(upstream: Iterator[Observation]) -> Iterator[Observation]:
+        for observation in upstream:
+            made = fn(observation)
+            if made is not None:
+                yield made.unchanged_or_derived() if made is observation else made
+
+    return operator
 
 
 def filtered(predicate: Callable[[Observation], bool]) -> Operator:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dimos_record.bus.base import split_channel
+from dimos_record.errors import OptionError
 from dimos_record.record.provenance import describe_session
 from dimos_record.store.files import FileStore
 from dimos_record.store.observation import Observation
@@ -21,26 +22,32 @@ if TYPE_CHECKING:
 _BATCH = 500
 _BATCH_BYTES = 8_000_000
 _CHECKPOINT_BYTES = 64_000_000
+"""Payload after which the log is copied into the file, so that it does not grow beyond this."""
 
 
 def save_view(view: ReplayView, name: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
     """Write the messages of a view into a new recording, with their times, poses and tags.
 
     Returns:
-        The path of the new recording. When writing fails, nothing is left of it.
+        The path of the new recording. When writing fails, nothing is left of it, and what was to be
+        replaced is still there.
 
     Raises:
         RecordingExists: there is one already, and `overwrite` is not set.
+        OptionError: it is the recording of the view, or lies in its folder.
     """
     store = FileStore(path_for_writing(name))
+    source, wanted = Path(view.name).resolve(), store.path.resolve()
+    if source == wanted or source in wanted.parents:
+        raise OptionError(f"{store.path} is what the view reads; save it under another name")
     target = store.target(overwrite=overwrite)
     try:
         _copy(view, target.writer)
+        target.writer.close()
     except BaseException:
         target.undo()
         raise
-    target.writer.close()
-    target.begun()  # what it replaces is deleted only now
+    target.begun()
     return store.path
 
 
@@ -48,8 +55,6 @@ def _copy(view: ReplayView, writer: RecordingWriter) -> None:
     meta = describe_session("", "") | {"derived_from": view.name}
     last_ns = (view.span_ns() or (0, 0))[0]
     writer.begin_session(last_ns, meta, split=split_channel)
-    for info in view.streams:
-        writer.declare(info)
     observations, since_checkpoint = iter(view), 0
     while batch := list(_take(observations)):
         with writer.transaction():
@@ -63,14 +68,13 @@ def _copy(view: ReplayView, writer: RecordingWriter) -> None:
 
 
 def _write(writer: RecordingWriter, batch: list[Observation]) -> None:
-    if not any(_has_meta(one) for one in batch):
+    for stream in {one.stream.channel: one.stream for one in batch}.values():
+        writer.declare(stream)
+    if any(_has_meta(one) for one in batch):
         for one in batch:
-            writer.declare(one.stream)
+            writer.append_one(one.stream.channel, one.ts_ns, one.raw, **one.meta._asdict())
+    else:
         writer.write([(one.ts_ns, one.stream.channel, one.raw) for one in batch])
-        return
-    for one in batch:
-        writer.declare(one.stream)
-        writer.append_one(one.stream.channel, one.ts_ns, one.raw, **one.meta._asdict())
 
 
 def _has_meta(observation: Observation) -> bool:

@@ -21,7 +21,7 @@ from dimos_record.replay.timeline import Timeline
 from dimos_record.store.base import Row, StreamInfo
 from dimos_record.store.meta import Where
 from dimos_record.store.observation import Meta, Observation
-from dimos_record.store.queries import QueryableReader, StreamQuery, observable
+from dimos_record.store.queries import Filter, StreamQuery, near, observable, tagged
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -44,7 +44,8 @@ class ReplayView:
     """Some topics and a section of a recording, with operators applied on the way.
 
     Every method returns another view. Positions are seconds from the start of the recording, and
-    stay so: a view of a section does not renumber time.
+    stay so: a view of a section does not renumber time. Topics and section are chosen before any
+    operator runs, wherever in the chain they stand; operators run in the order of the chain.
     """
 
     recording: RecordReplay
@@ -57,7 +58,7 @@ class ReplayView:
     # --- narrowing
 
     def select(self, topics: str | Iterable[str], exclude: str | Iterable[str] = ()) -> ReplayView:
-        """Only these topics (patterns allowed).
+        """Only these topics (patterns allowed), instead of those selected before.
 
         Raises:
             PatternError: a pattern cannot be read.
@@ -66,32 +67,50 @@ class ReplayView:
         return dataclasses.replace(self, selection=chosen)
 
     def between(self, a: float | None, b: float | None) -> ReplayView:
-        """Only the section ``[a, b)``, in seconds; None is the start or the end.
+        """Only what is in the section ``[a, b)``, in seconds; None is the start or the end.
 
         Raises:
-            OptionError: the section is empty or begins before the recording.
+            OptionError: nothing is in it: `b` is not above `a`, or an earlier section ends before.
         """
-        if (a is not None and not a >= 0) or (b is not None and not b > (a or 0)):
-            raise OptionError(f"between({a}, {b}) is no section; write 0 <= a < b, in seconds")
-        return dataclasses.replace(self, start_s=a, end_s=b)
+        if b == math.inf:
+            b = None
+        start_s, end_s = _latest(self.start_s, a), _earliest(self.end_s, b)
+        if not 0 <= (start_s or 0) < (math.inf if end_s is None else end_s):
+            there = f"{self.start_s or 0} to {'the end' if self.end_s is None else self.end_s}"
+            raise OptionError(
+                f"between({a}, {b}) of a view from {there} is empty; write 0 <= a < b, in seconds"
+            )
+        return dataclasses.replace(self, start_s=start_s, end_s=end_s)
 
     def seek(self, seconds: float) -> ReplayView:
-        """From a position on."""
-        return self.between(seconds, self.end_s)
+        """Only what is at a position or after it."""
+        return self.between(seconds, None)
 
     def near(self, pose: Any, radius: float) -> ReplayView:
-        """Only messages observed within `radius` metres of a place (see `fill_poses`)."""
-        return self._numbered(lambda query: query.near(pose, radius))
+        """Only messages observed within `radius` metres of a place (see `fill_poses`).
+
+        Raises:
+            OptionError: it is no place.
+        """
+        return self._that_meet(near(pose, radius))
 
     def tags(self, **tags: Any) -> ReplayView:
-        """Only messages with these tags."""
-        return self._numbered(lambda query: query.tags(**tags))
+        """Only messages with these tags.
 
-    def _numbered(self, narrow: Callable[[StreamQuery], StreamQuery]) -> ReplayView:
+        Raises:
+            OptionError: a tag's name is not an identifier, or its value is not JSON.
+        """
+        return self._that_meet(*(tagged(key, value) for key, value in tags.items()))
+
+    def _that_meet(self, *filters: Filter) -> ReplayView:
+        """In the recording SQL finds them; what operators have changed must be looked at."""
+        if self.operators:
+            return self.filter(lambda observation: all(f.matches(observation) for f in filters))
+
         def numbers() -> dict[str, set[int]]:
             reader = self.recording.reader
             return {
-                info.name: {found.id for found in narrow(StreamQuery(reader, info))}
+                info.name: {found.id for found in StreamQuery(reader, info, filters)}
                 for info in self.streams
             }
 
@@ -108,7 +127,11 @@ class ReplayView:
         return self._with(make.throttle(rate_hz, Selection.of(_names(topics))))
 
     def map(self, fn: Callable[[Observation], Observation | None]) -> ReplayView:
-        """Each observation replaced by what a function returns; None drops it."""
+        """Each observation replaced by what a function returns; None drops it.
+
+        Other data is published (and saved) as the bytes that it encodes to; see
+        `Observation.derive`.
+        """
         return self._with(make.mapped(fn))
 
     def filter(self, predicate: Callable[[Observation], bool]) -> ReplayView:
@@ -172,6 +195,8 @@ class ReplayView:
 
         Raises:
             RecordingExists: there is one already, and `overwrite` is not set.
+            OptionError: it is the recording of this view.
+            CodecError: an operator has derived data that cannot be encoded.
         """
         from dimos_record.replay.saving import save_view
 
@@ -213,7 +238,7 @@ class ReplayView:
         return (one for one in observations if one.ts_ns >= start_ns)
 
     def _through_operators(self, rows: Iterable[Row]) -> Iterator[Observation]:
-        observe = _observer(self.recording.reader)
+        observe = _observer(self.recording)
         observations: Iterator[Observation] = map(observe, rows)
         for operator in self.operators:
             observations = iter(operator(observations))
@@ -245,24 +270,28 @@ class ReplayView:
         return start, end
 
 
-def _observer(reader: QueryableReader) -> Callable[[Row], Observation]:
+def _observer(recording: RecordReplay) -> Callable[[Row], Observation]:
     """Turns rows into observations whose pose and tags are loaded when asked for."""
     with_meta: dict[str, bool] = {}
 
-    def observe(row: Row) -> Observation:
-        name = row.stream.name
-        if name not in with_meta:
+    def meta_of(row: Row) -> Meta:
+        name, reader = row.stream.name, recording.reader
+        if name not in with_meta:  # most streams have nothing: one look spares one per message
             with_meta[name] = next(reader.meta_rows(name, _HAS_META), None) is not None
         if not with_meta[name]:
-            return Observation.of_row(row)
-        return Observation.of_row(row, lambda: _meta_of(reader, row))
+            return Meta()
+        found = next(reader.meta_rows(name, Where("id = ?", (row.id,))), None)
+        return found.meta if found else Meta()
 
-    return observe
+    return lambda row: Observation.of_row(row, lambda: meta_of(row))
 
 
-def _meta_of(reader: QueryableReader, row: Row) -> Meta:
-    found = next(reader.meta_rows(row.stream.name, Where("id = ?", (row.id,))), None)
-    return found.meta if found else Meta()
+def _latest(a: float | None, b: float | None) -> float | None:
+    return max((at for at in (a, b) if at is not None), default=None)
+
+
+def _earliest(a: float | None, b: float | None) -> float | None:
+    return min((at for at in (a, b) if at is not None), default=None)
 
 
 def _names(topics: str | Iterable[str]) -> tuple[str, ...]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from dimos_record.errors import OptionError
+from dimos_record.errors import OptionError, StorageError
 from dimos_record.messages import encode, type_name_of
 from dimos_record.store.base import StreamInfo
 from dimos_record.store.observation import to_pose
@@ -14,9 +15,14 @@ from dimos_record.store.writer import RecordingWriter
 
 
 class StreamAppender:
-    """One stream of a recording that is open for writing."""
+    """One stream of a recording, to write into. Safe to use from several threads.
 
-    def __init__(self, writer: RecordingWriter, info: StreamInfo) -> None:
+    Args:
+        writer: gives the writer of the recording: while it is recorded, that of the session.
+        info: the stream.
+    """
+
+    def __init__(self, writer: Callable[[], RecordingWriter], info: StreamInfo) -> None:
         self.info = info
         self._writer = writer
 
@@ -32,17 +38,29 @@ class StreamAppender:
 
         Args:
             data: raw wire bytes, or a message, which is encoded.
-            ts_ns: receive time; now, if it is not given.
+            ts_ns: receive time, nanoseconds since the UNIX epoch; now, if it is not given.
             pose: 3 or 7 numbers (x, y, z, qx, qy, qz, qw), or a message that is or has a pose.
             tags: labels to find it by.
 
         Raises:
-            OptionError: a message of another type than the stream's.
+            OptionError: a message of another type than the stream's, no pose, or no JSON.
             CodecError: the message cannot be encoded.
+            StorageError, DiskFull: it cannot be written.
         """
-        raw = data if isinstance(data, bytes) else self._encoded(data)
+        is_raw = isinstance(data, (bytes, bytearray, memoryview))
+        raw = bytes(data) if is_raw else self._encoded(data)
         when = time.time_ns() if ts_ns is None else ts_ns
-        return self._writer.append_one(self.info.channel, when, raw, pose=to_pose(pose), tags=tags)
+        where, labels = to_pose(pose), _checked(tags)
+        writer = self._writer()
+        while True:
+            try:
+                writer.declare(self.info)
+                return writer.append_one(self.info.channel, when, raw, pose=where, tags=labels)
+            except StorageError:
+                current = self._writer()
+                if current is writer:
+                    raise
+                writer = current  # a new segment has just begun
 
     def _encoded(self, message: Any) -> bytes:
         type_name = type_name_of(message)
@@ -52,3 +70,11 @@ class StreamAppender:
                 f"not {type_name}"
             )
         return encode(message)
+
+
+def _checked(tags: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    try:
+        json.dumps(tags, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise OptionError(f"tags must be JSON: {error}") from None
+    return tags

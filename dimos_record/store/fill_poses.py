@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
 
 from dimos_record.errors import OptionError
 from dimos_record.store.base import StreamInfo
+from dimos_record.store.codecs import CHOOSABLE
+from dimos_record.store.files import FileStore
 from dimos_record.store.poses import (
     PoseTrack,
     is_tf,
@@ -14,6 +18,7 @@ from dimos_record.store.poses import (
     write_poses,
 )
 from dimos_record.store.queries import QueryableReader
+from dimos_record.store.segments import segments_of
 from dimos_record.store.stores import Store
 
 _SOURCES = (
@@ -36,21 +41,23 @@ def fill_poses(
     Returns:
         How many messages of each topic got a pose.
     """
-    reader = store.reader()
-    try:
-        infos = [info for info in reader.streams.values() if wanted(info.channel)]
+    with closing(store.reader()) as reader:
         track = _track(reader, source, frame, root)
-        target = store.target(append=True)
-        try:
-            return {
-                info.topic: write_poses(reader, target.writer, info, track, tolerance_s)
-                for info in infos
-            }
-        finally:
-            reader.close()  # a file that is open elsewhere cannot become self-contained
-            target.writer.close()
-    finally:
-        reader.close()
+    filled: Counter[str] = Counter()
+    for part in _parts(store):
+        # the reader is closed first: a file that is open elsewhere cannot become self-contained
+        with closing(part.target(append=True).writer) as writer, closing(part.reader()) as reader:
+            for info in reader.streams.values():
+                if wanted(info.channel) and info.codec in CHOOSABLE:
+                    filled[info.topic] += write_poses(reader, writer, info, track, tolerance_s)
+    return dict(filled)
+
+
+def _parts(store: Store) -> list[Store]:
+    """The files of a recording, each as a store."""
+    if isinstance(store, FileStore) and store.path.is_dir():
+        return [FileStore(path) for path in segments_of(store.path)]
+    return [store]
 
 
 def _track(reader: QueryableReader, source: str | None, frame: str, root: str | None) -> PoseTrack:

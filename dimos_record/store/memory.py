@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dimos_record.errors import RecordingExists
 from dimos_record.store.connection import connect_in_memory
-from dimos_record.store.migrations import migrate
 from dimos_record.store.reader import RecordingReader
 from dimos_record.store.target import Target, cannot_split
 from dimos_record.store.writer import RecordingWriter
@@ -16,7 +15,7 @@ class MemoryStore:
     name = "memory"
 
     def __init__(self) -> None:
-        self._writer = _new_writer()
+        self._writer = _MemoryWriter.new()
 
     def exists(self) -> bool:
         """Whether anything was recorded."""
@@ -42,25 +41,39 @@ class MemoryStore:
         if self.exists() and not (append or overwrite):
             raise RecordingExists("something is recorded in memory already; append, or overwrite")
         if self.exists() and overwrite:
-            self._writer.connection.close()
-            self._writer = _new_writer()
-        return Target(self._writer, cannot_split, lambda: None)
+            fresh = _MemoryWriter.new()
+            return Target(fresh, cannot_split, fresh.forget, lambda: self._replace(fresh))
+        return Target(self._writer, cannot_split, self._writer.take_back)
+
+    def _replace(self, fresh: _MemoryWriter) -> None:
+        earlier, self._writer = self._writer, fresh
+        earlier.forget()
 
     def close(self) -> None:
         """Forget everything."""
-        with self._writer.lock:
-            self._writer.connection.close()
-
-
-def _new_writer() -> _MemoryWriter:
-    writer = _MemoryWriter(connect_in_memory(), MemoryStore.name)
-    migrate(writer.connection, MemoryStore.name)
-    return writer
+        self._writer.forget()
 
 
 class _MemoryWriter(RecordingWriter):
     """A writer whose recording stays readable after it is finished."""
 
+    @classmethod
+    def new(cls) -> _MemoryWriter:
+        """The writer of a new recording."""
+        writer = cls(connect_in_memory(), MemoryStore.name)
+        writer._prepare()
+        return writer
+
     def close(self) -> bool:
         self.drain()
         return True
+
+    def take_back(self) -> None:
+        """Forget a session that could not start."""
+        if self.session is not None:
+            self.forget_session()
+
+    def forget(self) -> None:
+        """Forget everything that was recorded."""
+        with self.lock:
+            self.connection.close()

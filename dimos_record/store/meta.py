@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import sqlite3
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from dimos_record.store.observation import Meta, Pose
 
 POSE_COLUMNS = ("pose_x", "pose_y", "pose_z", "pose_qx", "pose_qy", "pose_qz", "pose_qw")
 _SHARED = ", ".join(("id", "ts", "value", *POSE_COLUMNS, "tags"))
+_COLUMNS = ", ".join(("id", "seq", "ts", "ts_ns", "stamp_ns", "value", *POSE_COLUMNS, "tags"))
 
 
 class MetaRow(NamedTuple):
@@ -21,6 +23,8 @@ class MetaRow(NamedTuple):
 
     id: int
     seq: int
+    ts: float
+    """As it is stored: where dimos wrote it, `ts_ns` is rounded from it."""
     ts_ns: int
     stamp_ns: int | None
     meta: Meta
@@ -35,10 +39,11 @@ class MetaRow(NamedTuple):
 
 
 class Where(NamedTuple):
-    """A condition in SQL, with its parameters."""
+    """A condition in SQL, with its parameters, and how many messages are wanted at most."""
 
     sql: str = "1"
     parameters: tuple[Any, ...] = ()
+    at_most: int | None = None
 
     def also(self, other: Where) -> Where:
         """Both conditions."""
@@ -47,6 +52,9 @@ class Where(NamedTuple):
 
 def source(info: StreamInfo, topic: int | None, ours: bool) -> str:
     """A subquery with the columns of every message of a stream, whether moved from the spool yet.
+
+    Columns of both parts have the same affinity. Else SQLite would not look into the parts, and
+    read and sort all of them for the first few rows (https://sqlite.org/optoverview.html#flattening).
 
     Args:
         topic: the stream's topic number, where the recording has a spool.
@@ -58,10 +66,10 @@ def source(info: StreamInfo, topic: int | None, ours: bool) -> str:
     )
     select = f"SELECT {_SHARED}, {extra} FROM {table}"
     if topic is not None:
-        nothing = ", ".join(["NULL"] * (len(POSE_COLUMNS) + 2))
+        nothing = ["CAST(NULL AS NUMERIC)"] + ["CAST(NULL AS REAL)"] * len(POSE_COLUMNS)
         select += (
-            f" UNION ALL SELECT id, ts_ns / 1e9, {nothing}, seq, ts_ns, stamp_ns "
-            f"FROM _dr_spool WHERE topic = {int(topic)}"
+            f" UNION ALL SELECT id, CAST(ts_ns / 1e9 AS REAL), {', '.join(nothing)}, "
+            f"CAST(NULL AS BLOB), seq, ts_ns, stamp_ns FROM _dr_spool WHERE topic = {int(topic)}"
         )
     return f"({select})"
 
@@ -82,21 +90,19 @@ def ids(
 ) -> list[int]:
     """Numbers of the messages that meet a condition, ordered by a column."""
     direction = "DESC" if descending else "ASC"
-    query = (
-        f"SELECT id FROM {table} WHERE {where.sql} "
-        f"ORDER BY {quote_name(order)} {direction}, id {direction}"
-    )
-    return [row[0] for row in connection.execute(query, where.parameters)]
+    columns = ("ts_ns", "ts") if order == "ts" else (order,)  # ts_ns has an index
+    names = [quote_name(column) for column in columns]
+    terms = ", ".join(f"{name} {direction}" for name in (*names, "id"))
+    query = f"SELECT id, {', '.join(names)} FROM {table} WHERE {where.sql} ORDER BY {terms} LIMIT ?"
+    limit = -1 if where.at_most is None else where.at_most
+    return [row[0] for row in connection.execute(query, (*where.parameters, limit))]
 
 
 def page(
     connection: sqlite3.Connection, table: str, where: Where, after: int, limit: int
 ) -> list[MetaRow]:
     """Up to `limit` messages that meet a condition, with numbers above `after`, in their order."""
-    query = (
-        f"SELECT id, seq, ts_ns, stamp_ns, value, {', '.join(POSE_COLUMNS)}, tags "
-        f"FROM {table} WHERE id > ? AND {where.sql} ORDER BY id LIMIT ?"
-    )
+    query = f"SELECT {_COLUMNS} FROM {table} WHERE id > ? AND {where.sql} ORDER BY id LIMIT ?"
     rows = connection.execute(query, (after, *where.parameters, limit))
     return [_meta_row(row) for row in rows]
 
@@ -104,18 +110,15 @@ def page(
 def by_ids(connection: sqlite3.Connection, table: str, numbers: list[int]) -> list[MetaRow]:
     """The messages of these numbers, in this order."""
     marks = ", ".join("?" * len(numbers))
-    query = (
-        f"SELECT id, seq, ts_ns, stamp_ns, value, {', '.join(POSE_COLUMNS)}, tags "
-        f"FROM {table} WHERE id IN ({marks})"
-    )
+    query = f"SELECT {_COLUMNS} FROM {table} WHERE id IN ({marks})"
     found = {row[0]: _meta_row(row) for row in connection.execute(query, numbers)}
     return [found[number] for number in numbers if number in found]
 
 
 def _meta_row(row: tuple[Any, ...]) -> MetaRow:
-    number, seq, ts_ns, stamp_ns, value, *pose, tags = row
-    place = None if pose[0] is None else Pose(*pose)
-    return MetaRow(number, seq, ts_ns, stamp_ns, Meta(place, _tags(tags), value))
+    number, seq, ts, ts_ns, stamp_ns, value, *pose, tags = row
+    place = None if None in pose else Pose(*pose)
+    return MetaRow(number, seq, ts, ts_ns, stamp_ns, Meta(place, _tags(tags), value))
 
 
 def _tags(stored: bytes | str | None) -> dict[str, Any]:
@@ -123,10 +126,29 @@ def _tags(stored: bytes | str | None) -> dict[str, Any]:
     return tags if isinstance(tags, dict) else {}
 
 
-def tag_of(stored: bytes | str | None, key: str) -> Any:
-    """One tag, for use as an SQL function: SQLite before 3.45 cannot look into binary JSON."""
-    value = _tags(stored).get(key)
-    return value if isinstance(value, (str, int, float, type(None))) else str(value)
+def tag_of(stored: bytes | str | None, key: str) -> str:
+    """One tag in a form that can be compared, for use as an SQL function.
+
+    SQLite before 3.45 cannot look into binary JSON.
+    """
+    return comparable(_tags(stored).get(key))
+
+
+def comparable(value: Any) -> str:
+    """The same text for values that Python calls equal, as `1`, `1.0` and `True`.
+
+    Raises:
+        TypeError: the value cannot be a tag, which is JSON.
+    """
+    return json.dumps(_number_like(value), sort_keys=True)
+
+
+def _number_like(value: Any) -> Any:
+    if isinstance(value, bool) or (isinstance(value, float) and value.is_integer()):
+        return int(value)
+    if isinstance(value, dict):
+        return {key: _number_like(item) for key, item in value.items()}
+    return [_number_like(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def chunks(numbers: list[int], size: int) -> Iterator[list[int]]:

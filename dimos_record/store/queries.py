@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from dimos_record.errors import OptionError
 from dimos_record.store.base import StoreReader, StreamInfo
-from dimos_record.store.meta import POSE_COLUMNS, MetaRow, Where
-from dimos_record.store.observation import Observation, to_pose
+from dimos_record.store.meta import POSE_COLUMNS, MetaRow, Where, comparable
+from dimos_record.store.observation import UNKNOWN, Observation, to_pose
 
 if TYPE_CHECKING:
     from reactivex import Observable
@@ -22,6 +22,8 @@ _ORDERS = ("id", "ts", "seq", "stamp_ns", "value", *POSE_COLUMNS)
 _TAG = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _ROUNDING_NS = 1000
 """A float of today's date steps by 238 ns: bounds in nanoseconds are widened by this."""
+_FOREVER_NS = 2**62
+"""Beyond every time, and small enough for SQLite."""
 
 Transform = Callable[[Iterator[Observation]], Iterable[Observation]]
 
@@ -64,7 +66,9 @@ class StreamQuery:
     """A lazy query over one stream; every method returns a new one and reads nothing.
 
     Iterate it, or ask for `first()`, `last()`, `count()`, `exists()`, `to_list()`. Times are UNIX
-    seconds of reception, like `Observation.ts`.
+    seconds of reception, like `Observation.ts`. Whatever the order in which they are called,
+    filters come first, then the order, then `offset`, then `limit`; `map` and `transform` begin
+    anew with what comes out.
     """
 
     reader: QueryableReader
@@ -102,39 +106,32 @@ class StreamQuery:
 
     def at(self, t: float, tolerance: float = 1.0) -> StreamQuery:
         """Observations within `tolerance` seconds of a time."""
-        return self.time_range(t - tolerance, t + tolerance)
+        low, high = _ns(t - tolerance) - _ROUNDING_NS, _ns(t + tolerance) + _ROUNDING_NS
+        sql = "ts_ns BETWEEN ? AND ? AND abs(ts - ?) <= ?"
+        return self._where(lambda o: abs(o.ts - t) <= tolerance, sql, low, high, t, tolerance)
 
     def near(self, pose: Any, radius: float) -> StreamQuery:
         """Observations whose pose is within `radius` metres of a place.
 
         Args:
             pose: x, y, z, or a message with a position. Poses are filled in by `fill_poses`.
+
+        Raises:
+            OptionError: it is no place.
         """
-        place = to_pose(pose)
-        if place is None:
-            raise OptionError("near() needs a place: x, y, z, or a message with a position")
-        x, y, z = place[:3]
-
-        def matches(observation: Observation) -> bool:
-            there = observation.pose
-            return there is not None and math.dist(there[:3], (x, y, z)) <= radius
-
-        box = " AND ".join(f"{axis} BETWEEN ? AND ?" for axis in POSE_COLUMNS[:3])
-        distance = " + ".join(f"({axis} - ?) * ({axis} - ?)" for axis in POSE_COLUMNS[:3])
-        edges = [edge for centre in (x, y, z) for edge in (centre - radius, centre + radius)]
-        sql = f"{box} AND {distance} <= ?"
-        return self._where(matches, sql, *edges, x, x, y, y, z, z, radius * radius)
+        return self._with(near(pose, radius))
 
     def tags(self, **tags: Any) -> StreamQuery:
-        """Observations with these tags."""
-        query = self
-        for key, value in tags.items():
-            query = query._where(_has_tag(key, value), f"dr_tag(tags, '{_tag(key)}') IS ?", value)
-        return query
+        """Observations with these tags; None finds those without it, too.
+
+        Raises:
+            OptionError: a tag's name is not an identifier, or its value is not JSON.
+        """
+        return self._with(*(tagged(key, value) for key, value in tags.items()))
 
     def filter(self, predicate: Callable[[Observation], bool]) -> StreamQuery:
         """Observations for which a function says yes."""
-        return replace(self._closed(), filters=(*self._closed().filters, Filter(predicate, None)))
+        return self._with(Filter(predicate, None))
 
     def order_by(self, field: str, desc: bool = False) -> StreamQuery:
         """In another order than that of recording.
@@ -147,7 +144,7 @@ class StreamQuery:
         return replace(self, order=field, descending=desc)
 
     def limit(self, n: int) -> StreamQuery:
-        """The first `n` only."""
+        """At most `n`."""
         if n < 0:
             raise OptionError(f"limit must not be negative, not {n}")
         return replace(self, limit_to=n)
@@ -158,17 +155,13 @@ class StreamQuery:
             raise OptionError(f"offset must not be negative, not {n}")
         return replace(self, skip=n)
 
-    def _closed(self) -> StreamQuery:
-        """This query, with a limit that it has already applied before what comes next."""
-        if self.limit_to is None and not self.skip:
-            return self
-        return StreamQuery(self.reader, self.info, upstream=lambda: iter(self))
-
     def _where(
         self, matches: Callable[[Observation], bool], sql: str, *parameters: Any
     ) -> StreamQuery:
-        added = Filter(matches, Where(f"({sql})", parameters))
-        return replace(self, filters=(*self.filters, added))
+        return self._with(Filter(matches, Where(f"({sql})", parameters)))
+
+    def _with(self, *added: Filter) -> StreamQuery:
+        return replace(self, filters=(*self.filters, *added))
 
     # --- changing
 
@@ -212,8 +205,11 @@ class StreamQuery:
             if self.order == "id" and not self.descending:
                 return found
             return iter(sorted(found, key=self._sort_key, reverse=self.descending))
-        rows = self.reader.meta_rows(self.name, self._sql(), self.order, self.descending)
         remaining = tuple(one for one in self.filters if one.where is None)
+        where = self._sql()
+        if self.limit_to is not None and not remaining:
+            where = where._replace(at_most=self.skip + self.limit_to)
+        rows = self.reader.meta_rows(self.name, where, self.order, self.descending)
         return self._in_python(map(self._observation, rows), remaining)
 
     @staticmethod
@@ -226,11 +222,12 @@ class StreamQuery:
         row = MetaRow(
             observation.id,
             observation.seq,
+            observation.ts,
             observation.ts_ns,
             observation.stamp_ns,
             observation.meta,
         )
-        return row.ts_ns if self.order == "ts" else row.sort_key(self.order)
+        return row.sort_key(self.order)
 
     def _sql(self) -> Where:
         where = Where()
@@ -244,7 +241,9 @@ class StreamQuery:
             row.id,
             row.seq,
             row.ts_ns,
-            row.stamp_ns,
+            # where dimos wrote the file, nobody has looked into the header yet
+            UNKNOWN if row.stamp_ns is None else row.stamp_ns,
+            ts=row.ts,
             raw=lambda: self.reader.payload(self.name, row.id),
             meta=row.meta,
         )
@@ -259,18 +258,18 @@ class StreamQuery:
         Raises:
             LookupError: there is none.
         """
-        found = next(iter(self), None)
+        found = next(iter(self.limit(1)), None)
         if found is None:
             raise LookupError(f"{self.reader.name}: no observation of {self.info.topic} matches")
         return found
 
     def last(self) -> Observation:
-        """The last one by time.
+        """The last one by time, of all that match: a limit does not count.
 
         Raises:
             LookupError: there is none.
         """
-        return self._closed().order_by("ts", desc=True).first()
+        return self.order_by("ts", desc=True).first()
 
     def count(self) -> int:
         """How many there are."""
@@ -282,17 +281,11 @@ class StreamQuery:
 
     def exists(self) -> bool:
         """Whether there is any."""
-        return next(iter(self), None) is not None
+        return next(iter(self.limit(1)), None) is not None
 
     def observable(self) -> Observable[Observation]:
         """All of them as a `reactivex` observable; reading happens on a thread of its own."""
         return observable(self)
-
-    def __len__(self) -> int:
-        return self.count()
-
-    def __bool__(self) -> bool:
-        return True
 
 
 def observable(items: Iterable[Observation]) -> Observable[Observation]:
@@ -319,15 +312,51 @@ def _aligned(
             yield one.derive(data=pair(one, nearest))
 
 
-def _has_tag(key: str, value: Any) -> Callable[[Observation], bool]:
-    return lambda observation: bool(observation.tags.get(key) == value)
+def near(pose: Any, radius: float) -> Filter:
+    """The condition that a pose is within `radius` metres of a place.
+
+    Raises:
+        OptionError: it is no place.
+    """
+    place = to_pose(pose)
+    if place is None:
+        raise OptionError("near() needs a place: x, y, z, or a message with a position")
+    centre = place[:3]
+
+    def matches(observation: Observation) -> bool:
+        there = observation.pose
+        return there is not None and math.dist(there[:3], centre) <= radius
+
+    box = " AND ".join(f"{axis} BETWEEN ? AND ?" for axis in POSE_COLUMNS[:3])
+    distance = " + ".join(f"({axis} - ?) * ({axis} - ?)" for axis in POSE_COLUMNS[:3])
+    edges = [edge for at in centre for edge in (at - radius, at + radius)]
+    twice = [at for at in centre for _ in range(2)]
+    parameters = (*edges, *twice, radius * radius)
+    return Filter(matches, Where(f"({box} AND {distance} <= ?)", parameters))
 
 
-def _tag(key: str) -> str:
+def tagged(key: str, value: Any) -> Filter:
+    """The condition that a tag has a value.
+
+    Raises:
+        OptionError: the tag's name is not an identifier, or its value is not JSON.
+    """
     if not _TAG.match(key):
         raise OptionError(f"tag {key!r} is not a name of letters, digits and underscores")
-    return key
+    try:
+        wanted = comparable(value)
+    except (TypeError, ValueError) as error:
+        raise OptionError(f"tag {key} cannot be {value!r}: {error}") from None
+
+    def matches(observation: Observation) -> bool:
+        return comparable(observation.tags.get(key)) == wanted
+
+    # that there are no tags is told without looking into them
+    without = f"WHEN tags IS NULL OR tags IS x'0C' THEN {int(wanted == 'null')}"
+    return Filter(matches, Where(f"CASE {without} ELSE dr_tag(tags, ?) IS ? END", (key, wanted)))
 
 
 def _ns(t: float) -> int:
-    return round(t * 1e9)
+    if math.isnan(t):
+        raise OptionError("a time that is not a number finds nothing; give UNIX seconds")
+    return round(min(max(t * 1e9, -_FOREVER_NS), _FOREVER_NS))

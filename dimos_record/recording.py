@@ -1,0 +1,285 @@
+"""The recording half of `RecordReplay`: topics, sessions, and writing from code."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from dimos_record.bus import Bus, Selection, join_channel
+from dimos_record.errors import RecordingBusy, UnknownTopic
+from dimos_record.handle import RecordingHandle
+from dimos_record.messages import is_latched
+from dimos_record.record.options import RecordOptions
+from dimos_record.record.session import Progress, RecordingSession
+from dimos_record.store.appender import StreamAppender
+from dimos_record.store.base import StreamAccount, StreamInfo, add_accounts
+from dimos_record.store.codecs import check_choosable
+from dimos_record.store.names import stream_name
+from dimos_record.store.stores import Store
+from dimos_record.store.summary import total_accounts
+from dimos_record.store.target import Target
+from dimos_record.store.writer import RecordingWriter
+
+Kind = TypeVar("Kind", bound="Recording")
+
+
+class Recording(RecordingHandle):
+    """The part of `RecordReplay` that writes."""
+
+    def __init__(
+        self,
+        name: str | os.PathLike[str] | None,
+        store: Store | None,
+        bus: Bus | str | None,
+    ) -> None:
+        super().__init__(name, store, bus)
+        self._include: tuple[str, ...] | None = None
+        self._exclude: tuple[str, ...] = ()
+        self._session: RecordingSession | None = None
+        self._ended: Progress | None = None
+        self._appending: Target | None = None
+
+    # --- topics
+
+    def add_topic(self, *topics: str) -> None:
+        """Record these topics (patterns allowed); while recording, these too.
+
+        Raises:
+            PatternError: a pattern cannot be read.
+        """
+        Selection.of(topics)
+        chosen = self._include
+        if chosen is None:
+            chosen = ("*",) if self._session is not None else ()
+        self._include = (*chosen, *(topic for topic in topics if topic not in chosen))
+        self._exclude = tuple(topic for topic in self._exclude if topic not in topics)
+        self._reselect()
+
+    def remove_topic(self, *topics: str) -> None:
+        """Do not record these topics (patterns allowed), also while recording.
+
+        Recorded data stays.
+
+        Raises:
+            PatternError: a pattern cannot be read.
+        """
+        Selection.of(topics)
+        if self._include is not None:
+            self._include = tuple(topic for topic in self._include if topic not in topics)
+        self._exclude += tuple(topic for topic in topics if topic not in self._exclude)
+        self._reselect()
+
+    def _reselect(self) -> None:
+        if self._session is not None:
+            self._session.select(self.selection)
+
+    @property
+    def selection(self) -> Selection:
+        """The topics to record; all of them, if none was ever added."""
+        return Selection.of(("*",) if self._include is None else self._include, self._exclude)
+
+    # --- sessions
+
+    def start_recording(
+        self, *, append: bool = False, overwrite: bool = False, **options: Any
+    ) -> None:
+        """Begin a session; returns once the subscription stands.
+
+        Args:
+            append: add a session to an existing recording.
+            overwrite: replace an existing recording.
+            options: the fields of `RecordOptions`.
+
+        Raises:
+            RecordingExists: there is a recording, and neither `append` nor `overwrite` is set.
+            RecordingBusy: it is being recorded into already, or it is to be replaced and is played.
+            BusError, DiskFull, OptionError: nothing was changed.
+        """
+        chosen = RecordOptions(**options)
+        with self._lock:
+            self._refuse_while_recording()
+            if overwrite and self._is_played():
+                raise RecordingBusy(f"{self.store.name} is being played; stop_playback() first")
+            bus, selection = self.bus, self.selection
+            self._finish_appending()
+            self._release_reader()
+            split = chosen.split_s is not None or chosen.split_bytes is not None
+            target = self._store_for_writing(append=append).target(
+                split=split, append=append, overwrite=overwrite
+            )
+            session = RecordingSession(bus, target, selection, chosen)
+            session.start()
+            self._session = session
+
+    def stop_recording(self) -> Progress | None:
+        """End the session and finish the file; None if nothing is being recorded.
+
+        A file that is being played meanwhile stays usable, but is not self-contained.
+
+        Raises:
+            MessagesLost: `strict` was asked for and something was lost.
+            DimosRecordError: writing failed; what was written before is safe.
+        """
+        with self._lock:
+            session = self._session
+            if session is None:
+                return None
+            self._release_reader()
+            try:
+                return session.stop()
+            finally:
+                self._ended = session.progress()
+                self._session = None
+
+    @contextmanager
+    def recording(self: Kind, **options: Any) -> Iterator[Kind]:
+        """Record for the length of a ``with`` block; options as for `start_recording`."""
+        self.start_recording(**options)
+        try:
+            yield self
+        finally:
+            self.stop_recording()
+
+    def wait_recording(self, timeout_s: float | None = None) -> bool:
+        """Wait until a session has ended by itself: a limit, a full disk, an error."""
+        return self._session is None or self._session.wait(timeout_s)
+
+    def pause_recording(self) -> None:
+        """Record nothing until `resume_recording`; the session goes on."""
+        if self._session is not None:
+            self._session.pause()
+
+    def resume_recording(self) -> None:
+        """Go on recording."""
+        if self._session is not None:
+            self._session.resume()
+
+    @property
+    def progress(self) -> Progress | None:
+        """Where the running session stands, or how the last one ended; None before the first."""
+        return self._session.progress() if self._session is not None else self._ended
+
+    @property
+    def account(self) -> dict[str, StreamAccount]:
+        """Per stream what was received, written and dropped, over all sessions."""
+        sessions = self.reader.sessions()
+        if self._session is None:
+            return total_accounts(sessions)
+        earlier = [session for session in sessions if session.state != "recording"]
+        return add_accounts(total_accounts(earlier), self._session.progress().accounts)
+
+    def _refuse_while_recording(self) -> None:
+        if self._session is not None:
+            raise RecordingBusy(f"{self.store.name} is being recorded into; stop_recording() first")
+
+    def _is_played(self) -> bool:
+        """Whether a player reads the recording now."""
+        return False
+
+    def _release_reader(self) -> None:
+        """Close the reader, since a file that is open cannot become self-contained."""
+        if not self._is_played():
+            self._close_reader()
+
+    # --- writing from code
+
+    def stream(
+        self,
+        name: str,
+        *,
+        topic: str | None = None,
+        type_name: str | None = None,
+        codec: str = "lcm",
+        latched: bool | None = None,
+    ) -> StreamAppender:
+        """A stream to write into from code; recording and stream are created where there is none.
+
+        Args:
+            name: name of the stream.
+            topic: its topic; `/NAME`, if it is not given.
+            type_name: type of its messages; raw bytes, if it is not given and the stream is new.
+            codec: how to store them in a new stream.
+            latched: whether a message stays valid until the next; decided by topic and type.
+
+        Raises:
+            OptionError: the codec cannot be chosen.
+        """
+        check_choosable(codec)
+        with self._lock:
+            writer = self._writer()
+            info = self._matching(topic or name, type_name)
+            if info is None:
+                wanted = topic or "/" + name.lstrip("/")
+                info = StreamInfo(
+                    name=stream_name(name, ()),
+                    topic=wanted,
+                    channel=join_channel(wanted, type_name),
+                    type_name=type_name,
+                    codec=codec,
+                    latched=is_latched(wanted, type_name) if latched is None else latched,
+                )
+            return StreamAppender(self._writer, writer.declare(info))
+
+    def _matching(self, name: str, type_name: str | None) -> StreamInfo | None:
+        """The stream of a name or topic that is there already, unless it has another type."""
+        try:
+            info = self.reader.find(name)
+        except UnknownTopic:
+            return None
+        return info if type_name in (None, info.type_name) else None
+
+    def _writer(self) -> RecordingWriter:
+        """The writer of the running session, else one that is open until the next or `close`."""
+        with self._lock:
+            if self._session is not None and self._session.wait(0):
+                self.stop_recording()  # it has reached a limit
+            if self._session is not None:
+                return self._session.writer
+            if self._appending is None:
+                self._appending = self._store_for_writing(append=True).target(append=True)
+            return self._appending.writer
+
+    def _finish_appending(self) -> None:
+        if self._appending is not None:
+            self._release_reader()
+            self._appending.writer.close()
+            self._appending = None
+
+    def fill_poses(
+        self,
+        source: str | None = None,
+        *,
+        topics: str | Iterable[str] = "*",
+        frame: str = "base_link",
+        root: str | None = None,
+        tolerance_s: float = 0.5,
+    ) -> dict[str, int]:
+        """Give recorded messages the pose at which they were observed, so that `near` finds them.
+
+        Args:
+            source: an odometry, pose or tf topic; chosen, if it is not given.
+            topics: which topics to fill in (patterns allowed).
+            frame: with tf, the frame whose pose is meant ...
+            root: ... and the frame it is given in; the root of the tree, if it is not given.
+            tolerance_s: a message further than this from any known pose gets none.
+
+        Returns:
+            How many messages of each topic got a pose.
+
+        Raises:
+            OptionError: the source has no poses.
+            UnknownTopic: there is no such source.
+            RecordingBusy: it is being recorded into.
+        """
+        from dimos_record.store.fill_poses import fill_poses
+
+        with self._lock:
+            self._refuse_while_recording()
+            self._finish_appending()
+            self._release_reader()
+            names = (topics,) if isinstance(topics, str) else tuple(topics)
+            return fill_poses(
+                self.store, source, Selection.of(names).matches, frame, root, tolerance_s
+            )
