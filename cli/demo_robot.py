@@ -104,9 +104,7 @@ def _selection(topics: list[str], exclude: list[str], no_camera: bool) -> Select
         wanted = Selection.of((pattern,))
         if not any(wanted.matches(topic.channel) for topic in TOPICS):
             known = ", ".join(topic.topic for topic in TOPICS)
-            raise OptionError(
-                f"--topics {pattern!r}: the demo robot has no such topic, but {known}"
-            )
+            raise OptionError(f"--topics: the demo robot has no topic {pattern!r}; it has {known}")
     return Selection.of(topics, [*exclude, *(["/camera/*"] if no_camera else [])])
 
 

@@ -229,7 +229,8 @@ def _follow(
     with Keyboard(keys) as keyboard, StatusLine(shown) as line:
         controls = Controls(player, line.say, options["start_s"] or 0.0, options["loop"])
         while not stop.is_set() and not player.wait(0 if keyboard.active else _REDRAW_S):
-            line.show(play_line(player.stats, controls.loop, controls.ab, line.width))
+            if line.shown:
+                line.show(play_line(player.stats, controls.loop, controls.ab, line.width))
             if not all(controls.press(key) for key in keyboard.read(_REDRAW_S)):
                 return
 

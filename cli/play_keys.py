@@ -58,8 +58,8 @@ class Controls:
     def loop(self) -> str:
         """What is being looped, for the progress line."""
         if self._a_s is not None:
-            return f"loop from {clock(self._a_s)}"
-        return "loop A-B" if self.ab else "loop" if self._loops_all else ""
+            return f"A {clock(self._a_s)}"
+        return "A-B" if self.ab else "loop" if self._loops_all else ""
 
     def press(self, key: str) -> bool:
         """Do what a key asks for; False means to quit. A key without meaning does nothing."""

@@ -7,7 +7,7 @@ import math
 from dimos_record.cli.times import clock
 from dimos_record.replay.stats import PlayStats
 
-_MIN_BAR = 10
+_MIN_BAR = 8
 _NEXT_WIDTH = len("next 10.0 s")
 """Kept free, so that the bar does not change its length with every message."""
 
@@ -44,7 +44,7 @@ def _next(stats: PlayStats) -> str:
 def _bar(stats: PlayStats, ab: tuple[float, float] | None, cells: int) -> str:
     def cell(position_s: float) -> int:
         share = position_s / stats.duration_s if stats.duration_s else 1.0
-        return min(max(int(share * cells), 0), cells - 1)
+        return int(min(max(share, 0.0), 1.0) * (cells - 1))
 
     at = cell(stats.position_s)
     bar = ["━"] * at + ["╸"] + ["─"] * (cells - at - 1)
