@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import uuid
@@ -105,7 +106,7 @@ class Terminal:
     """A real terminal of 80 columns and 24 lines, in tmux, in which a shell runs."""
 
     def __init__(self, folder: Path) -> None:
-        self._socket = f"dimos-record-{uuid.uuid4().hex[:12]}"
+        self._own = tempfile.TemporaryDirectory(prefix="tmux-")
         self._folder = folder
 
     def __enter__(self) -> Terminal:
@@ -120,6 +121,7 @@ class Terminal:
 
     def __exit__(self, *exc: object) -> None:
         self._tmux("kill-server")
+        self._own.cleanup()
 
     def run(self, arguments: Sequence[str | Path]) -> None:
         """Type a command; its own output is all that is on the screen then."""
@@ -166,7 +168,7 @@ class Terminal:
 
     def _tmux(self, *arguments: str) -> str:
         return subprocess.run(
-            ["tmux", "-L", self._socket, *arguments],
+            ["tmux", "-S", f"{self._own.name}/socket", *arguments],
             capture_output=True,
             text=True,
             check=True,
