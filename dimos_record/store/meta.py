@@ -29,13 +29,13 @@ class MetaRow(NamedTuple):
     stamp_ns: int | None
     meta: Meta
 
-    def sort_key(self, column: str) -> float:
-        """The value of a column as SQLite orders it: what is missing comes first."""
+    def sort_key(self, column: str) -> tuple[float, int]:
+        """A key that orders as `ids` does: what is missing comes first, then the number counts."""
         if column in POSE_COLUMNS:
-            pose = self.meta.pose
-            return -math.inf if pose is None else pose[POSE_COLUMNS.index(column)]
-        value = self.meta.value if column == "value" else getattr(self, column)
-        return -math.inf if value is None else value
+            value = self.meta.pose and self.meta.pose[POSE_COLUMNS.index(column)]
+        else:
+            value = self.meta.value if column == "value" else getattr(self, column)
+        return (-math.inf if value is None else value), self.id
 
 
 class Where(NamedTuple):

@@ -218,7 +218,7 @@ class StreamQuery:
     ) -> Iterator[Observation]:
         return (one for one in found if all(f.matches(one) for f in filters))
 
-    def _sort_key(self, observation: Observation) -> float:
+    def _sort_key(self, observation: Observation) -> tuple[float, int]:
         row = MetaRow(
             observation.id,
             observation.seq,
@@ -258,7 +258,7 @@ class StreamQuery:
         Raises:
             LookupError: there is none.
         """
-        found = next(iter(self.limit(1)), None)
+        found = self._first()
         if found is None:
             raise LookupError(f"{self.reader.name}: no observation of {self.info.topic} matches")
         return found
@@ -281,7 +281,10 @@ class StreamQuery:
 
     def exists(self) -> bool:
         """Whether there is any."""
-        return next(iter(self.limit(1)), None) is not None
+        return self._first() is not None
+
+    def _first(self) -> Observation | None:
+        return next(iter(self if self.limit_to == 0 else self.limit(1)), None)
 
     def observable(self) -> Observable[Observation]:
         """All of them as a `reactivex` observable; reading happens on a thread of its own."""
