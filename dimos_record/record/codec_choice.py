@@ -25,6 +25,10 @@ def codec_chooser(patterns: Mapping[str, str]) -> CodecChooser:
     ]
     for _, codec in choices:
         codec_for(codec, "any")
+        if codec == "jpeg":
+            from dimos_record.store.jpeg import load_pillow
+
+            load_pillow()
 
     def choose(topic: str, type_name: str | None, first: bytes) -> str:
         wanted = next((codec for topics, codec in choices if topics.matches(topic)), "lcm")

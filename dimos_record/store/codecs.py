@@ -2,7 +2,8 @@
 
 `lcm` keeps the bytes as they came off the wire. `lz4+lcm` puts an LZ4 frame around them. `jpeg`
 keeps an Image message whose pixels are JPEG (`encoding` "jpeg", `step` 0) and loses pixels.
-`json` and `pickle` appear in files that dimos wrote; a pickle is passed on but never loaded here.
+`json`, `pickle` and `scalar` (plain numbers) appear in files that dimos wrote; a pickle is passed
+on but never loaded here.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ CHOOSABLE = ("lcm", "lz4+lcm", "jpeg")
 """Codecs that a user may choose for a topic."""
 
 
-PLAIN = ("lcm", "pickle", "scalar")
-"""Codecs whose stored payloads are passed on as they are; `scalar` are dimos's plain numbers."""
+PLAIN = ("lcm", "pickle")
+"""Codecs whose stored payloads are passed on as they are."""
 
 
 class Codec(NamedTuple):
@@ -66,7 +67,7 @@ def _lz4() -> Codec:
     def decode(data: bytes) -> bytes:
         try:
             return bytes(lz4.frame.decompress(data))
-        except RuntimeError as error:
+        except (RuntimeError, ValueError, OverflowError, MemoryError) as error:
             raise CodecError(f"a stored payload is not a valid LZ4 frame: {error}") from None
 
     return Codec(lambda data: bytes(lz4.frame.compress(data)), decode)
@@ -79,7 +80,10 @@ def _json() -> Codec:
         return str(String.lcm_decode(data).data).encode()
 
     def decode(data: bytes) -> bytes:
-        return bytes(String(data=data.decode()).lcm_encode())
+        try:
+            return bytes(String(data=data.decode()).lcm_encode())
+        except ValueError as error:
+            raise CodecError(f"a stored payload is not valid text: {error}") from None
 
     return Codec(encode, decode)
 

@@ -93,7 +93,6 @@ def connect_for_reading(path: Path) -> ReadConnection:
             if connection.without_locks:
                 connection.execute("PRAGMA locking_mode=EXCLUSIVE")  # the index is then in memory
             connection.execute("PRAGMA query_only=ON")
-            connection.execute("PRAGMA trusted_schema=OFF")
             connection.execute("PRAGMA cell_size_check=ON")
             connection.execute("PRAGMA temp_store=MEMORY")
             connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
@@ -145,7 +144,6 @@ def _configure_writer(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA wal_autocheckpoint=0")
     connection.execute("PRAGMA cache_size=-65536")
     connection.execute("PRAGMA temp_store=MEMORY")
-    connection.execute("PRAGMA trusted_schema=OFF")
     # Debian's SQLite overwrites deleted rows with zeros, which would write the spool twice
     connection.execute("PRAGMA secure_delete=OFF")
 

@@ -34,12 +34,15 @@ def encode(data: bytes) -> bytes:
     mode = _MODES.get(image.encoding) if image else None
     if image is None or mode is None or image.step * image.height > len(image.data):
         return data
-    pillow = _pillow()
+    pillow = load_pillow()
     raw = _CHANNELS.get(image.encoding, "L")
     size = (image.width, image.height)
-    pixels = pillow.frombuffer(mode, size, bytes(image.data), "raw", raw, image.step, 1)
     buffer = BytesIO()
-    pixels.save(buffer, "JPEG", quality=QUALITY)
+    try:
+        pixels = pillow.frombuffer(mode, size, bytes(image.data), "raw", raw, image.step, 1)
+        pixels.save(buffer, "JPEG", quality=QUALITY)
+    except (OSError, ValueError):  # no pixels, more than JPEG can have, rows that overlap
+        return data
     image.encoding, image.step, image.is_bigendian = "jpeg", 0, 0
     image.data = buffer.getvalue()
     image.data_length = len(image.data)
@@ -56,12 +59,13 @@ def decode(data: bytes) -> bytes:
     image = _image(data)
     if image is None or image.encoding != "jpeg":
         return data
+    pillow = load_pillow()
     try:
-        pixels = _pillow().open(BytesIO(image.data))
+        pixels = pillow.open(BytesIO(image.data))
         grey = pixels.mode == "L"
         pixels = pixels if grey else pixels.convert("RGB")
         raw = pixels.tobytes()
-    except OSError as error:
+    except (OSError, ValueError, SyntaxError, pillow.DecompressionBombError) as error:
         raise CodecError(f"a stored JPEG image cannot be decoded: {error}") from None
     image.encoding, image.step = ("mono8", image.width) if grey else ("rgb8", image.width * 3)
     image.data, image.data_length = raw, len(raw)
@@ -75,7 +79,12 @@ def _image(data: bytes) -> Image | None:
         return None
 
 
-def _pillow() -> Any:
+def load_pillow() -> Any:
+    """Pillow's module for images.
+
+    Raises:
+        MissingExtra: pillow is not installed.
+    """
     try:
         from PIL import Image as Pixels
     except ImportError:

@@ -130,7 +130,8 @@ class RecordingReader:
 
     def _table(self, topic_or_stream: str) -> StreamTable:
         with self._lock:
-            return self._tables[self.find(topic_or_stream).name]
+            name = self.find(topic_or_stream).name
+            return self._tables[name]
 
     def stats(self, stream: str) -> StreamStats:
         """Count, payload bytes as stored, and extent of a stream."""

@@ -130,15 +130,15 @@ class StreamTable(NamedTuple):
         self, connection: sqlite3.Connection, times: str, span: Span, limit: int, make: RowMaker
     ) -> Page:
         where, order = span.clauses("t.")
-        joined = f"{times} t"
-        if self.ours:
-            columns = "t.id, t.seq, t.ts_ns, t.stamp_ns, CAST(b.data AS BLOB)"
-        else:
-            columns = "t.id, t.id, t.ts_ns, NULL, "
-            columns += "coalesce(b.data, m.value)" if self.has_blobs else "m.value"
-            joined += f" JOIN {quote_name(self.info.name)} m ON m.id = t.id"
+        joined, row = f"{times} t", "t"
+        if not self.ours:
+            joined, row = f"{joined} JOIN {quote_name(self.info.name)} m ON m.id = t.id", "m"
+        payload = f"{row}.value"
         if self.has_blobs:
             joined += f" LEFT JOIN {quote_name(f'{self.info.name}_blob')} b ON b.id = t.id"
+            payload = f"coalesce(CAST(b.data AS BLOB), {payload})"
+        columns = f"t.id, {'t.seq' if self.ours else 't.id'}, t.ts_ns"
+        columns += f", {'t.stamp_ns' if self.ours else 'NULL'}, {payload}"
         query = f"SELECT {columns} FROM {joined} WHERE {where} ORDER BY {order} LIMIT ?"
         with closing(connection.execute(query, (span.low, span.high, *span.after, limit))) as found:
             return _fetched(found, limit, make)
