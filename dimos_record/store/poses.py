@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -61,12 +62,12 @@ def track_from_stream(reader: QueryableReader, info: StreamInfo) -> PoseTrack:
     """The poses of an odometry or pose stream.
 
     Raises:
-        OptionError: the stream's messages have no pose.
+        OptionError: no message of the stream has a pose.
     """
     samples = []
     for row in reader.rows(info.name):
         pose = pose_of(info.type_name, row.data)
-        if pose is not None:
+        if pose is not None and all(map(math.isfinite, pose)):
             samples.append((row.stamp_ns or row.ts_ns, pose))
     if not samples:
         raise OptionError(
@@ -88,9 +89,11 @@ def track_from_tf(
     for info in infos:
         for row in reader.rows(info.name):
             for parent, child, stamp_ns, pose in transforms(row.data):
-                samples = edges.setdefault(child, (parent, []))[1]
-                samples.append((stamp_ns or row.ts_ns, pose))
-    chain = _chain(edges, frame, root, reader.name)
+                # ROS 1 wrote frames with a slash in front
+                samples = edges.setdefault(child.lstrip("/"), (parent.lstrip("/"), []))[1]
+                if all(map(math.isfinite, pose)):
+                    samples.append((stamp_ns or row.ts_ns, pose))
+    chain = _chain(edges, frame.lstrip("/"), root and root.lstrip("/"), reader.name)
     moving = max((_track(edges[child][1]) for child in chain), key=lambda t: len(t.times_ns))
     poses = _identity(len(moving.times_ns))
     for child in reversed(chain):
