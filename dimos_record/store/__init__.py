@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,4 +24,4 @@ def open_recording(path: Path) -> RecordingReader | SegmentedReader:
     from dimos_record.store.reader import RecordingReader
     from dimos_record.store.segments import SegmentedReader
 
-    return SegmentedReader(path) if path.is_dir() else RecordingReader.open(path)
+    return SegmentedReader(path) if os.path.isdir(path) else RecordingReader.open(path)

@@ -128,7 +128,8 @@ def last_seq(connection: sqlite3.Connection) -> int:
     for _, info in load_topics(connection):
         query = f"SELECT seq FROM {quote_name(info.name)} ORDER BY id DESC LIMIT 1"
         row = connection.execute(query).fetchone()
-        highest = max(highest, (row and row[0]) or 0)
+        if row is not None and isinstance(row[0], int):
+            highest = max(highest, row[0])
     return int(highest)
 
 
@@ -162,7 +163,7 @@ def complete_rows(connection: sqlite3.Connection, name: str) -> bool:
         f"(id INTEGER PRIMARY KEY, data BLOB NOT NULL)"
     )
     defaults = {row[1]: row[4] for row in connection.execute(f"PRAGMA table_info({table})")}
-    return bool(defaults["tags"] != "x'0C'")
+    return bool(defaults.get("tags") != "x'0C'")
 
 
 def close_killed_sessions(connection: sqlite3.Connection) -> None:
@@ -171,7 +172,8 @@ def close_killed_sessions(connection: sqlite3.Connection) -> None:
     last = 0
     for name in names:
         row = connection.execute(f"SELECT max(ts_ns) FROM {quote_name(name)}").fetchone()
-        last = max(last, row[0] or 0)
+        if isinstance(row[0], int):
+            last = max(last, row[0])
     connection.execute(
         "UPDATE _dr_sessions SET stop_ns = max(start_ns, ?), state = 'killed', "
         "reason = 'killed; its messages were recovered' WHERE state = 'recording'",

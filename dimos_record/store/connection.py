@@ -180,8 +180,10 @@ def read_header(path: Path) -> bytes:
         raise NotARecording(f"{path} is a folder and not a recording") from None
     except PermissionError:
         raise StorageError(f"{path} cannot be read: permission denied") from None
-    except (OSError, ValueError) as error:
-        raise StorageError(f"{path} cannot be read: {error}") from None
+    except OSError as error:
+        raise StorageError(f"{path} cannot be read: {error.strerror or error}") from None
+    except ValueError as error:
+        raise StorageError(f"{str(path)!r} cannot be a file: {error}") from None
     if not header.startswith(_MAGIC):
         what = "is not an SQLite file" if size else "is empty"
         raise NotARecording(f"{path} is not a recording: it {what}")
@@ -205,7 +207,7 @@ def _descriptor_of(path: Path | str) -> int | None:
     try:
         wanted = os.stat(path)
         descriptors = os.listdir("/proc/self/fd")
-    except OSError:
+    except (OSError, ValueError):
         return None
     for descriptor in map(int, descriptors):
         try:
@@ -281,7 +283,7 @@ def _state_of(path: Path) -> _State:
     for name in (str(path), f"{path}-wal"):
         try:
             status = os.stat(name)
-        except OSError:
+        except (OSError, ValueError):
             found.append((0, 0, 0))
         else:
             found.append((status.st_ino, status.st_size, status.st_mtime_ns))

@@ -99,6 +99,8 @@ class StreamTable(NamedTuple):
             spooled = "SELECT min(ts_ns), max(ts_ns) FROM _dr_spool WHERE topic = ?"
             found += _one(connection, spooled, self.topic)
         times = [time for time in found if time is not None]
+        if not all(isinstance(time, int) for time in times):
+            raise BadContent(f"stream {self.info.name} has times that are no numbers")
         return min(times, default=None), max(times, default=None)
 
     def count_in(self, connection: sqlite3.Connection, times: str, span: Span) -> int:
@@ -137,8 +139,8 @@ class StreamTable(NamedTuple):
         if self.has_blobs:
             joined += f" LEFT JOIN {quote_name(f'{self.info.name}_blob')} b ON b.id = t.id"
             payload = f"coalesce(CAST(b.data AS BLOB), {payload})"
-        columns = f"t.id, {'t.seq' if self.ours else 't.id'}, t.ts_ns"
-        columns += f", {'t.stamp_ns' if self.ours else 'NULL'}, {payload}"
+        seq, stamp = ("coalesce(t.seq, 0)", "t.stamp_ns") if self.ours else ("t.id", "NULL")
+        columns = f"t.id, CAST({seq} AS INTEGER), t.ts_ns, CAST({stamp} AS INTEGER), {payload}"
         query = f"SELECT {columns} FROM {joined} WHERE {where} ORDER BY {order} LIMIT ?"
         with closing(connection.execute(query, (span.low, span.high, *span.after, limit))) as found:
             return _fetched(found, limit, make)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -50,17 +51,17 @@ def open_target(
         NotARecording: what is to be appended to or overwritten is none.
         StorageError: the folder does not exist or may not be written.
     """
-    existing = path.exists()
+    existing = os.path.exists(path)
     if existing and not (append or overwrite):
         raise RecordingExists(
             f"{path} exists already; add to it with --append, replace it with --overwrite, "
             f"or choose another name"
         )
-    if not path.parent.is_dir():
+    if not os.path.isdir(path.parent):
         raise StorageError(f"there is no folder {path.parent}; create it first")
     if existing and overwrite:
         return _replace(path, split)
-    if path.is_dir() or (split and not existing):
+    if os.path.isdir(path) or (split and not existing):
         return _open_folder(path)
     if split:
         raise OptionError(
@@ -80,7 +81,7 @@ def _append_to_file(path: Path) -> Target:
 
 
 def _open_folder(folder: Path) -> Target:
-    created = not folder.exists()
+    created = not os.path.exists(folder)
     try:
         folder.mkdir(exist_ok=True)
     except OSError as error:
@@ -130,9 +131,9 @@ def _next_writer(folder: Path, earlier: RecordingWriter) -> RecordingWriter:
 
 def _replace(path: Path, split: bool) -> Target:
     """Set a recording aside, and delete it once the new one has begun."""
-    with SegmentedReader(path) if path.is_dir() else RecordingReader.open(path) as reader:
+    with SegmentedReader(path) if os.path.isdir(path) else RecordingReader.open(path) as reader:
         _refuse_if_busy(reader)
-    files = segments_of(path) if path.is_dir() else [path]
+    files = segments_of(path) if os.path.isdir(path) else [path]
     aside = [(file, Path(f"{file}.replaced")) for one in files for file in recording_files(one)]
     try:
         for file, elsewhere in aside:
@@ -150,7 +151,7 @@ def _replace(path: Path, split: bool) -> Target:
             elsewhere.unlink(missing_ok=True)
 
     try:
-        target = _open_folder(path) if split or path.is_dir() else _create_file(path)
+        target = _open_folder(path) if split or os.path.isdir(path) else _create_file(path)
     except BaseException:
         _put_back(aside)
         raise

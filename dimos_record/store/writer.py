@@ -8,6 +8,7 @@ directly would write a thousand times their data. Streams with much data in a ba
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import time
 import uuid
@@ -22,6 +23,7 @@ from dimos_record.store.base import StreamAccount, StreamInfo
 from dimos_record.store.codecs import CHOOSABLE
 from dimos_record.store.connection import (
     PAGE_SIZE,
+    connect_for_reading,
     connect_for_writing,
     errors_about,
     quote_name,
@@ -63,7 +65,7 @@ class RecordingWriter(WritableFile):
             RecordingExists: there is a file of that name.
             StorageError: the folder does not exist, or may not be written.
         """
-        if path.exists():
+        if os.path.exists(path):
             raise RecordingExists(
                 f"{path} exists already; add to it with --append, replace it with --overwrite, "
                 f"or choose another name"
@@ -93,10 +95,9 @@ class RecordingWriter(WritableFile):
         Raises:
             RecordingBusy: another process is recording into it.
         """
+        _check_first(path)
         writer = cls(connect_for_writing(path), path)
         try:
-            with errors_about(path):
-                schema.check(writer.connection, path)
             writer._prepare()
         except BaseException:
             writer.connection.close()
@@ -400,6 +401,16 @@ class RecordingWriter(WritableFile):
         finally:
             alone = super().close()
         return alone
+
+
+def _check_first(path: Path) -> None:
+    """Make sure that it is a recording before anything about the file is changed."""
+    connection = connect_for_reading(path)
+    try:
+        with errors_about(path):
+            schema.check(connection, path)
+    finally:
+        connection.close()
 
 
 def recording_files(path: Path) -> list[Path]:

@@ -83,7 +83,8 @@ def write_dimos_file(path: Path, streams: list[DimosStream], *, tag_indexes: boo
         connection.execute("PRAGMA writable_schema=ON")
         connection.execute("CREATE INDEX odom_tag_n ON odom(json_extract('{}', '$.n'))")
         connection.execute(
-            "UPDATE sqlite_master SET sql = replace(sql, '''{}''', 'tags') WHERE name = 'odom_tag_n'"
+            "UPDATE sqlite_master SET sql = replace(sql, '''{}''', 'tags') "
+            "WHERE name = 'odom_tag_n'"
         )
     connection.commit()
     connection.close()

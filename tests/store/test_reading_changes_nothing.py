@@ -170,6 +170,20 @@ def test_reading_while_a_process_records_leaves_its_log_alone(tmp_path: Path) ->
     end(writer)
 
 
+def open_and_close_elsewhere(path: Path) -> None:
+    """Open the file as any program might; whoever closes it as the last one removes the log."""
+    python(
+        """
+        import sqlite3, sys
+
+        connection = sqlite3.connect(sys.argv[1])
+        connection.execute("SELECT 1 FROM _streams").fetchall()
+        connection.close()
+        """,
+        path,
+    )
+
+
 def test_a_reader_in_the_recorders_process_keeps_its_locks(tmp_path: Path) -> None:
     """POSIX drops a process's locks when it closes any descriptor of the file."""
     path = tmp_path / "walk.db"
@@ -178,11 +192,7 @@ def test_a_reader_in_the_recorders_process_keeps_its_locks(tmp_path: Path) -> No
     with RecordingReader.open(path) as reader:
         assert reader.self_contained is False
     writer.copy_log()
-    # whoever closes the file as the last one takes the log away
-    python(
-        "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('SELECT 1 FROM _streams').fetchall(); c.close()",
-        path,
-    )
+    open_and_close_elsewhere(path)
     assert Path(f"{path}-wal").exists()
     writer.write(messages(5, first=5))
     end(writer)
@@ -199,10 +209,7 @@ def test_a_killed_recording_can_be_appended_to_while_it_is_read(tmp_path: Path) 
         assert reader.stats("a").count == COUNT + 1
         with RecordingReader.open(path) as second:
             assert second.stats("a").count == COUNT + 1
-    python(
-        "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('SELECT 1 FROM _streams').fetchall(); c.close()",
-        path,
-    )
+    open_and_close_elsewhere(path)
     assert Path(f"{path}-wal").exists()
     writer.write(messages(1, first=COUNT + 1))
     end(writer)
