@@ -35,7 +35,8 @@ def run(app: typer.Typer) -> None:
     """Run the application and exit; an error of ours becomes one line and its exit code."""
     _log_to_stderr()
     try:
-        code = app(args=sys.argv[1:] or ["--help"], standalone_mode=False)
+        arguments = sys.argv[1:] or ["--help"]
+        code = app(args=arguments, prog_name="dimos-record", standalone_mode=False)
         sys.stdout.flush()
     except DimosRecordError as error:
         say(f"error: {error}")

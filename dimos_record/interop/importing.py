@@ -131,6 +131,7 @@ def _adding_to(path: Path) -> Iterator[RecordingWriter]:
     """An existing file, changed in one transaction."""
     if path.is_dir():
         raise RecordingExists(f"{path} is a folder of segments; import into a file")
+    open_recording(path).close()  # opening it for writing would change what is no recording
     writer = RecordingWriter.append(path)
     try:
         with writer.transaction():
@@ -172,6 +173,7 @@ class _Importer:
             start_ns = end_ns = time.time_ns()
             self._begin(start_ns)
         self._writer.end_session(end_ns, "imported", None, 0)
+        self._on_progress(self._reader.done, self._reader.total)
         return self._counts
 
     def _begin(self, start_ns: int) -> None:

@@ -1,0 +1,124 @@
+"""The reference page of the command line, made from the commands themselves."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import typer
+
+from dimos_record import errors
+
+_OTHER_CODES = {
+    0: "All is well; `compare`: the recordings are equal.",
+    1: "Anything else; `compare`: the recordings are not equal.",
+    130: "Interrupted: Ctrl-C where it does not end the command, or a second one.",
+}
+
+
+def reference(app: typer.Typer) -> str:
+    """The page, in Markdown."""
+    group: Any = typer.main.get_command(app)
+    parts = [_INTRODUCTION, "## Commands\n", _overview(group)]
+    for name, command in group.commands.items():
+        parts += _command(name, command)
+    parts += ["## Exit codes\n", _exit_codes()]
+    return "\n".join(parts)
+
+
+_INTRODUCTION = """# Command line
+
+<!-- Made by scripts/docs_cli from the commands themselves; changes belong there. -->
+
+Data goes to stdout, narration and progress to stderr. In a pipe nothing is coloured, cut or drawn
+again. `--json` gives figures under names that stay, with their unit: `_ns` are nanoseconds, `_s`
+seconds. `dimos-record --install-completion` installs completion for your shell.
+
+**Recordings.** A path with a folder in it is taken as it stands. A bare name such as `walk.db`
+means the project's data folder (`data/` beside `data/.lfs`, or `DIMOS_RECORD_DATA`) where there is
+one, else the current folder. A folder of segments is given like a file.
+
+**Topics.** `*` stands for anything within one level of a name, `**` across levels, `?` for one
+character, `[ab]` and `{a,b}` for one of several; `*` alone means every topic, `*#TYPE` every topic
+of a type. Quote patterns, so that the shell leaves them alone.
+
+**Times** are `12.5` (seconds), `90s`, `10m`, `1.5h`, and positions also `1:23.5` or, from the end,
+`-10`. **Sizes** are `500MB` (decimal), `512MiB` (binary).
+"""
+
+
+def _overview(group: Any) -> str:
+    lines = ["| command | does |", "|---|---|"]
+    for name, command in group.commands.items():
+        lines.append(f"| [`{name}`](#dimos-record-{name}) | {_escaped(_sentences(command)[0])} |")
+    return "\n".join(lines) + "\n"
+
+
+def _sentences(command: Any) -> list[str]:
+    """The paragraphs of a command's help."""
+    text = inspect.cleandoc(command.help or "")
+    return [" ".join(part.split()) for part in re.split(r"\n\s*\n", text)]
+
+
+def _command(name: str, command: Any) -> Iterator[str]:
+    yield f"## dimos-record {name}\n"
+    description, examples = _split(_sentences(command))
+    yield "\n\n".join(description) + "\n"
+    arguments = [one for one in command.params if one.param_type_name == "argument"]
+    options = [one for one in command.params if one.param_type_name == "option"]
+    usage = " ".join(["dimos-record", name, "[OPTIONS]", *map(_usage, arguments)])
+    yield f"```text\n{usage}\n```\n"
+    if examples:
+        yield "```bash\n" + "\n".join(examples) + "\n```\n"
+    rows = [(f"`{_usage(one)}`", _help(one)) for one in arguments]
+    rows += [(_names(one), _help(one)) for one in options if one.name != "help"]
+    yield "\n".join(["| | |", "|---|---|", *(f"| {left} | {right} |" for left, right in rows)])
+    yield ""
+
+
+def _split(paragraphs: list[str]) -> tuple[list[str], list[str]]:
+    """What is said, and the examples that end it."""
+    if "Examples:" not in paragraphs:
+        return paragraphs, []
+    at = paragraphs.index("Examples:")
+    return paragraphs[:at], paragraphs[at + 1 :]
+
+
+def _usage(argument: Any) -> str:
+    name = argument.metavar or argument.name.upper()
+    if argument.nargs == -1:
+        name += "..."
+    return name if argument.required else f"[{name}]"
+
+
+def _names(option: Any) -> str:
+    value = "" if option.is_flag else f" {option.metavar or 'VALUE'}"
+    names = [*option.opts, *option.secondary_opts]
+    short_first = sorted(names, key=lambda name: name.startswith("--"))
+    return f"`{_escaped(', '.join(short_first) + value)}`"
+
+
+def _help(parameter: Any) -> str:
+    text = _escaped(" ".join((getattr(parameter, "help", None) or "").split()))
+    default = parameter.default
+    if default in (None, False, "", ()) or callable(default) or parameter.required:
+        return text
+    shown = ("on" if default else "off") if isinstance(default, bool) else default
+    return f"{text} Default: `{shown}`."
+
+
+def _escaped(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def _exit_codes() -> str:
+    meanings: dict[int, list[str]] = {code: [text] for code, text in _OTHER_CODES.items()}
+    base = errors.DimosRecordError
+    for kind in vars(errors).values():
+        if isinstance(kind, type) and issubclass(kind, base) and kind is not base:
+            meanings.setdefault(kind.exit_code, []).append((kind.__doc__ or "").split("\n")[0])
+    lines = ["| code | meaning |", "|---|---|"]
+    lines += [f"| {code} | {' '.join(meanings[code])} |" for code in sorted(meanings)]
+    return "\n".join(lines) + "\n"
