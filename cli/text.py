@@ -22,11 +22,11 @@ def rate(hertz: float) -> str:
 
 def seconds(duration_s: float) -> str:
     """`35 µs`, `12.3 ms`, `12.3 s`, `4:05.0`, `1:02:03`"""
-    if duration_s < 1e-3:
+    if duration_s < 0.9995e-3:
         return f"{duration_s * 1e6:.0f} µs" if duration_s else "0 s"
-    if duration_s < 1:
+    if duration_s < 0.9995:
         return f"{duration_s * 1e3:.3g} ms"
-    if duration_s < 60:
+    if duration_s < 59.95:
         return f"{duration_s:.1f} s"
     minutes, rest = divmod(duration_s, 60)
     hours, minutes = divmod(int(minutes), 60)

@@ -357,8 +357,10 @@ class RecordingWriter(WritableFile):
 
     def add_clock_sample(self, ts_ns: int, wall_ns: int) -> None:
         """Note what the wall clock said at a receive time; of no interest without a session."""
-        with self.transaction():
-            if self.session is not None:
+        with self.lock:
+            if self.session is None:  # it may have ended, and the file been closed, meanwhile
+                return
+            with self.transaction():
                 self.connection.execute(
                     "INSERT OR REPLACE INTO _dr_clock VALUES (?, ?, ?)",
                     (self.session, ts_ns, wall_ns),
