@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import pytest
+from dimos_lcm.geometry_msgs import Point, Pose, PoseStamped, Quaternion
+from dimos_lcm.std_msgs import Header, Time
 
 from dimos_record import MemoryStore, RecordReplay
 from dimos_record.bus import open_bus
@@ -85,13 +87,12 @@ def test_a_session_that_cannot_start_leaves_what_was_there(how: str) -> None:
 
 
 def test_poses_are_filled_in_and_found() -> None:
-    from dimos_lcm.geometry_msgs import Point, Pose, PoseStamped, Quaternion
-
     with RecordReplay(store=MemoryStore()) as rec:
         poses = rec.stream("pose", type_name="geometry_msgs.PoseStamped")
         for i in range(5):
             here = Pose(position=Point(x=float(i)), orientation=Quaternion(w=1.0))
-            poses.append(PoseStamped(pose=here), ts_ns=(i + 1) * 10**9)
+            header = Header(stamp=Time(sec=i + 1))
+            poses.append(PoseStamped(header=header, pose=here), ts_ns=(i + 1) * 10**9)
             rec.stream("picture").append(b"%d" % i, ts_ns=(i + 1) * 10**9)
         assert rec.fill_poses() == {"/pose": 5, "/picture": 5}
         assert [one.raw for one in rec.streams.picture.near((3, 0, 0), 1)] == [b"2", b"3", b"4"]
