@@ -28,6 +28,10 @@ _ARROWS = {b"A": "up", b"B": "down", b"C": "right", b"D": "left"}
 _SHIFT = b"1;2"
 
 
+SUSPEND = "suspend"
+"""Read like a key when Ctrl-Z was pressed: call `Keyboard.suspend` when all is in order."""
+
+
 class KeyParser:
     """Turns what a terminal sends into names of keys; a key may arrive in several pieces.
 
@@ -90,7 +94,8 @@ class Keyboard:
             self._fd = sys.stdin.fileno()
         self._parser = KeyParser()
         self._before: list[Any] | None = None
-        self._on_continue: Any = None
+        self._handlers: dict[int, Any] = {}
+        self._asked_to_suspend = False
 
     @property
     def active(self) -> bool:
@@ -99,8 +104,12 @@ class Keyboard:
 
     def __enter__(self) -> Keyboard:
         if self._fd is not None:
-            # a shell changes the terminal while a job is suspended: Ctrl-Z, then fg
-            self._on_continue = signal.signal(signal.SIGCONT, lambda *_: self._read_single_keys())
+            for number, handler in (
+                (signal.SIGTSTP, self._ask_to_suspend),
+                # a shell changes the terminal while a job is stopped
+                (signal.SIGCONT, lambda *_: self._read_single_keys()),
+            ):
+                self._handlers[number] = signal.signal(number, handler)
             self._read_single_keys()
         return self
 
@@ -110,21 +119,27 @@ class Keyboard:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._fd is None:
-            return
-        signal.signal(signal.SIGCONT, self._on_continue)
-        if self._before is not None and self.active:
-            try:
-                termios.tcsetattr(self._fd, termios.TCSADRAIN, self._before)
-            except termios.error:
-                pass  # the terminal has gone
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        self._restore()
 
     def read(self, timeout_s: float) -> list[str]:
         """The keys that were pressed, waiting that long at most for the first."""
         keys = self._parser.feed(self._bytes(timeout_s))
         if self._parser.has_lone_escape:
             keys += self._parser.feed(self._bytes(_ESCAPE_WAIT_S)) or self._parser.end_escape()
+        if self._asked_to_suspend:
+            self._asked_to_suspend = False
+            keys.append(SUSPEND)
         return keys
+
+    def suspend(self) -> None:
+        """Stop this process, as Ctrl-Z does by itself elsewhere; returns when it goes on (`fg`)."""
+        self._restore()
+        handler = signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGTSTP)
+        signal.signal(signal.SIGTSTP, handler)
+        self._read_single_keys()
 
     def _bytes(self, timeout_s: float) -> bytes:
         if (
@@ -140,6 +155,16 @@ class Keyboard:
         if not data:  # the terminal has gone
             self._fd = None
         return data
+
+    def _ask_to_suspend(self, number: int, frame: object) -> None:
+        self._asked_to_suspend = True
+
+    def _restore(self) -> None:
+        if self._fd is not None and self._before is not None and self.active:
+            try:
+                termios.tcsetattr(self._fd, termios.TCSADRAIN, self._before)
+            except termios.error:
+                pass  # the terminal has gone
 
     def _read_single_keys(self) -> None:
         if self._fd is not None and self.active:

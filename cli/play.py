@@ -221,8 +221,8 @@ def _follow(
     player: Player, options: dict[str, Any], stop: threading.Event, *, keys: bool, shown: bool
 ) -> None:
     """Show where playback is and obey the keyboard, until the end or until somebody stops it."""
-    from dimos_record.cli.keyboard import Keyboard
-    from dimos_record.cli.play_keys import Controls
+    from dimos_record.cli.keyboard import SUSPEND, Keyboard
+    from dimos_record.cli.play_keys import Controls, suspend
     from dimos_record.cli.play_line import play_line
     from dimos_record.cli.status_line import StatusLine
 
@@ -231,8 +231,12 @@ def _follow(
         while not stop.is_set() and not player.wait(0 if keyboard.active else _REDRAW_S):
             if line.shown:
                 line.show(play_line(player.stats, controls.loop, controls.ab, line.width))
-            if not all(controls.press(key) for key in keyboard.read(_REDRAW_S)):
-                return
+            for key in keyboard.read(_REDRAW_S):
+                if key == SUSPEND:
+                    line.show("")
+                    suspend(player, keyboard)
+                elif not controls.press(key):
+                    return
 
 
 def _account(player: Player, elapsed_s: float) -> str:

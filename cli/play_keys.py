@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from dimos_record.cli.keyboard import Keyboard
 from dimos_record.cli.times import clock
 from dimos_record.errors import OptionError
 from dimos_record.replay.player import Player
@@ -27,6 +28,18 @@ _SEEKS_S = {
     "shift-right": 1.0,
 }
 _FACTORS = {"[": 0.9, "]": 1.1, "{": 0.5, "}": 2.0}
+
+
+def suspend(player: Player, keyboard: Keyboard) -> None:
+    """Stop this process until it is continued, and hold playback meanwhile.
+
+    Otherwise all that came due in that time would be published at once.
+    """
+    was_playing = player.state == "playing"
+    player.pause()
+    keyboard.suspend()
+    if was_playing and player.state == "paused":
+        player.resume()
 
 
 class Controls:

@@ -48,7 +48,6 @@ def test_it_ends_with_its_counts_when_it_is_stopped(
 ) -> None:
     with Running("demo-robot", "--no-camera", "--json", "--bus", url) as robot:
         robot.wait_for("Publishing to LCM 239.255.76.67:")
-        assert received.messages, "it says so once it publishes"
         received.wait_for(100)
         code, out = robot.end(number)
     assert code == 0, robot.stderr

@@ -13,9 +13,12 @@ from pathlib import Path
 import pytest
 
 from dimos_record.bus import open_bus
-from dimos_record.cli.keyboard import KeyParser
+from dimos_record.cli.keyboard import Keyboard, KeyParser
+from dimos_record.cli.play_keys import suspend
+from dimos_record.replay import Player, PlayOptions, Timeline
 from dimos_record.testing import Collector, free_lcm_url
 from tests.cli.commands import CLI, Terminal, until, write_recording
+from tests.replay.fakes import ListBus, S, recording, stream
 
 needs_tmux = pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux")
 
@@ -235,13 +238,33 @@ def test_an_error_leaves_the_terminal_as_it_was(terminal: Terminal, tmp_path: Pa
 def test_keys_work_again_after_the_command_was_suspended(paused: Terminal) -> None:
     paused.press("C-z")
     paused.wait_for("Stopped  ")
-    paused.press("-l", "clear; fg")
+    paused.press("-l", "clear; stty -a | grep -o ' icanon.* echo '; fg")
     paused.press("Enter")
     paused.wait_for(r"^paused ")
+    assert " icanon" in paused.screen, "the shell has the terminal as it was"
     paused.press("5")
     paused.wait_for(r"^paused  0:10\.0")
     paused.press("q")
     paused.wait_for(r"^Stopped at 0:10\.0")
+
+
+def test_playback_is_held_while_the_command_is_suspended() -> None:
+    held: list[tuple[str, int]] = []
+
+    class Suspended(Keyboard):
+        def suspend(self) -> None:
+            held.append((player.state, len(bus.published)))
+            bus.time.now_ns += 60 * S
+
+    bus = ListBus()
+    reader = recording([(t, stream("/odom"), b"%d" % t) for t in range(10)])
+    options = PlayOptions(check_conflicts=False)
+    bus.on_message(3, lambda: suspend(player, Suspended(enabled=False)))
+    with Player(Timeline(reader), bus, options, time=bus.time) as player:
+        player.start()
+        assert player.wait(10)
+    assert held == [("paused", 3)]
+    assert bus.seconds == [0, 1, 2, 63, 64, 65, 66, 67, 68, 69]
 
 
 @needs_tmux
