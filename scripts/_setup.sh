@@ -21,8 +21,7 @@ use_core_env() {
   local python
   python="$(find_python 10 99)" || die "dimos-record needs Python 3.10 or newer, with its venv" \
     "module (Debian, Ubuntu: sudo apt-get install python3-venv); none was found."
-  # The packaging test builds without isolation, and thus without network, where setuptools allows.
-  make_env .venv "$python" -e '.[dev]' 'setuptools>=77'
+  make_env .venv "$python" -e '.[dev]'
   CORE_PYTHON="$ROOT/.venv/bin/python"
 }
 

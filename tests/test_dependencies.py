@@ -23,7 +23,15 @@ HEAVY = OPTIONAL | {"numpy", "lcm", "dimos_lcm", "typer", "rich", "sqlite_utils"
 NEED_DIMOS = ("dimos_record.integrations.dimos", "dimos_record.blueprints")
 SCREENS = "dimos_record.cli.tui"
 DEMO = "dimos_record.demo_robot"
-KNOW_STORE_AND_BUS = {"record", "replay", "cli", "integrations", "blueprints", "demo_robot"}
+KNOW_STORE_AND_BUS = {
+    "interop",
+    "record",
+    "replay",
+    "cli",
+    "integrations",
+    "blueprints",
+    "demo_robot",
+}
 """Packages that may know both. Modules directly in dimos_record, the facade above all, may too."""
 
 
