@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dimos_record.bus.base import join_channel, split_channel
 from dimos_record.errors import DecodeError, RecordingBusy, RecordingExists, StorageError
 from dimos_record.interop.mcap import ImportedMessage, McapImport, Problem
 from dimos_record.store import open_recording
@@ -152,6 +151,7 @@ class _Importer:
         self._reader, self._writer = reader, writer
         self._on_progress = on_progress or _ignore
         self._counts: dict[tuple[str, str], int] = {}
+        self._channels: dict[str, tuple[str, str | None]] = {}
         self._batch: list[tuple[int, str, bytes]] = []
 
     def run(self) -> dict[tuple[str, str], int]:
@@ -177,12 +177,13 @@ class _Importer:
         return self._counts
 
     def _begin(self, start_ns: int) -> None:
-        self._writer.begin_session(start_ns, _meta(self._reader), split=split_channel)
+        self._writer.begin_session(start_ns, _meta(self._reader), split=self._channels.__getitem__)
 
     def _take(self, message: ImportedMessage) -> None:
         key = (message.topic, message.type_name)
-        channel = join_channel(*key)
+        channel = f"{message.topic}#{message.type_name}"  # as dimos names them on LCM
         if key not in self._counts:
+            self._channels[channel] = key
             self._declare(channel, message)
         self._counts[key] = self._counts.get(key, 0) + 1
         if message.publish_ns == message.ts_ns:
