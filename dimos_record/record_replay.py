@@ -18,7 +18,7 @@ from typing import Any
 
 from dimos_record.bus import Bus
 from dimos_record.errors import OptionError, PublisherConflict
-from dimos_record.recording import Recording
+from dimos_record.recording import Recordable
 from dimos_record.replay.operators import Operator
 from dimos_record.replay.options import PlayOptions
 from dimos_record.replay.player import Player
@@ -28,7 +28,7 @@ from dimos_record.store.observation import Observation
 from dimos_record.store.stores import Store
 
 
-class RecordReplay(Recording):
+class RecordReplay(Recordable):
     """Records topics of a bus into a recording, and plays a recording onto a bus.
 
     Nothing is opened before it is needed. Close it, or use it as a context manager.

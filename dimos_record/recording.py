@@ -22,11 +22,11 @@ from dimos_record.store.summary import total_accounts
 from dimos_record.store.target import Target
 from dimos_record.store.writer import RecordingWriter
 
-Kind = TypeVar("Kind", bound="Recording")
+Kind = TypeVar("Kind", bound="Recordable")
 
 
-class Recording(RecordingHandle):
-    """The part of `RecordReplay` that writes."""
+class Recordable(RecordingHandle):
+    """The part of `RecordReplay` that records, and writes otherwise."""
 
     def __init__(
         self,

@@ -246,12 +246,13 @@ class ReplayView:
 
     def _backwards(self, start_ns: int, end_ns: int) -> Iterator[Row]:
         """The same rows backwards: the last few of the sequence, then the few before these ..."""
-        left = sum(1 for _ in self._observations(start_ns, end_ns))
-        while left > 0:
+        left: int | None = None
+        while left != 0:
             head = islice(self._observations(start_ns, end_ns), left)
-            for observation in reversed(deque(head, maxlen=_STEP_BACK)):
+            last = deque(enumerate(head), maxlen=_STEP_BACK)
+            left = last[0][0] if last else 0
+            for _, observation in reversed(last):
                 yield observation.to_row()
-            left -= _STEP_BACK
 
     def latched_before(self, ts_ns: int, also: Selection = NOTHING) -> list[Row]:
         """The rows that restore the state just before a time, through the operators."""
