@@ -121,15 +121,16 @@ def _verdict(comparison: Comparison) -> str:
     else:
         different = sum(not one.equal for one in streams)
         verdict = f"Not equal: {different:,} of {len(streams):,} streams differ"
-    return verdict + _pace(comparison)
+    return "\n".join([verdict, *_pace(comparison)])
 
 
-def _pace(comparison: Comparison) -> str:
+def _pace(comparison: Comparison) -> list[str]:
     """Whether B ran at another rate than A, which explains large differences in time."""
     duration_a_s, duration_b_s = comparison.duration_a_s, comparison.duration_b_s
     if min(duration_a_s, duration_b_s) < 1e-6 or 0.95 < duration_a_s / duration_b_s < 1.05:
-        return ""
-    return f"; B ran at {duration_a_s / duration_b_s:.3g} times the pace of A"
+        return []
+    pace = duration_a_s / duration_b_s
+    return [f"B ran at {pace:.3g} times the pace of A, which is why times differ"]
 
 
 def _as_json(comparison: Comparison) -> dict[str, Any]:

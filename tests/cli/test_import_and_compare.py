@@ -105,7 +105,7 @@ def test_compare_tells_another_pace(tmp_path: Path) -> None:
         with RecordReplay(path) as rec:
             for i in range(11):
                 rec.stream("odom").append(b"%d" % i, ts_ns=T0 + i * step_ns)
-    assert run("compare", *paths).stdout.rstrip().endswith("; B ran at 10 times the pace of A")
+    assert "\nB ran at 10 times the pace of A" in run("compare", *paths).stdout
 
 
 @needs_nav2
