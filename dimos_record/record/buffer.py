@@ -64,6 +64,10 @@ class TapBuffer:
         self._bytes_out += total + _OVERHEAD_BYTES * len(batch)
         return batch
 
+    def holds(self, messages: int, max_bytes: int) -> bool:
+        """Whether so many messages, or messages of so many bytes, are waiting."""
+        return len(self._items) >= messages or self.waiting_bytes >= max_bytes
+
     @property
     def waiting_bytes(self) -> int:
         """Memory that buffered messages take."""

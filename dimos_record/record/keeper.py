@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+from dimos_record.errors import DiskFull, StorageError
+
+RESERVE_BYTES = 2 * 1024**2
 CLOCK_JUMP_NS = 100_000_000
 """The wall clock has jumped when it moves this much against the monotonic clock in a second."""
 
@@ -45,6 +49,32 @@ class FileKeeper:
     def room(self) -> int:
         """Bytes that can still be recorded: what is free, less what the log will need."""
         return shutil.disk_usage(self.path.parent).free - self.log_bytes()
+
+
+class DiskReserve:
+    """Room on a disk for the end of a recording, in case the disk gets full before.
+
+    It is a file without a name, so that nothing of it stays, however the process ends.
+
+    Raises:
+        DiskFull: there is not even that much room.
+        StorageError: the folder cannot be written to.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - held until `release`
+        except OSError as error:
+            raise StorageError(f"{folder} cannot be written to: {error.strerror}") from None
+        try:
+            os.posix_fallocate(self._file.fileno(), 0, RESERVE_BYTES)
+        except OSError as error:
+            self._file.close()
+            raise DiskFull(f"there is no room to record in {folder}: {error.strerror}") from None
+
+    def release(self) -> None:
+        """Give the room back. May be repeated."""
+        self._file.close()
 
 
 def _sync_folder(folder: Path) -> None:

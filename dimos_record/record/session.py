@@ -16,7 +16,7 @@ from dimos_record.errors import DiskFull, MessagesLost
 from dimos_record.record.buffer import TapBuffer
 from dimos_record.record.codec_choice import codec_chooser
 from dimos_record.record.keep_loop import KeepLoop
-from dimos_record.record.keeper import ClockWatch, FileKeeper
+from dimos_record.record.keeper import ClockWatch, DiskReserve, FileKeeper
 from dimos_record.record.options import RecordOptions
 from dimos_record.record.provenance import describe_session
 from dimos_record.record.write_loop import WriteLoop
@@ -75,6 +75,7 @@ class RecordingSession:
             end_input=self._end_input,
             lost=self._lost_before_reception,
         )
+        self._reserve: DiskReserve | None = None
         self._changing = threading.Lock()
         self._subscription: Subscription | None = None
         self._choose_codec: CodecChooser | None = None
@@ -94,21 +95,22 @@ class RecordingSession:
             Nothing is left behind then, and what was to be replaced is still there.
         """
         try:
-            self._check_room_to_begin()
+            self._reserve_room()
             self._choose_codec = codec_chooser(self._options.codecs)
             self._meta = describe_session(self._bus.url, self._bus.reach) | {
                 "include": list(self._selection.include),
                 "exclude": list(self._selection.exclude),
             }
+            start_ns = self._clock.now_ns()
             self._subscription = self._bus.subscribe(self._selection, self._buffer.tap)
             self._lost_at_start = self._bus.lost_before_reception()
-            self._begin_session(self._target.writer, self._clock.now_ns())
+            self._begin_session(self._target.writer, start_ns)
         except BaseException:
             self._end_input()
             self._target.undo()
             raise
         self._target.begun()
-        self._loop.start()
+        self._loop.start(start_ns)
         self._keep_loop.start()
         return self
 
@@ -122,13 +124,16 @@ class RecordingSession:
             dropped=self._buffer.dropped,
         )
 
-    def _check_room_to_begin(self) -> None:
+    def _reserve_room(self) -> None:
         path = self._target.writer.path
-        if isinstance(path, Path) and FileKeeper(path).room() < self._options.min_free_bytes:
+        if not isinstance(path, Path):
+            return
+        if FileKeeper(path).room() < self._options.min_free_bytes:
             raise DiskFull(
                 f"less than {self._options.min_free_bytes / 1e6:,.0f} MB are free on the disk of "
                 f"{path}; free some space, or lower the limit with --min-free"
             )
+        self._reserve = DiskReserve(path.parent)
 
     def stop(self, reason: str = "stopped") -> Progress:
         """Finish the file: write what has arrived, then make it self-contained. May be repeated.
@@ -213,7 +218,9 @@ class RecordingSession:
         return None if now is None else now - self._lost_at_start
 
     def _end_input(self) -> None:
-        """Receive nothing more; what has arrived stays in the buffer."""
+        """Receive nothing more, and make room for the end; what has arrived stays in the buffer."""
+        if self._reserve is not None:
+            self._reserve.release()
         with self._changing:
             if self._subscription is not None:
                 self._lost_at_end = self._lost_before_reception()

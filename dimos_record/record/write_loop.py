@@ -17,6 +17,7 @@ from dimos_record.store.target import Target
 from dimos_record.store.writer import RecordingWriter, remove_recording_file
 
 BATCH_MESSAGES, BATCH_BYTES, BATCH_S = 2000, 8_000_000, 0.1
+POLL_S = 0.02
 DRAIN_S, DRAIN_BYTES = 2.0, 32_000_000
 
 log = logging.getLogger("dimos_record")
@@ -47,6 +48,8 @@ class WriteLoop:
         self._begin_session, self._end_input, self.lost = begin_session, end_input, lost
         self._lost_earlier = self._jumps_earlier = 0
         self._started_ns = self._segment_ns = clock.now_ns()
+        self._is_full = False  # what is still in the buffer then came too late
+        self._ended_ns: int | None = None
         self._accounting = threading.Lock()
         self._earlier: dict[str, StreamAccount] = {}
         self._final: dict[str, StreamAccount] | None = None
@@ -56,9 +59,9 @@ class WriteLoop:
         self._finishers: list[threading.Thread] = []
         self._thread = threading.Thread(target=self._run, name="dimos-record-writer")
 
-    def start(self) -> None:
-        """Begin to write."""
-        self._started_ns = self._segment_ns = self._clock.now_ns()
+    def start(self, start_ns: int) -> None:
+        """Begin to write what was received from a time on."""
+        self._started_ns = self._segment_ns = start_ns
         self._thread.start()
 
     def request_stop(self, reason: str) -> None:
@@ -76,8 +79,8 @@ class WriteLoop:
 
     @property
     def elapsed_s(self) -> float:
-        """Seconds since the start."""
-        return (self._clock.now_ns() - self._started_ns) / 1e9
+        """Seconds since the start, up to the end."""
+        return ((self._ended_ns or self._clock.now_ns()) - self._started_ns) / 1e9
 
     @property
     def dropped(self) -> int:
@@ -126,14 +129,15 @@ class WriteLoop:
         if self.error is not None:
             while batch := self._buffer.take(BATCH_MESSAGES, BATCH_BYTES):
                 self._buffer.drop(batch)
-        self._final = self.accounts()
+        self._ended_ns = self._clock.now_ns()
         self._finish(self.writer, *self._ending(self.reason or "error"))
+        self._final = self.accounts()
 
     def _write_until_stopped(self) -> None:
         next_drain = time.monotonic() + DRAIN_S
         while not self.stop_requested.is_set():
             began = time.monotonic()
-            taken = self._write_batch()
+            self._write_batch()
             if began >= next_drain or self.writer.spool_bytes > DRAIN_BYTES:
                 self.writer.drain()
                 next_drain = began + DRAIN_S
@@ -141,21 +145,31 @@ class WriteLoop:
                 self.checkpoint_due = False
                 self.writer.checkpoint()
             self._apply_limits()
-            if not taken or self._buffer.waiting_bytes == 0:
-                self.stop_requested.wait(max(0.0, BATCH_S - (time.monotonic() - began)))
+            self._wait_for_batch(began + BATCH_S)
         self._end_input()
-        while self._write_batch():
+        while not self._is_full and self._write_batch():
             pass
 
-    def _write_batch(self) -> int:
-        limit = BATCH_MESSAGES
-        if self._options.max_messages is not None:
-            limit = min(limit, self._options.max_messages - self._written)
-        batch = self._buffer.take(limit, BATCH_BYTES)
+    def _wait_for_batch(self, until_s: float) -> None:
+        """Wait for a time, or until so much has arrived that it is to be committed before."""
+        while not self._buffer.holds(BATCH_MESSAGES, BATCH_BYTES):
+            left_s = until_s - time.monotonic()
+            if left_s <= 0 or self.stop_requested.wait(min(left_s, POLL_S)):
+                return
+
+    def _write_batch(self) -> bool:
+        """Commit what has arrived, as much as fits in a batch; whether there was anything."""
+        options, limit = self._options, BATCH_MESSAGES
+        if options.max_messages is not None:
+            limit = min(limit, options.max_messages - self._written)
+        taken = batch = self._buffer.take(limit, BATCH_BYTES)
+        if options.duration_s is not None:
+            last_ns = self._started_ns + round(options.duration_s * 1e9) - self._clock.offset_ns
+            batch = [message for message in taken if message[0] < last_ns]
         if batch:
             self._commit(batch)
             self._written += len(batch)
-        return len(batch)
+        return bool(taken)
 
     def _commit(self, batch: list[Tapped]) -> None:
         offset = self._clock.offset_ns
@@ -177,10 +191,12 @@ class WriteLoop:
     def _apply_limits(self) -> None:
         options = self._options
         if options.max_messages is not None and self._written >= options.max_messages:
+            self._is_full = True
             self.request_stop(f"max messages ({options.max_messages})")
         elif options.duration_s is not None and self.elapsed_s >= options.duration_s:
             self.request_stop(f"duration ({options.duration_s:g} s)")
         elif options.max_bytes is not None and self._total_bytes() >= options.max_bytes:
+            self._is_full = True
             self.request_stop(f"max size ({options.max_bytes} bytes)")
         elif self._segment_is_full():
             self._split()
@@ -197,6 +213,7 @@ class WriteLoop:
     def _split(self) -> None:
         """Go on in a new segment; the full one is finished beside it."""
         full = self.writer
+        full.drain()
         self._segment_ns = self._clock.now_ns()
         fresh = self._target.next_writer(full)
         dropped = self._buffer.dropped

@@ -325,8 +325,13 @@ class RecordingWriter(WritableFile):
             return sum(stream.spool_bytes for stream in self._streams.values())
 
     def drain(self) -> None:
-        """Move the spool into the streams' tables and save the account, in one transaction."""
+        """Move the spool into the streams' tables and save the account, in one transaction.
+
+        Topics of which every message was dropped get a stream, too, so that the account has them.
+        """
         with self.transaction():
+            for channel in list(self._dropped):
+                self.declare(self.describe(channel))
             spooled = [stream for stream in self._streams.values() if stream.spool]
             for stream in spooled:
                 stream.unspool(self.connection)
@@ -369,12 +374,9 @@ class RecordingWriter(WritableFile):
     def end_session(
         self, stop_ns: int, reason: str, lost_before_reception: int | None, clock_jumps: int
     ) -> None:
-        """Write down the end of the session, also for topics of which every message was dropped."""
+        """Write down the end of the session."""
         try:
-            with self.transaction():
-                for channel in self._dropped:
-                    self.declare(self.describe(channel))
-                self.drain()
+            self.drain()
         finally:  # on a full disk there is still room for the end, which is short
             with self.transaction():
                 self.connection.execute(
