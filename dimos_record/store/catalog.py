@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from dimos_record.messages import is_latched
-from dimos_record.store import meta, schema
+from dimos_record.store import schema
 from dimos_record.store.base import StreamInfo
 from dimos_record.store.connection import quote_name
 from dimos_record.store.dimos_types import payload_class, payload_fingerprint, type_of_payload
 from dimos_record.store.names import is_identifier
+from dimos_record.store.sql_time import to_ns
 from dimos_record.store.table import StreamTable
 
 _TOPIC_COLUMNS = "stream, topic, channel, type_name, codec, latched, module, bus, fingerprint"
@@ -155,7 +156,7 @@ def complete_rows(connection: sqlite3.Connection, name: str) -> bool:
     """
     table = quote_name(name)
     connection.execute(
-        f"UPDATE {table} SET ts_ns = {meta.to_ns('ts')}, "
+        f"UPDATE {table} SET ts_ns = {to_ns('ts')}, "
         f"seq = id + (SELECT coalesce(max(seq), 0) FROM {table}) WHERE ts_ns IS NULL"
     )
     connection.execute(
@@ -190,16 +191,26 @@ def set_poses(
         f"pose_qx = ?5, pose_qy = ?6, pose_qz = ?7, pose_qw = ?8 WHERE id = ?1",
         poses,
     )
-    ensure_rtree(connection, name)
-    connection.executemany(
-        f"INSERT OR REPLACE INTO {quote_name(name + '_rtree')} VALUES (?, ?, ?, ?, ?, ?, ?)",
-        [(number, x, x, y, y, z, z) for number, x, y, z, *_ in poses],
-    )
+    if _ensure_rtree(connection, name):
+        connection.executemany(
+            f"INSERT OR REPLACE INTO {quote_name(name + '_rtree')} VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [(number, x, x, y, y, z, z) for number, x, y, z, *_ in poses],
+        )
 
 
-def ensure_rtree(connection: sqlite3.Connection, name: str) -> None:
-    """Create the R*Tree of a stream's positions, as dimos does."""
-    connection.execute(
-        f"CREATE VIRTUAL TABLE IF NOT EXISTS {quote_name(name + '_rtree')} "
-        f"USING rtree(id, x_min, x_max, y_min, y_max, z_min, z_max)"
-    )
+def _ensure_rtree(connection: sqlite3.Connection, name: str) -> bool:
+    """Create the R*Tree of a stream's positions, as dimos does.
+
+    Returns:
+        Whether there is one: not every SQLite has R*Trees. Our own queries do without.
+    """
+    try:
+        connection.execute(
+            f"CREATE VIRTUAL TABLE IF NOT EXISTS {quote_name(name + '_rtree')} "
+            f"USING rtree(id, x_min, x_max, y_min, y_max, z_min, z_max)"
+        )
+    except sqlite3.OperationalError as error:
+        if "no such module" in str(error):
+            return False
+        raise
+    return True

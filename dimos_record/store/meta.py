@@ -12,6 +12,7 @@ from dimos_record.store import jsonb
 from dimos_record.store.base import StreamInfo
 from dimos_record.store.connection import quote_name
 from dimos_record.store.observation import Meta, Pose
+from dimos_record.store.sql_time import to_ns, to_seconds
 
 POSE_COLUMNS = ("pose_x", "pose_y", "pose_z", "pose_qx", "pose_qy", "pose_qz", "pose_qw")
 _SHARED = ", ".join(("id", "ts", "value", *POSE_COLUMNS, "tags"))
@@ -68,15 +69,10 @@ def source(info: StreamInfo, topic: int | None, ours: bool) -> str:
     if topic is not None:
         nothing = ["CAST(NULL AS NUMERIC)"] + ["CAST(NULL AS REAL)"] * len(POSE_COLUMNS)
         select += (
-            f" UNION ALL SELECT id, CAST(ts_ns / 1e9 AS REAL), {', '.join(nothing)}, "
+            f" UNION ALL SELECT id, CAST({to_seconds('ts_ns')} AS REAL), {', '.join(nothing)}, "
             f"CAST(NULL AS BLOB), seq, ts_ns, stamp_ns FROM _dr_spool WHERE topic = {int(topic)}"
         )
     return f"({select})"
-
-
-def to_ns(seconds: str) -> str:
-    """SQL for a time in nanoseconds, from SQL for one in seconds."""
-    return f"CAST(ROUND({seconds} * 1e9) AS INTEGER)"
 
 
 def count(connection: sqlite3.Connection, table: str, where: Where) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from dimos_record.store import catalog, schema
 from dimos_record.store.connection import quote_name
+from dimos_record.store.sql_time import to_ns
 
 
 def migrate(connection: sqlite3.Connection, path: Path | str) -> list[int]:
@@ -58,9 +59,7 @@ def _adopt_dimos_stream(connection: sqlite3.Connection, name: str, existing: set
     for column in schema.OUR_COLUMNS:
         if column.split()[0] not in existing:
             connection.execute(f"ALTER TABLE {quote_name(name)} ADD COLUMN {column}")
-    connection.execute(
-        f"UPDATE {quote_name(name)} SET ts_ns = CAST(ROUND(ts * 1e9) AS INTEGER), seq = id"
-    )
+    connection.execute(f"UPDATE {quote_name(name)} SET ts_ns = {to_ns('ts')}, seq = id")
     schema.create_time_index(connection, name)
 
 

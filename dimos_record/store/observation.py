@@ -105,7 +105,7 @@ class Observation:
     @property
     def ts(self) -> float:
         """Receive time, seconds since the UNIX epoch; in steps of 238 ns, as floats have them."""
-        return self.ts_ns / 1e9 if self._ts is None else self._ts
+        return self.ts_ns / 10**9 if self._ts is None else self._ts
 
     @property
     def stamp_ns(self) -> int | None:
@@ -118,7 +118,7 @@ class Observation:
     @property
     def stamp(self) -> float | None:
         """Time in the message's own header, seconds since the UNIX epoch; None without one."""
-        return None if self.stamp_ns is None else self.stamp_ns / 1e9
+        return None if self.stamp_ns is None else self.stamp_ns / 10**9
 
     @property
     def raw(self) -> bytes:

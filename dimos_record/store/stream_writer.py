@@ -10,6 +10,7 @@ from dimos_record.messages import stamp_reader
 from dimos_record.store.base import StreamAccount, StreamInfo
 from dimos_record.store.codecs import PLAIN, codec_for
 from dimos_record.store.connection import quote_name
+from dimos_record.store.sql_time import to_seconds
 
 STAMP_JUMP_NS = 1_000_000_000
 """A header stamp that moves this much further or less than the receive time has jumped."""
@@ -54,7 +55,7 @@ class StreamWriter:
         tags = "NULL" if adopted else "x'0C'"
         self._insert = (
             f"INSERT INTO {quote_name(info.name)} (id, ts, tags, seq, ts_ns, stamp_ns) "
-            f"VALUES (?2, ?3 / 1e9, {tags}, ?1, ?3, ?4)"
+            f"VALUES (?2, {to_seconds('?3')}, {tags}, ?1, ?3, ?4)"
         )
         self._insert_blob = f"INSERT INTO {quote_name(f'{info.name}_blob')} VALUES (?, ?)"
 

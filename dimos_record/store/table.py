@@ -13,6 +13,7 @@ from dimos_record.store import meta, schema
 from dimos_record.store.base import Row, StreamInfo
 from dimos_record.store.codecs import PLAIN, codec_for
 from dimos_record.store.connection import BadContent, quote_name
+from dimos_record.store.sql_time import to_ns
 
 _PAGE_BYTES = 4_000_000
 _CHUNK = 64
@@ -89,11 +90,7 @@ class StreamTable(NamedTuple):
     def ends(self, connection: sqlite3.Connection) -> tuple[int | None, int | None]:
         """First and last time, by two look-ups in the index."""
         name = quote_name(self.info.name)
-        ends = (
-            ["min(ts_ns)", "max(ts_ns)"]
-            if self.ours
-            else [meta.to_ns("min(ts)"), meta.to_ns("max(ts)")]
-        )
+        ends = ["min(ts_ns)", "max(ts_ns)"] if self.ours else [to_ns("min(ts)"), to_ns("max(ts)")]
         found = [_one(connection, f"SELECT {end} FROM {name}")[0] for end in ends]
         if self.topic is not None:
             spooled = "SELECT min(ts_ns), max(ts_ns) FROM _dr_spool WHERE topic = ?"
@@ -241,7 +238,7 @@ class TimeIndexes:
                 f"(ts_ns INTEGER, id INTEGER, PRIMARY KEY (ts_ns, id)) WITHOUT ROWID"
             )
             self._connection.execute(
-                f"INSERT INTO {index} SELECT {meta.to_ns('ts')}, id FROM {stream} "
+                f"INSERT INTO {index} SELECT {to_ns('ts')}, id FROM {stream} "
                 f"WHERE id > ? AND id <= ? ORDER BY ts, id",
                 (done, newest),
             )
