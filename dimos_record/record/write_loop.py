@@ -215,6 +215,20 @@ class WriteLoop:
         full = self.writer
         full.drain()
         self._segment_ns = self._clock.now_ns()
+        with self._accounting, full.lock:  # code that appends meanwhile waits for the new segment
+            fresh = self._begin_segment(full)
+            self._earlier_bytes += full.size_bytes
+            self._earlier = add_accounts(self._earlier, full.accounts())
+            self.writer = fresh
+            self.segments += 1
+            full.superseded = True
+        thread = threading.Thread(
+            target=self._finish, args=(full, *self._ending("split")), name="dimos-record-finisher"
+        )
+        self._finishers = [t for t in self._finishers if t.is_alive()] + [thread]
+        thread.start()
+
+    def _begin_segment(self, full: RecordingWriter) -> RecordingWriter:
         fresh = self._target.next_writer(full)
         dropped = self._buffer.dropped
         self._buffer.count_into({})
@@ -225,16 +239,7 @@ class WriteLoop:
             fresh.close()
             remove_recording_file(Path(fresh.path))
             raise
-        with self._accounting:
-            self._earlier_bytes += full.size_bytes
-            self._earlier = add_accounts(self._earlier, full.accounts())
-            self.writer = fresh
-            self.segments += 1
-        thread = threading.Thread(
-            target=self._finish, args=(full, *self._ending("split")), name="dimos-record-finisher"
-        )
-        self._finishers = [t for t in self._finishers if t.is_alive()] + [thread]
-        thread.start()
+        return fresh
 
     def _ending(self, reason: str) -> tuple[int, str, int | None, int]:
         """What `end_session` is to write down, with what was lost since the segment before."""

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dimos_record.errors import RecordingBusy, RecordingExists
+from dimos_record.errors import RecordingBusy, RecordingExists, StorageError
 from dimos_record.messages import fingerprint, is_latched
 from dimos_record.store import catalog, migrations, schema
 from dimos_record.store.base import StreamAccount, StreamInfo
@@ -47,6 +47,8 @@ class RecordingWriter(WritableFile):
         super().__init__(connection, path)
         self.seq = 0
         self.session: int | None = None
+        self.superseded = False
+        """Whether another segment of the recording goes on from here."""
         self._streams: dict[str, StreamWriter] = {}
         self._taken: set[str] = set()
         self._marks: list[StreamMark] = []
@@ -290,8 +292,15 @@ class RecordingWriter(WritableFile):
         Args:
             pose: x, y, z, qx, qy, qz, qw.
             value: the payload itself where it is a number, as dimos stores numbers.
+
+        Raises:
+            StorageError: it cannot be written, or the recording goes on in another segment.
         """
         with self.transaction():
+            if self.superseded:
+                raise StorageError(
+                    f"{self.path} is finished: the recording goes on in a new segment"
+                )
             stream = self._streams[channel]
             table = quote_name(stream.info.name)
             self._empty_spool(stream)
