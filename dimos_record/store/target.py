@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dimos_record.errors import (
+    NotARecording,
     OptionError,
     RecordingBusy,
     RecordingExists,
@@ -82,6 +83,10 @@ def _append_to_file(path: Path) -> Target:
 
 def _open_folder(folder: Path) -> Target:
     created = not os.path.exists(folder)
+    if not created and os.listdir(folder) and not segments_of(folder):
+        raise NotARecording(
+            f"{folder} is a folder with other files in it and not a recording; choose another name"
+        )
     try:
         folder.mkdir(exist_ok=True)
     except OSError as error:
