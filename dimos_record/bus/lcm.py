@@ -18,8 +18,8 @@ _MAX_MESSAGE_BYTES = 2**28  # LCM_MAX_MESSAGE_SIZE: receivers drop anything larg
 class LcmBus:
     """A connection to an LCM network.
 
-    Publishing works from any thread. Callbacks run on one thread of the bus, which starts with
-    the first subscription and ends with `close`; a callback that raises is logged once.
+    Publishing works from any thread. Callbacks run on one thread of the bus, which lives from the
+    first subscription to the end of the last one; a callback that raises is logged once.
 
     Args:
         url: ``udpm://ADDRESS:PORT?ttl=N&recv_buf_size=BYTES``; see `parse_lcm_url`.
@@ -32,7 +32,10 @@ class LcmBus:
         self._network = parse_lcm_url(url)
         self._lock = threading.Lock()
         self._dispatcher: Dispatcher | None = None
+        self._lost_earlier: int | None = None
+        """Packets lost to dispatchers that have ended."""
         self._lcm: Any = _open(self._network)
+        """For publishing alone: an instance that receives gets what it publishes, too."""
 
     @property
     def url(self) -> str:
@@ -76,16 +79,26 @@ class LcmBus:
             PatternError: the selection cannot be read.
             BusError: the bus is closed, or the network does not deliver.
         """
+        while True:
+            dispatcher = self._running_dispatcher()
+            subscription = LcmSubscription(dispatcher, selection, on_message)
+            if dispatcher.add(subscription):
+                return subscription
+            self._forget(dispatcher)
+
+    def _running_dispatcher(self) -> Dispatcher:
         with self._lock:
             if self._lcm is None:
                 raise BusError(f"cannot subscribe: the bus {self.url} is closed")
-            if self._dispatcher is None or self._dispatcher.is_stopped:
-                self._dispatcher = Dispatcher(self._network)
-                self._dispatcher.start(self._lcm)
-            dispatcher = self._dispatcher
-        subscription = LcmSubscription(dispatcher, selection, on_message)
-        dispatcher.add(subscription)
-        return subscription
+            if self._dispatcher is None:
+                self._dispatcher = Dispatcher(self._network, lambda: _open(self._network))
+            return self._dispatcher
+
+    def _forget(self, ended: Dispatcher) -> None:
+        with self._lock:
+            if self._dispatcher is ended and self._lcm is not None:
+                self._lost_earlier = _sum(self._lost_earlier, ended.count_drops())
+                self._dispatcher = None
 
     def lost_before_reception(self) -> int | None:
         """Packets the kernel dropped since the first subscription; None where that is not known.
@@ -93,7 +106,9 @@ class LcmBus:
         A large message is many packets, and is lost if one of them is. After `close` it is the
         count at that time.
         """
-        return self._dispatcher.count_drops() if self._dispatcher else None
+        with self._lock:
+            now = self._dispatcher.count_drops() if self._dispatcher else None
+            return _sum(self._lost_earlier, now)
 
     def check_channel(self, channel: str) -> None:
         """Raise if LCM cannot carry a channel of this name.
@@ -127,6 +142,10 @@ class LcmBus:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+
+def _sum(first: int | None, second: int | None) -> int | None:
+    return None if first is None and second is None else (first or 0) + (second or 0)
 
 
 def _open(network: LcmNetwork) -> Any:

@@ -11,6 +11,7 @@ import select
 import socket
 import threading
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
@@ -57,10 +58,18 @@ class LcmSubscription(Receiver):
 
 
 class Dispatcher:
-    """Receives from one LCM instance on a thread of its own, from `start` to `close`."""
+    """Receives on a thread of its own, from the first subscription to the end of the last one.
 
-    def __init__(self, network: LcmNetwork) -> None:
+    It does not receive longer than somebody listens, for receiving costs as much as publishing.
+
+    Args:
+        network: what is received from.
+        open_lcm: makes an `lcm.LCM` that nobody else uses.
+    """
+
+    def __init__(self, network: LcmNetwork, open_lcm: Callable[[], Any]) -> None:
         self._network = network
+        self._open_lcm = open_lcm
         self._lock = threading.Lock()
         self._subscriptions: tuple[LcmSubscription, ...] = ()
         self._changes: deque[Future[None]] = deque()
@@ -71,36 +80,56 @@ class Dispatcher:
         self._dropped: int | None = None
         self._thread: threading.Thread | None = None
 
-    def start(self, lcm: Any) -> None:
-        """Start receiving from an `lcm.LCM`, which nobody else polls."""
-        # Only the thread holds on to the LCM instance, so that its end releases the sockets.
-        self._thread = threading.Thread(
-            target=self._run, args=(lcm,), name=f"lcm {self._network.port}", daemon=True
-        )
-        self._thread.start()
-
-    def add(self, subscription: LcmSubscription) -> None:
+    def add(self, subscription: LcmSubscription) -> bool:
         """Serve a subscription from now on; it receives what is published after this returns.
+
+        Returns:
+            False if the thread has ended, or is about to: another dispatcher has to serve it.
 
         Raises:
             BusError: the network cannot be received from, or the bus is closed.
         """
         with self._lock:
+            if self._stopping:
+                return False
+            if self._thread is None:
+                self._thread = self._start()
             self._subscriptions += (subscription,)
+            change = self._request_change()
         try:
-            self.update()
+            self._wait_for(change)
         except BusError:
             self.remove(subscription)
             raise
+        return True
+
+    def _start(self) -> threading.Thread:
+        # Only the thread holds on to the LCM instance, so that its end releases the sockets.
+        thread = threading.Thread(
+            target=self._run,
+            args=(self._open_lcm(),),
+            name=f"lcm {self._network.port}",
+            daemon=True,
+        )
+        thread.start()
+        return thread
 
     def remove(self, subscription: LcmSubscription) -> None:
         """Stop serving a subscription; once this returns its callback is not running either."""
         with self._lock:
             self._subscriptions = tuple(s for s in self._subscriptions if s is not subscription)
-        try:
-            self.update()
-        except BusError:
+            if not self._subscriptions:
+                self._request_stop()
+            last = self._stopping
+            if not last:
+                change = self._request_change()
+        if last:
             self.close()
+        else:
+            try:
+                self._wait_for(change)
+            except BusError:
+                self.close()
 
     def update(self) -> None:
         """Make what is received match the subscriptions; wait for it unless in a callback.
@@ -108,12 +137,19 @@ class Dispatcher:
         Raises:
             BusError: LCM cannot do it, or the bus is closed.
         """
-        change: Future[None] = Future()
         with self._lock:
             if self._stopping:
-                raise BusError(f"the bus {self._network.url} is closed")
-            self._changes.append(change)
-            self._wake()
+                raise self._closed()
+            change = self._request_change()
+        self._wait_for(change)
+
+    def _request_change(self) -> Future[None]:
+        change: Future[None] = Future()
+        self._changes.append(change)
+        self._wake()
+        return change
+
+    def _wait_for(self, change: Future[None]) -> None:
         if threading.current_thread() is not self._thread:
             change.result()
 
@@ -124,19 +160,22 @@ class Dispatcher:
                 self._dropped = receive_buffer.count_drops(self._udp)
             return self._dropped
 
-    @property
-    def is_stopped(self) -> bool:
-        """Whether the thread has ended, or is about to."""
-        return self._stopping
-
     def close(self) -> None:
         """Stop receiving. In a callback the thread ends when the callback returns."""
         with self._lock:
-            if not self._stopping:
-                self._stopping = True
-                self._wake()
-        if self._thread and threading.current_thread() is not self._thread:
+            self._request_stop()
+        if self._thread is None:
+            self._release(self._closed())
+        elif threading.current_thread() is not self._thread:
             self._thread.join()
+
+    def _closed(self) -> BusError:
+        return BusError(f"the bus {self._network.url} is closed")
+
+    def _request_stop(self) -> None:
+        if not self._stopping:
+            self._stopping = True
+            self._wake()
 
     def _wake(self) -> None:
         try:
@@ -145,7 +184,7 @@ class Dispatcher:
             pass
 
     def _run(self, lcm: Any) -> None:
-        outcome = BusError(f"the bus {self._network.url} is closed")
+        outcome = self._closed()
         reception = Reception(lcm, lambda: self._stopping)
         try:
             self._receive(lcm, self._open(lcm), reception)

@@ -62,6 +62,10 @@ def open_target(
         raise StorageError(f"there is no folder {path.parent}; create it first")
     if existing and overwrite:
         return _replace(path, split)
+    if os.path.isdir(path) and os.listdir(path) and not segments_of(path):
+        raise NotARecording(
+            f"{path} is a folder with other files in it and not a recording; choose another name"
+        )
     if os.path.isdir(path) or (split and not existing):
         return _open_folder(path)
     if split:
@@ -83,10 +87,6 @@ def _append_to_file(path: Path) -> Target:
 
 def _open_folder(folder: Path) -> Target:
     created = not os.path.exists(folder)
-    if not created and os.listdir(folder) and not segments_of(folder):
-        raise NotARecording(
-            f"{folder} is a folder with other files in it and not a recording; choose another name"
-        )
     try:
         folder.mkdir(exist_ok=True)
     except OSError as error:

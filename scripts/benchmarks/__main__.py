@@ -11,7 +11,7 @@ from pathlib import Path
 from benchmarks import chapter_record, chapter_replay, chapter_storage, promises, report
 from benchmarks.measuring import Bench, Chapter
 from benchmarks.processes import SCRIPTS
-from benchmarks.subjects import Subjects, find_subjects
+from benchmarks.subjects import find_subjects
 
 CHAPTERS = (
     chapter_record.RECORD,
@@ -46,6 +46,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--only", action="append", help="measure only cases with this text in their name"
     )
+    parser.add_argument("--alone", action="store_true", help="measure ours only, without peers")
     parser.add_argument("--command", help="the dimos-record to measure, to compare two builds")
     parser.add_argument(
         "--update-docs", action="store_true", help=f"write the tables into {PAGE.name}"
@@ -63,6 +64,8 @@ def main() -> None:
     chosen.folder.mkdir(parents=True, exist_ok=True)
     chosen.json.parent.mkdir(parents=True, exist_ok=True)
     subjects = find_subjects(chosen.command, os.environ.get("BENCH_DIMOS_PYTHON") or None)
+    if chosen.alone:
+        subjects = subjects._replace(has_lcm_tools=False, dimos_python=None)
     bench = Bench(
         subjects=subjects,
         folder=chosen.folder.resolve(),
@@ -72,7 +75,8 @@ def main() -> None:
         recv_buf_bytes=_granted_to_everyone(),
         say=_say,
     )
-    _say(*subjects.missing)
+    missing = [] if chosen.alone else subjects.missing
+    _say(*missing)
     wanted = [c for c in CHAPTERS if not chosen.chapters or c.name in chosen.chapters]
     machine = report.describe_machine(bench.recv_buf_bytes)
     began = time.monotonic()
@@ -81,7 +85,7 @@ def main() -> None:
     finally:
         machine["load_after"] = round(os.getloadavg()[0], 2)
         machine["minutes"] = round((time.monotonic() - began) / 60, 1)
-        _write(chosen, wanted, machine, subjects)
+        _write(chosen, wanted, machine, missing)
 
 
 def _measure(chapters: list[Chapter], bench: Bench) -> None:
@@ -100,12 +104,12 @@ def _write(
     chosen: argparse.Namespace,
     chapters: list[Chapter],
     machine: dict[str, object],
-    subjects: Subjects,
+    missing: list[str],
 ) -> None:
-    chosen.json.write_text(report.to_json(chapters, machine, subjects.missing))
+    chosen.json.write_text(report.to_json(chapters, machine, missing))
     verdicts = promises.to_markdown(promises.judge(chapters))
     text = "\n\n".join(
-        part for part in (verdicts, report.to_text(chapters, machine, subjects.missing)) if part
+        part for part in (verdicts, report.to_text(chapters, machine, missing)) if part
     )
     print(text)
     _say(f"Every figure of every round: {chosen.json}")

@@ -197,6 +197,49 @@ def test_a_callback_may_subscribe_reselect_and_close() -> None:
         assert seen == ["/first", "/second", "/third", "/inner"]
 
 
+@needs_proc
+def test_a_bus_that_nobody_listens_to_receives_nothing_and_can_be_listened_to_again() -> None:
+    with open_bus(free_lcm_url()) as bus:
+        for round_ in range(3):
+            with Collector(bus, "/a") as first, Collector(bus, "/b") as second:
+                bus.publish("/a", b"%d" % round_)
+                bus.publish("/b", b"%d" % round_)
+                assert first.wait_for(1) == [("/a", b"%d" % round_)]
+                assert second.wait_for(1) == [("/b", b"%d" % round_)]
+                assert _listeners(bus.url) == 1
+            bus.publish("/a", b"to nobody")
+            assert _listeners(bus.url) == 0
+            assert bus.lost_before_reception() == 0
+
+
+def _listeners(url: str) -> int:
+    """Sockets that are bound to the port of an LCM URL."""
+    port = int(url.partition("?")[0].rpartition(":")[2])
+    rows = Path("/proc/net/udp").read_text().splitlines()[1:]
+    return sum(int(row.split()[1].partition(":")[2], 16) == port for row in rows)
+
+
+def test_a_callback_may_end_the_last_subscription_and_begin_another() -> None:
+    done = threading.Event()
+    with open_bus(free_lcm_url()) as bus:
+        received: list[bytes] = []
+
+        def first(channel: str, data: bytes) -> None:
+            received.append(data)
+            subscription.close()
+            bus.subscribe(Selection.of(["/b"]), second)
+            bus.publish("/b", b"2")
+
+        def second(channel: str, data: bytes) -> None:
+            received.append(data)
+            done.set()
+
+        subscription = bus.subscribe(Selection.of(["/a"]), first)
+        bus.publish("/a", b"1")
+        assert done.wait(10)
+        assert received == [b"1", b"2"]
+
+
 def test_a_callback_may_close_the_bus() -> None:
     bus = open_bus(free_lcm_url())
     bus.subscribe(Selection(), lambda channel, data: bus.close())
