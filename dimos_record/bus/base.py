@@ -148,6 +148,13 @@ class Subscription(Protocol):
     def reselect(self, selection: Selection) -> None:
         """Change what is received, without losing or doubling a message of what stays selected."""
 
+    def catch_up(self, timeout_s: float) -> bool:
+        """Wait until what had arrived before the call is delivered; not possible in a callback.
+
+        Returns:
+            False if that took longer than `timeout_s`.
+        """
+
     def close(self) -> None:
         """End the subscription; after this returns the callback is not called any more."""
 

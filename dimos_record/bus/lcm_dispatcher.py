@@ -10,9 +10,11 @@ import logging
 import select
 import socket
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import Any
 
 from dimos_record.bus import receive_buffer
@@ -23,6 +25,8 @@ from dimos_record.bus.receiver import Receiver
 from dimos_record.errors import BusError
 
 _PATIENCE_MS = 5  # after this long without a message the thread sleeps until it is woken
+
+_QUEUEING_S = 0.001  # LCM's own thread has queued by then what it read from the kernel
 
 _OPENING = threading.Lock()  # so that a socket that appears is the one that was just asked for
 
@@ -51,6 +55,14 @@ class LcmSubscription(Receiver):
             self.selection = before
             raise
 
+    def catch_up(self, timeout_s: float) -> bool:
+        """Wait until what had arrived before the call is delivered; not possible in a callback.
+
+        Returns:
+            False if that took longer, or the bus was closed meanwhile.
+        """
+        return self._dispatcher.catch_up(timeout_s)
+
     def close(self) -> None:
         """End the subscription. Closing twice is harmless."""
         self.silence()
@@ -73,6 +85,7 @@ class Dispatcher:
         self._lock = threading.Lock()
         self._subscriptions: tuple[LcmSubscription, ...] = ()
         self._changes: deque[Future[None]] = deque()
+        self._catch_ups: deque[Future[bool]] = deque()
         self._stopping = False
         self._wake_receiver, self._wake_sender = socket.socketpair()
         self._wake_sender.setblocking(False)
@@ -153,6 +166,22 @@ class Dispatcher:
         if threading.current_thread() is not self._thread:
             change.result()
 
+    def catch_up(self, timeout_s: float) -> bool:
+        """Wait until everything that has arrived is delivered; False if that took too long."""
+        if threading.current_thread() is self._thread:
+            return False
+        caught_up: Future[bool] = Future()
+        with self._lock:
+            if self._stopping or self._thread is None:
+                return False
+            self._catch_ups.append(caught_up)
+            change = self._request_change()  # it brings the thread out of its waits
+        self._wait_for(change)
+        try:
+            return caught_up.result(timeout_s)
+        except FutureTimeoutError:
+            return False
+
     def count_drops(self) -> int | None:
         """Packets that the kernel dropped before LCM could read them; None if unknown."""
         with self._lock:
@@ -223,15 +252,30 @@ class Dispatcher:
         while not self._stopping:
             if changes:
                 self._apply_changes(reception)
-            patience_ms = _PATIENCE_MS if reception.settled else 0
+            patience_ms = _PATIENCE_MS if reception.settled and not self._catch_ups else 0
             # Under load the thread stays in this line: one call into C per message.
             while not changes and handle(patience_ms) and not self._stopping:
                 pass
             if changes:
                 continue
+            if self._catch_ups:
+                self._finish_catch_ups(handle)
+                continue
             timeout_s = reception.settle()
             if wake in select.select([descriptor, wake], [], [], timeout_s)[0]:
                 self._wake_receiver.recv(4096)
+
+    def _finish_catch_ups(self, handle: Callable[[int], int]) -> None:
+        """LCM's queue was just found empty: look whether more is on its way into it."""
+        if receive_buffer.has_pending(self._udp):
+            return
+        time.sleep(_QUEUEING_S)
+        while handle(0) and not self._changes and not self._stopping:
+            pass
+        if not self._changes:
+            for caught_up in self._catch_ups:
+                caught_up.set_result(True)
+            self._catch_ups.clear()
 
     def _apply_changes(self, reception: Reception) -> None:
         applied = [self._changes.popleft() for _ in range(len(self._changes))]
@@ -252,6 +296,9 @@ class Dispatcher:
             for change in self._changes:
                 change.set_exception(outcome)
             self._changes.clear()
+            for caught_up in self._catch_ups:
+                caught_up.set_result(False)
+            self._catch_ups.clear()
             self._wake_receiver.close()
             self._wake_sender.close()
             if self._udp:

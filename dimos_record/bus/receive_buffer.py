@@ -6,11 +6,13 @@ found and nothing is reported.
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import socket
 import stat
 import sys
+import termios
 from functools import cache
 from pathlib import Path
 
@@ -84,6 +86,14 @@ def count_drops(udp: socket.socket) -> int | None:
         if row[9] == inode:
             return int(row[-1])
     return None
+
+
+def has_pending(udp: socket.socket | None) -> bool:
+    """Whether the kernel holds a packet that was not read yet."""
+    if udp is None or not sys.platform.startswith("linux"):
+        return False
+    size = fcntl.ioctl(udp.fileno(), termios.FIONREAD, bytes(4))
+    return size != bytes(4)
 
 
 def _granted(udp: socket.socket) -> int:
