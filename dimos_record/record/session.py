@@ -25,6 +25,8 @@ from dimos_record.store.target import Target
 from dimos_record.store.writer import CodecChooser, RecordingWriter
 
 _NOTHING = Selection(())
+CATCH_UP_S = 0.5
+"""How long, at the end, to go on receiving what had arrived before; overload has no end."""
 
 
 @dataclass(frozen=True)
@@ -181,6 +183,7 @@ class RecordingSession:
         """Record nothing until `resume`; the session goes on."""
         with self._changing:
             if self._subscription is not None and not self._paused:
+                self._subscription.catch_up(CATCH_UP_S)
                 self._subscription.reselect(_NOTHING)
                 self._paused = True
 
@@ -223,6 +226,7 @@ class RecordingSession:
             self._reserve.release()
         with self._changing:
             if self._subscription is not None:
+                self._subscription.catch_up(CATCH_UP_S)
                 self._lost_at_end = self._lost_before_reception()
                 self._subscription.close()
                 self._subscription = None

@@ -370,3 +370,23 @@ def test_a_selection_of_thousands_of_topics_works() -> None:
             bus.publish("/other" + name, b"")
             bus.publish(name, b"")
         assert [channel for channel, _ in received.wait_for(2000)] == names
+
+
+def test_catching_up_waits_for_everything_that_was_published_before() -> None:
+    url = free_lcm_url()
+    received: list[bytes] = []
+    with open_bus(url) as publisher, open_bus(url) as bus:
+        subscription = bus.subscribe(Selection(), lambda channel, data: received.append(data))
+        for round_number in range(20):
+            for number in range(200):
+                publisher.publish("/number", b"%d" % number)
+            assert subscription.catch_up(10.0)
+            assert len(received) == 200 * (round_number + 1)
+        subscription.close()
+
+
+def test_catching_up_ends_when_the_bus_is_closed() -> None:
+    bus = open_bus(free_lcm_url())
+    subscription = bus.subscribe(Selection(), lambda channel, data: None)
+    bus.close()
+    assert not subscription.catch_up(10.0)

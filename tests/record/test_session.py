@@ -57,6 +57,17 @@ def test_what_is_published_on_lcm_is_in_the_file(tmp_path: Path) -> None:
     assert list(snapshot(tmp_path)) == ["walk.db"]
 
 
+def test_what_was_published_just_before_the_stop_is_in_the_file(tmp_path: Path) -> None:
+    with open_bus(free_lcm_url() + "&recv_buf_size=8000000") as bus:
+        session = session_on(bus, tmp_path / "walk.db").start()
+        for i in range(200):
+            bus.publish("/number", b"%d" % i)
+        bus.publish("/camera/image", bytes(900_000))
+        session.stop()
+    assert payloads(tmp_path / "walk.db", "number") == [b"%d" % i for i in range(200)]
+    assert payloads(tmp_path / "walk.db", "camera__image") == [bytes(900_000)]
+
+
 def test_the_session_knows_where_it_comes_from(tmp_path: Path) -> None:
     with memory_bus("origin") as bus, session_on(bus, tmp_path / "walk.db", "/a", "/b"):
         bus.publish("/a", b"1")
