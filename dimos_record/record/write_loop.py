@@ -18,7 +18,7 @@ from dimos_record.store.writer import RecordingWriter, remove_recording_file
 
 BATCH_MESSAGES, BATCH_BYTES, BATCH_S = 2000, 8_000_000, 0.1
 POLL_S = 0.02
-DRAIN_S, DRAIN_BYTES = 2.0, 32_000_000
+DRAIN_S, DRAIN_BYTES = 5.0, 32_000_000
 
 log = logging.getLogger("dimos_record")
 

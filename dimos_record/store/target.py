@@ -16,7 +16,12 @@ from dimos_record.errors import (
 )
 from dimos_record.store.reader import RecordingReader
 from dimos_record.store.segments import SegmentedReader, next_segment_path, segments_of
-from dimos_record.store.writer import RecordingWriter, recording_files, remove_recording_file
+from dimos_record.store.writer import (
+    RecordingWriter,
+    is_unborn,
+    recording_files,
+    remove_recording_file,
+)
 
 
 def _nothing() -> None:
@@ -109,19 +114,23 @@ def _open_folder(folder: Path) -> Target:
 def _first_writer(folder: Path) -> RecordingWriter:
     """The writer of a new segment, after the segments that are there are put in order."""
     present = segments_of(folder)
-    if not present:
-        return RecordingWriter.create(next_segment_path(folder))
+    if present and is_unborn(present[-1]):
+        remove_recording_file(present.pop())
+    latest: Path | None = None
     for path in present:
         with RecordingReader.open(path) as reader:
             _refuse_if_busy(reader)
             finished = reader.self_contained
+            latest = path if reader.streams else latest
         if not finished:
             RecordingWriter.append(path).close()
-    last = RecordingWriter.append(present[-1])
+    if latest is None:
+        return RecordingWriter.create(next_segment_path(folder))
+    earlier = RecordingWriter.append(latest)
     try:
-        return _next_writer(folder, last)
+        return _next_writer(folder, earlier)
     finally:
-        last.close()
+        earlier.close()
 
 
 def _next_writer(folder: Path, earlier: RecordingWriter) -> RecordingWriter:

@@ -426,6 +426,17 @@ def _check_first(path: Path) -> None:
         connection.close()
 
 
+def is_unborn(path: Path) -> bool:
+    """Whether a recording file was being created when its process was killed: it holds nothing."""
+    if not path.stat().st_size:
+        return True
+    connection = connect_for_reading(path)
+    try:
+        return not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    finally:
+        connection.close()
+
+
 def recording_files(path: Path) -> list[Path]:
     """A recording file with what lies beside it: its log and index."""
     files = [Path(f"{path}{suffix}") for suffix in ("", "-wal", "-shm", "-journal")]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from dimos_record.store import open_recording
 from dimos_record.store.reader import RecordingReader
 from dimos_record.store.segments import SegmentedReader
 from dimos_record.store.target import Target, open_target
+from dimos_record.store.writer import RecordingWriter
 from tests.store.samples import MS, START_NS, begin, end, messages, record
 
 
@@ -146,6 +149,37 @@ def test_appending_to_a_folder_finishes_the_segments_that_a_crash_left(tmp_path:
         assert reader.self_contained
         assert [row.id for row in reader.rows("a")] == list(range(1, 36))
         assert [session.state for session in reader.sessions()] == ["killed", "finished"]
+
+
+def empty(path: Path) -> None:
+    path.touch()
+
+
+def without_tables(path: Path) -> None:
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA page_size=32768")
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.close()
+
+
+def without_streams(path: Path) -> None:
+    RecordingWriter.create(path).abandon()
+
+
+@pytest.mark.parametrize("make", [empty, without_tables, without_streams])
+def test_a_crash_while_a_segment_is_created_does_not_break_the_recording(
+    tmp_path: Path, make: Callable[[Path], None]
+) -> None:
+    folder = tmp_path / "long"
+    split_recording(folder, 2)
+    make(folder / "segment-00003.db")
+    with SegmentedReader(folder) as reader:
+        assert reader.stats("a").count == 20
+    target = open_target(folder, append=True)
+    begin(target.writer, START_NS + 10**12).write(messages(5, first=1000))
+    end(target.writer)
+    with SegmentedReader(folder) as reader:
+        assert [row.id for row in reader.rows("a")] == list(range(1, 26))
 
 
 @pytest.mark.parametrize("other", ["walk.db", "a.db", "segment-x.db"])
