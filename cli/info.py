@@ -167,15 +167,26 @@ def _notes(summary: Summary) -> list[str]:
         lost = None if unknown else summary.lost_before_reception
         notes.append(loss_sentence(summary.dropped, lost))
     if not summary.self_contained:
-        notes.append(
-            f"Not self-contained: to copy it, take {_beside(summary)} too, or let "
-            f"`dimos-record record --append` finish it"
-        )
+        notes.append(_not_self_contained(summary))
     return ["", *notes] if notes else []
 
 
-def _beside(summary: Summary) -> str:
-    return "the -wal files" if Path(summary.name).is_dir() else f"{summary.name}-wal"
+def _not_self_contained(summary: Summary) -> str:
+    from dimos_record.store.connection import has_log
+    from dimos_record.store.segments import segments_of
+
+    path = Path(summary.name)
+    files = segments_of(path) if path.is_dir() else [path]
+    if not any(has_log(file) for file in files):
+        return (
+            "Complete, but not finished: other programs cannot read it from a read-only folder; "
+            "`dimos-record record --append` finishes it"
+        )
+    beside = "the -wal files" if path.is_dir() else f"{summary.name}-wal"
+    return (
+        f"Not self-contained: to copy it, take {beside} too, or let "
+        f"`dimos-record record --append` finish it"
+    )
 
 
 def _as_json(summary: Summary, size: int) -> dict[str, Any]:

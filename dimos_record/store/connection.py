@@ -15,6 +15,7 @@ import os
 import shutil
 import sqlite3
 import struct
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -240,6 +241,11 @@ def is_wal(header: bytes) -> bool:
     return header[18:20] == b"\x02\x02"
 
 
+def has_log(path: Path) -> bool:
+    """Whether a part of a recording is still in the log beside it."""
+    return _size(f"{path}-wal") > 0
+
+
 def _read_mode(path: Path, header: bytes) -> str:
     """URI parameters that read a file in whatever state it is.
 
@@ -256,6 +262,8 @@ def _is_in_use(index: str) -> bool:
     """Whether anyone, this process included, uses the log that an index belongs to."""
     if _descriptor_of(index) is not None:
         return True
+    if not sys.platform.startswith("linux"):  # whose struct flock is asked with below
+        return os.path.exists(index)
     try:
         descriptor = os.open(index, os.O_RDONLY)
     except FileNotFoundError:

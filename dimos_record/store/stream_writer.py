@@ -107,7 +107,8 @@ class StreamWriter:
 
     def _judge_stamp(self, step_ns: int, gap_ns: int) -> None:
         if step_ns == 0:
-            self.account.frozen += 1
+            # what is published again now and then, because it is still valid, keeps its stamp
+            self.account.frozen += not self.info.latched
         elif step_ns < 0:
             self.account.out_of_order += 1
         if abs(step_ns - gap_ns) > STAMP_JUMP_NS and step_ns != 0:
