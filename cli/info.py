@@ -180,12 +180,12 @@ def _not_self_contained(summary: Summary) -> str:
     if not any(has_log(file) for file in files):
         return (
             "Complete, but not finished: other programs cannot read it from a read-only folder; "
-            "`dimos-record record --append` finishes it"
+            f"`dimos-record recover {summary.name}` finishes it"
         )
     beside = "the -wal files" if path.is_dir() else f"{summary.name}-wal"
     return (
         f"Not self-contained: to copy it, take {beside} too, or let "
-        f"`dimos-record record --append` finish it"
+        f"`dimos-record recover {summary.name}` finish it"
     )
 
 

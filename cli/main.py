@@ -15,6 +15,7 @@ from dimos_record.cli import (
     info,
     play,
     record,
+    recover,
     topics,
 )
 from dimos_record.cli.running import run
@@ -34,6 +35,7 @@ app.command("echo")(echo.echo)
 app.command("compare")(compare.compare)
 app.command("import")(importing.import_)
 app.command("fill-poses")(fill_poses.fill_poses)
+app.command("recover")(recover.recover)
 app.command("demo-robot", short_help="Publish what a simulated robot sees in a room.")(
     demo_robot.demo_robot
 )
