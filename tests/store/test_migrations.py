@@ -1,0 +1,93 @@
+"""Files become current recordings in one step, or stay as they were."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from dimos_record.errors import DiskFull
+from dimos_record.store import migrations, schema
+from dimos_record.store.reader import RecordingReader
+from dimos_record.store.writer import RecordingWriter
+from tests.store.dimos_files import ALL, FIRST_S, ODOM, write_dimos_file
+from tests.store.samples import messages, record
+
+
+def rows(path: Path, query: str) -> list[tuple[object, ...]]:
+    connection = sqlite3.connect(path)
+    try:
+        return connection.execute(query).fetchall()
+    finally:
+        connection.close()
+
+
+def test_a_new_recording_notes_its_schema_and_its_birth(tmp_path: Path) -> None:
+    path = record(tmp_path / "walk.db", [messages(1)])
+    assert rows(path, "SELECT version FROM _dr_migrations") == [(schema.SCHEMA_VERSION,)]
+    meta = dict(rows(path, "SELECT key, value FROM _dr_meta"))  # type: ignore[arg-type]
+    assert meta["schema_version"] == schema.SCHEMA_VERSION
+    assert len(str(meta["recording_id"])) == 32
+    assert isinstance(meta["created_ns"], int)
+
+
+def test_every_migration_leads_to_the_version_that_is_written() -> None:
+    assert list(migrations._MIGRATIONS) == list(range(1, schema.SCHEMA_VERSION + 1))
+
+
+def test_dimos_files_are_migrated_once(tmp_path: Path) -> None:
+    path = write_dimos_file(tmp_path / "memory.db", ALL)
+    for _ in range(3):
+        RecordingWriter.append(path).close()
+    assert rows(path, "SELECT version FROM _dr_migrations") == [(1,)]
+    assert rows(path, "SELECT seq, ts_ns FROM odom WHERE id = 2") == [
+        (2, round((FIRST_S + 1) * 1e9))
+    ]
+    assert rows(path, "SELECT name FROM sqlite_master WHERE name = '_dr_time_odom'")
+
+
+@pytest.mark.parametrize("after", ["tables", "columns", "everything"])
+def test_a_migration_that_fails_half_way_leaves_the_file_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: str
+) -> None:
+    path = write_dimos_file(tmp_path / "memory.db", [ODOM])
+    dump = "SELECT type, name, sql FROM sqlite_master ORDER BY name"
+    before = (
+        rows(path, dump),
+        rows(path, "SELECT * FROM odom"),
+        rows(path, "SELECT * FROM _streams"),
+    )
+
+    def fail(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    if after == "tables":
+        monkeypatch.setattr(migrations, "_adopt_dimos_stream", fail)
+    elif after == "columns":
+        monkeypatch.setattr(schema, "create_time_index", fail)
+    else:
+        monkeypatch.setattr(migrations.time, "time_ns", fail)
+    with pytest.raises(KeyboardInterrupt):
+        RecordingWriter.append(path)
+    assert before == (
+        rows(path, dump),
+        rows(path, "SELECT * FROM odom"),
+        rows(path, "SELECT * FROM _streams"),
+    )
+    monkeypatch.undo()
+    RecordingWriter.append(path).close()
+    with RecordingReader.open(path) as reader:
+        assert reader.stats("odom").count == 5
+
+
+def test_creating_a_recording_that_fails_leaves_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(connection: sqlite3.Connection) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setitem(migrations._MIGRATIONS, 1, fail)
+    with pytest.raises(DiskFull):
+        RecordingWriter.create(tmp_path / "walk.db")
+    assert list(tmp_path.iterdir()) == []
