@@ -116,11 +116,13 @@ def save_topic(connection: sqlite3.Connection, info: StreamInfo) -> int:
     return int(cursor.lastrowid or 0)
 
 
-def last_id(connection: sqlite3.Connection, name: str, topic: int) -> int:
-    """The highest message id of a stream, in its table or still in the spool."""
-    table = connection.execute(f"SELECT max(id) FROM {quote_name(name)}").fetchone()[0]
-    spool = connection.execute("SELECT max(id) FROM _dr_spool WHERE topic = ?", (topic,))
-    return max(table or 0, spool.fetchone()[0] or 0)
+def last_id(connection: sqlite3.Connection, name: str, topic: int | None) -> int:
+    """The highest message id of a stream, in its table or, where there is one, in the spool."""
+    found = [connection.execute(f"SELECT max(id) FROM {quote_name(name)}").fetchone()[0]]
+    if topic is not None:
+        query = "SELECT max(id) FROM _dr_spool WHERE topic = ?"
+        found += connection.execute(query, (topic,)).fetchone()
+    return max(number or 0 for number in found)
 
 
 def last_seq(connection: sqlite3.Connection) -> int:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -154,6 +155,17 @@ class RecordingReader:
         with self._reading() as connection:
             first, last = table.ends(connection)
         return None if first is None or last is None else (first, last)
+
+    def last_numbers(self) -> tuple[Counter[str], int]:
+        """The highest message id per channel, and the highest arrival number."""
+        with self._reading() as connection:
+            ids = Counter(
+                {
+                    table.info.channel: catalog.last_id(connection, name, table.topic)
+                    for name, table in self._tables.items()
+                }
+            )
+            return ids, catalog.last_seq(connection) if schema.version(connection) else 0
 
     def sessions(self) -> list[SessionInfo]:
         """The recording sessions with their accounts, oldest first; none in dimos's own files."""

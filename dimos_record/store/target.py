@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -117,17 +118,23 @@ def _first_writer(folder: Path) -> RecordingWriter:
     if present and is_unborn(present[-1]):
         remove_recording_file(present.pop())
     latest: Path | None = None
+    last_ids: Counter[str] = Counter()
+    last_seq = 0
     for path in present:
         with RecordingReader.open(path) as reader:
             _refuse_if_busy(reader)
             finished = reader.self_contained
             latest = path if reader.streams else latest
+            ids, seq = reader.last_numbers()
+        last_ids |= ids  # the larger of both
+        last_seq = max(last_seq, seq)
         if not finished:
             RecordingWriter.append(path).close()
     if latest is None:
         return RecordingWriter.create(next_segment_path(folder))
     earlier = RecordingWriter.append(latest)
     try:
+        earlier.go_on_from(last_ids, last_seq)
         return _next_writer(folder, earlier)
     finally:
         earlier.close()

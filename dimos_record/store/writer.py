@@ -143,6 +143,13 @@ class RecordingWriter(WritableFile):
         """Changes whenever somebody else has written to the file."""
         return int(self.connection.execute("PRAGMA data_version").fetchone()[0])
 
+    def go_on_from(self, last_ids: Mapping[str, int], last_seq: int) -> None:
+        """Number new messages higher than these, which other segments have (ids per channel)."""
+        with self.lock:
+            self.seq = max(self.seq, last_seq)
+            for channel, stream in self._streams.items():
+                stream.last_id = max(stream.last_id, last_ids.get(channel, 0))
+
     def continue_from(self, earlier: RecordingWriter) -> None:
         """Go on numbering where an earlier segment of the same recording stopped."""
         self.seq = earlier.seq

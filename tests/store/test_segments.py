@@ -138,6 +138,17 @@ def test_appending_to_a_folder_begins_a_new_segment(tmp_path: Path) -> None:
         assert [session.accounts["a"].written for session in reader.sessions()] == [30, 5]
 
 
+def test_topics_that_are_silent_in_the_last_segment_go_on_counting(tmp_path: Path) -> None:
+    folder = tmp_path / "long"
+    split_recording(folder)  # /b is only in the second of three
+    target = open_target(folder, append=True)
+    begin(target.writer, START_NS + 10**12).write(messages(5, "/b", first=1000))
+    end(target.writer)
+    with SegmentedReader(folder) as reader:
+        assert [row.id for row in reader.rows("b")] == list(range(1, 11))
+        assert [row.seq for row in reader.rows("b")][5:] == list(range(36, 41))
+
+
 def test_appending_to_a_folder_finishes_the_segments_that_a_crash_left(tmp_path: Path) -> None:
     folder = tmp_path / "long"
     target = split_recording(folder, finish=False)
