@@ -36,6 +36,7 @@ class RecordingHandle:
         self._bus_url = bus if isinstance(bus, str) else None
         self._owns_bus = self._bus is None
         self._lock = threading.RLock()
+        # never held while waiting for the bus, whose thread may want it in somebody's callback
         self._reader: QueryableReader | None = None
         self.topics: Namespace[Topic] = Namespace(
             self._topic_names, self._find, self._topic, self._stream_names
@@ -102,9 +103,11 @@ class RecordingHandle:
 
     def _close_bus(self) -> None:
         with self._lock:
-            if self._bus is not None and self._owns_bus:
-                self._bus.close()
-                self._bus = None
+            if not self._owns_bus:
+                return
+            bus, self._bus = self._bus, None
+        if bus is not None:
+            bus.close()
 
     def info(self) -> Summary:
         """The recording in figures."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -38,6 +39,7 @@ class Recordable(RecordingHandle):
         self._include: tuple[str, ...] | None = None
         self._exclude: tuple[str, ...] = ()
         self._session: RecordingSession | None = None
+        self._switching = threading.RLock()  # held while a session begins or ends
         self._ended: Progress | None = None
         self._appending: Target | None = None
 
@@ -98,20 +100,24 @@ class Recordable(RecordingHandle):
             BusError, DiskFull, OptionError: nothing was changed.
         """
         chosen = RecordOptions(**options)
-        with self._lock:
-            self._refuse_while_recording()
-            if overwrite and self._is_played():
-                raise RecordingBusy(f"{self.store.name} is being played; stop_playback() first")
-            bus, selection = self.bus, self.selection
-            self._finish_appending()
-            self._release_reader()
-            split = chosen.split_s is not None or chosen.split_bytes is not None
-            target = self._store_for_writing(append=append).target(
-                split=split, append=append, overwrite=overwrite
-            )
-            session = RecordingSession(bus, target, selection, chosen)
-            session.start()
-            self._session = session
+        with self._switching:
+            with self._lock:
+                self._refuse_while_recording()
+                if overwrite and self._is_played():
+                    raise RecordingBusy(f"{self.store.name} is being played; stop_playback() first")
+                bus, selection = self.bus, self.selection
+                self._finish_appending()
+                self._release_reader()
+                split = chosen.split_s is not None or chosen.split_bytes is not None
+                target = self._store_for_writing(append=append).target(
+                    split=split, append=append, overwrite=overwrite
+                )
+                self._session = session = RecordingSession(bus, target, selection, chosen)
+            try:
+                session.start()
+            except BaseException:
+                self._session = None
+                raise
 
     def stop_recording(self) -> Progress | None:
         """End the session and finish the file; None if nothing is being recorded.
@@ -122,16 +128,18 @@ class Recordable(RecordingHandle):
             MessagesLost: `strict` was asked for and something was lost.
             DimosRecordError: writing failed; what was written before is safe.
         """
-        with self._lock:
-            session = self._session
-            if session is None:
-                return None
-            self._release_reader()
+        with self._switching:
+            with self._lock:
+                session = self._session
+                if session is None:
+                    return None
+                self._release_reader()
             try:
                 return session.stop()
             finally:
-                self._ended = session.progress()
-                self._session = None
+                with self._lock:
+                    self._ended = session.progress()
+                    self._session = None
 
     @contextmanager
     def recording(self: Kind, **options: Any) -> Iterator[Kind]:
@@ -144,7 +152,8 @@ class Recordable(RecordingHandle):
 
     def wait_recording(self, timeout_s: float | None = None) -> bool:
         """Wait until a session has ended by itself: a limit, a full disk, an error."""
-        return self._session is None or self._session.wait(timeout_s)
+        session = self._session
+        return session is None or session.wait(timeout_s)
 
     def pause_recording(self) -> None:
         """Record nothing until `resume_recording`; the session goes on."""
@@ -159,7 +168,8 @@ class Recordable(RecordingHandle):
     @property
     def progress(self) -> Progress | None:
         """Where the running session stands, or how the last one ended; None before the first."""
-        return self._session.progress() if self._session is not None else self._ended
+        session = self._session
+        return session.progress() if session is not None else self._ended
 
     @property
     def account(self) -> dict[str, StreamAccount]:
@@ -207,20 +217,19 @@ class Recordable(RecordingHandle):
             OptionError: the codec cannot be chosen.
         """
         check_choosable(codec)
-        with self._lock:
-            writer = self._writer()
-            info = self._matching(topic or name, type_name)
-            if info is None:
-                wanted = topic or "/" + name.lstrip("/")
-                info = StreamInfo(
-                    name=stream_name(name, ()),
-                    topic=wanted,
-                    channel=join_channel(wanted, type_name),
-                    type_name=type_name,
-                    codec=codec,
-                    latched=is_latched(wanted, type_name) if latched is None else latched,
-                )
-            return StreamAppender(self._writer, writer.declare(info))
+        writer = self._writer()
+        info = self._matching(topic or name, type_name)
+        if info is None:
+            wanted = topic or "/" + name.lstrip("/")
+            info = StreamInfo(
+                name=stream_name(name, ()),
+                topic=wanted,
+                channel=join_channel(wanted, type_name),
+                type_name=type_name,
+                codec=codec,
+                latched=is_latched(wanted, type_name) if latched is None else latched,
+            )
+        return StreamAppender(self._writer, writer.declare(info))
 
     def _matching(self, name: str, type_name: str | None) -> StreamInfo | None:
         """The stream of a name or topic that is there already, unless it has another type."""
@@ -232,9 +241,10 @@ class Recordable(RecordingHandle):
 
     def _writer(self) -> RecordingWriter:
         """The writer of the running session, else one that is open until the next or `close`."""
+        session = self._session
+        if session is not None and session.finishing:
+            self.stop_recording()  # it has reached a limit, or is being stopped already
         with self._lock:
-            if self._session is not None and self._session.wait(0):
-                self.stop_recording()  # it has reached a limit
             if self._session is not None:
                 return self._session.writer
             if self._appending is None:

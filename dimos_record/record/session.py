@@ -196,6 +196,11 @@ class RecordingSession:
                 self._paused = False
 
     @property
+    def finishing(self) -> bool:
+        """Whether nothing more is received: the file is being finished, or is finished."""
+        return self._loop.finishing
+
+    @property
     def writer(self) -> RecordingWriter:
         """The writer of the current segment."""
         return self._loop.writer

@@ -44,6 +44,7 @@ class WriteLoop:
         self.checkpoint_due = False
         self.segments = 1
         self.self_contained = True
+        self.finishing = False
         self._target, self._buffer, self._options, self._clock = target, buffer, options, clock
         self._begin_session, self._end_input, self.lost = begin_session, end_input, lost
         self._lost_earlier = self._jumps_earlier = 0
@@ -126,6 +127,7 @@ class WriteLoop:
             self._end_input()
         except DimosRecordError as error:
             self._fail(error)
+        self.finishing = True
         if self.error is not None:
             while batch := self._buffer.take(BATCH_MESSAGES, BATCH_BYTES):
                 self._buffer.drop(batch)
