@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dimos_record.cli.running import BusUrl, say, stop_signals
+from dimos_record.cli.running import BusUrl, keep_threads_punctual, say, stop_signals
 from dimos_record.cli.text import seconds, size
 from dimos_record.cli.times import clock as position
 from dimos_record.cli.times import parse_position, parse_time
@@ -122,8 +122,7 @@ def play(
         "latched": tuple(latched or ()),
         "check_conflicts": not force,
     }
-    # read-ahead, display and publisher share the interpreter: shorter turns publish more on time
-    sys.setswitchinterval(0.0005)
+    keep_threads_punctual()
     with RecordReplay(file, bus=bus) as rec, stop_signals() as stop:
         options |= _positions(rec, start, end, ab, loop)
         player = _start(rec, topics or ["*"], exclude or [], options)

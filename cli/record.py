@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dimos_record.cli.running import BusUrl, Json, say, stop_signals
+from dimos_record.cli.running import BusUrl, Json, keep_threads_punctual, say, stop_signals
 
 if TYPE_CHECKING:
     from dimos_record import RecordReplay
@@ -106,8 +105,7 @@ def record(
         "codecs": _codecs(codec or []),
         **(parse_split(split, "--split") if split is not None else {}),
     }
-    # the tap shares the interpreter with the writer: shorter turns make receive times more exact
-    sys.setswitchinterval(0.0005)
+    keep_threads_punctual()
     with RecordReplay(file, bus=bus) as rec, stop_signals() as stop:
         if topics:
             rec.add_topic(*topics)

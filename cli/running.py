@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -85,6 +86,17 @@ def _log_to_stderr() -> None:
 def say(text: str) -> None:
     """Tell a person something: narration goes to stderr, stdout is for data."""
     print(text, file=sys.stderr, flush=True)
+
+
+def keep_threads_punctual() -> None:
+    """Let the threads of this process wait less for one another, as recording and playing need it.
+
+    Whoever waits for the interpreter gets it after 50 us instead of 5 ms. Garbage collection, which
+    halts all of them, comes more seldom, and does not look through everything that was imported.
+    """
+    sys.setswitchinterval(0.00005)
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 @contextmanager

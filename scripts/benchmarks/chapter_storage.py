@@ -69,8 +69,9 @@ def append_ours(path: Path, kind: str, count: int) -> None:
     """A recording from an in-memory bus, which is given as much as the recorder takes."""
     from dimos_record import RecordReplay
     from dimos_record.bus.memory import MemoryBus
+    from dimos_record.cli.running import keep_threads_punctual
 
-    sys.setswitchinterval(0.0005)  # as the command does
+    keep_threads_punctual()  # as the command does
     channel = _CHANNELS[kind]
     with MemoryBus("memory://bench") as bus, RecordReplay(path, bus=bus) as rec:
         rec.start_recording()
