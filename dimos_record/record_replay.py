@@ -176,10 +176,13 @@ class RecordReplay(Recordable):
 
         Raises:
             OptionError: the position is negative, or no number.
+            Exception: what went wrong while playing, unless it has been raised already.
         """
         if not 0 <= seconds < math.inf:
             raise OptionError(f"seek({seconds}) makes no sense; use 0 or more, in seconds")
-        if self._player is not None and self._player.state != "stopped":
+        if self._player is not None and self._player.closed:
+            self.stop_playback()
+        if self._player is not None:
             self._player.seek(seconds)
         self._position_s = self._sought_s = float(seconds)
         return self

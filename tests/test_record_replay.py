@@ -569,6 +569,13 @@ def test_playing_goes_on_where_it_was_stopped_and_begins_anew_at_the_end(ten: Re
     assert len(play_all(ten)) == 10
 
 
+def test_seek_counts_after_the_player_itself_was_stopped(ten: RecordReplay) -> None:
+    with ten.play(paused=True, listen_s=0):
+        ten.play_next(4)
+    assert ten.seek(6.5).get_seek() == 6.5
+    assert [data for _, data in play_all(ten)] == [b"7", b"8", b"9"]
+
+
 def test_a_chain_begins_where_seek_was_and_not_where_playing_stopped(ten: RecordReplay) -> None:
     ten.play(paused=True, listen_s=0)
     ten.play_next(4)

@@ -175,8 +175,7 @@ class Dispatcher:
             if self._stopping or self._thread is None:
                 return False
             self._catch_ups.append(caught_up)
-            change = self._request_change()  # it brings the thread out of its waits
-        self._wait_for(change)
+            self._request_change()  # it brings the thread out of its waits
         try:
             return caught_up.result(timeout_s)
         except FutureTimeoutError:
@@ -221,7 +220,7 @@ class Dispatcher:
             outcome = error
         except OSError as error:
             outcome = BusError(f"receiving from {self._network.reach} stopped: {error}")
-            logging.getLogger("dimos_record").error("%s", outcome)
+            logging.getLogger("dimos_record").warning("%s", outcome)  # nobody may be waiting
         finally:
             reception.close()
             self._release(outcome)
@@ -267,15 +266,15 @@ class Dispatcher:
 
     def _finish_catch_ups(self, handle: Callable[[int], int]) -> None:
         """LCM's queue was just found empty: look whether more is on its way into it."""
+        asked = len(self._catch_ups)  # whoever asks from now on has to wait for another look
         if receive_buffer.has_pending(self._udp):
             return
         time.sleep(_QUEUEING_S)
         while handle(0) and not self._changes and not self._stopping:
             pass
         if not self._changes:
-            for caught_up in self._catch_ups:
-                caught_up.set_result(True)
-            self._catch_ups.clear()
+            for _ in range(asked):
+                self._catch_ups.popleft().set_result(True)
 
     def _apply_changes(self, reception: Reception) -> None:
         applied = [self._changes.popleft() for _ in range(len(self._changes))]

@@ -66,6 +66,11 @@ class Player(Playback):
         return self._state
 
     @property
+    def closed(self) -> bool:
+        """Whether it plays no more: it was stopped or closed, or something went wrong."""
+        return self._closed
+
+    @property
     def position(self) -> float:
         """Where the playhead is, in seconds from the start of the recording."""
         with self._condition:

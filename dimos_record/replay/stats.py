@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -43,23 +42,6 @@ class PlayStats:
     """Messages played at their receive time since their stamp made no sense (`pace='stamp'`)."""
     unshifted: int
     """Messages whose stamps could not be shifted since their bytes are not of their type."""
-
-    def describe(self) -> str:
-        """One line for people: position, rate, messages/s, time to the next message, lateness."""
-        parts = [f"{self.position_s:.1f} / {self.duration_s:.1f} s"]
-        if self.state != "playing":
-            parts.append(self.state)
-        parts.append("max speed" if self.rate == math.inf else f"{self.rate:g}x")
-        parts.append(f"{self.messages_per_s:,.0f} messages/s")
-        if self.next_due_s is not None and self.state == "playing" and self.next_due_s >= 0.1:
-            parts.append(f"next in {self.next_due_s:.1f} s")
-        if self.late:
-            parts.append(f"{self.late:,} late (up to {self.max_late_s * 1e3:,.0f} ms)")
-        if self.skipped_stamps:
-            parts.append(f"{self.skipped_stamps:,} stamps skipped")
-        if self.unshifted:
-            parts.append(f"{self.unshifted:,} stamps not shifted")
-        return "  ".join(parts)
 
 
 class Meter:

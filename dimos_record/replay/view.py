@@ -157,7 +157,8 @@ class ReplayView:
 
     def looped(self, a: float | None = None, b: float | None = None) -> ReplayView:
         """Play over and over, or only the section ``[a, b)``, in seconds."""
-        return self._playing(loop=True if a is None and b is None else (a or 0.0, b or math.inf))
+        whole = a is None and b is None
+        return self._playing(loop=whole or (a or 0.0, math.inf if b is None else b))
 
     def restamped(self) -> ReplayView:
         """Shift header stamps to now while playing."""

@@ -9,9 +9,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
-PoseTuple = tuple[float, float, float, float, float, float, float]
-"""Position and quaternion: x, y, z (m), qx, qy, qz, qw."""
-
 
 class StreamInfo(NamedTuple):
     """The recorded messages of one topic, as the recording describes them."""
@@ -118,13 +115,13 @@ class SessionInfo:
     state: str
     """`recording`, `finished` or `killed`."""
     reason: str | None = None
-    """Why it ended: `stopped`, `duration`, `max-size`, `disk full`, `recovered` ..."""
+    """Why it ended, for people: `stopped`, `duration (60 s)`, `disk full`, `split` ..."""
     lost_before_reception: int | None = None
     """Packets the kernel dropped before they reached the recorder; None where not known."""
     clock_jumps: int = 0
     """Steps of the wall clock against the monotonic clock while recording."""
     meta: dict[str, Any] = field(default_factory=dict)
-    """host, pid, argv, git revision, package versions, bus, selection, clock samples."""
+    """host, pid, argv, git revision, package versions, bus, selection."""
     accounts: dict[str, StreamAccount] = field(default_factory=dict)
     """Per stream name."""
 

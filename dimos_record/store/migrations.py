@@ -30,17 +30,23 @@ def migrate(connection: sqlite3.Connection, path: Path | str) -> list[int]:
             continue
         connection.execute("BEGIN IMMEDIATE")
         try:
-            step(connection)
-            connection.execute(
-                "INSERT OR REPLACE INTO _dr_meta VALUES ('schema_version', ?)", (target,)
-            )
-            connection.execute("INSERT INTO _dr_migrations VALUES (?, ?)", (target, time.time_ns()))
+            if schema.version(connection) < target:  # another process may have been faster
+                _apply(connection, target, step)
+                applied.append(target)
             connection.execute("COMMIT")
         except BaseException:
-            connection.execute("ROLLBACK")
+            if connection.in_transaction:  # SQLite has rolled back itself after some errors
+                connection.execute("ROLLBACK")
             raise
-        applied.append(target)
     return applied
+
+
+def _apply(
+    connection: sqlite3.Connection, target: int, step: Callable[[sqlite3.Connection], None]
+) -> None:
+    step(connection)
+    connection.execute("INSERT OR REPLACE INTO _dr_meta VALUES ('schema_version', ?)", (target,))
+    connection.execute("INSERT INTO _dr_migrations VALUES (?, ?)", (target, time.time_ns()))
 
 
 def _first_version(connection: sqlite3.Connection) -> None:

@@ -32,6 +32,21 @@ def test_a_new_recording_notes_its_schema_and_its_birth(tmp_path: Path) -> None:
     assert isinstance(meta["created_ns"], int)
 
 
+def test_what_another_process_has_just_migrated_stays_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_dimos_file(tmp_path / "memory.db", ALL)
+    RecordingWriter.append(path).close()
+    found, seen_before = schema.version, [0]
+    monkeypatch.setattr(schema, "version", lambda c: seen_before.pop() if seen_before else found(c))
+    connection = sqlite3.connect(path, isolation_level=None)
+    try:
+        assert migrations.migrate(connection, path) == []
+    finally:
+        connection.close()
+    assert rows(path, "SELECT version FROM _dr_migrations") == [(schema.SCHEMA_VERSION,)]
+
+
 def test_every_migration_leads_to_the_version_that_is_written() -> None:
     assert list(migrations._MIGRATIONS) == list(range(1, schema.SCHEMA_VERSION + 1))
 
