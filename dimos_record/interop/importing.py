@@ -16,8 +16,9 @@ from dimos_record.errors import DecodeError, RecordingBusy, RecordingExists, Sto
 from dimos_record.interop.mcap import ImportedMessage, McapImport, Problem
 from dimos_record.store import open_recording
 from dimos_record.store.paths import path_for_writing
+from dimos_record.store.recording_file import remove_recording_file
 from dimos_record.store.sessions import process_identity
-from dimos_record.store.writer import RecordingWriter, remove_recording_file
+from dimos_record.store.writer import RecordingWriter
 
 _BATCH = 2000
 

@@ -87,7 +87,7 @@ class KeepLoop:
 
     def _look_at_clock(self) -> None:
         ts_ns, wall_ns, jump_ns = self._clock.sample()
-        self._loop.writer.add_clock_sample(ts_ns, wall_ns)
+        self._loop.writer.note_progress(ts_ns, wall_ns)
         if jump_ns:
             log.warning(
                 "the wall clock jumped by %+.3f s; receive times go on without the jump",

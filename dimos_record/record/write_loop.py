@@ -13,8 +13,9 @@ from dimos_record.record.buffer import TapBuffer, Tapped
 from dimos_record.record.keeper import ClockWatch
 from dimos_record.record.options import RecordOptions
 from dimos_record.store.base import StreamAccount, add_accounts
+from dimos_record.store.recording_file import remove_recording_file
 from dimos_record.store.target import Target
-from dimos_record.store.writer import RecordingWriter, remove_recording_file
+from dimos_record.store.writer import RecordingWriter
 
 BATCH_MESSAGES, BATCH_BYTES, BATCH_S = 2000, 8_000_000, 0.1
 POLL_S = 0.02

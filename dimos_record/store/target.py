@@ -11,18 +11,18 @@ from typing import NamedTuple
 from dimos_record.errors import (
     NotARecording,
     OptionError,
-    RecordingBusy,
     RecordingExists,
     StorageError,
 )
 from dimos_record.store.reader import RecordingReader
-from dimos_record.store.segments import SegmentedReader, next_segment_path, segments_of
-from dimos_record.store.writer import (
-    RecordingWriter,
+from dimos_record.store.recording_file import (
     is_unborn,
     recording_files,
+    refuse_if_busy,
     remove_recording_file,
 )
+from dimos_record.store.segments import SegmentedReader, next_segment_path, segments_of
+from dimos_record.store.writer import RecordingWriter
 
 
 def _nothing() -> None:
@@ -122,7 +122,7 @@ def _first_writer(folder: Path) -> RecordingWriter:
     last_seq = 0
     for path in present:
         with RecordingReader.open(path) as reader:
-            _refuse_if_busy(reader)
+            refuse_if_busy(reader.name, reader.sessions())
             finished = reader.self_contained
             latest = path if reader.streams else latest
             ids, seq = reader.last_numbers()
@@ -153,7 +153,7 @@ def _next_writer(folder: Path, earlier: RecordingWriter) -> RecordingWriter:
 def _replace(path: Path, split: bool) -> Target:
     """Set a recording aside, and delete it once the new one has begun."""
     with SegmentedReader(path) if os.path.isdir(path) else RecordingReader.open(path) as reader:
-        _refuse_if_busy(reader)
+        refuse_if_busy(reader.name, reader.sessions())
     files = segments_of(path) if os.path.isdir(path) else [path]
     aside = [(file, Path(f"{file}.replaced")) for one in files for file in recording_files(one)]
     try:
@@ -183,16 +183,6 @@ def _put_back(aside: list[tuple[Path, Path]]) -> None:
     for file, elsewhere in aside:
         if elsewhere.exists():
             elsewhere.rename(file)
-
-
-def _refuse_if_busy(reader: RecordingReader | SegmentedReader) -> None:
-    """Raise if a running process records into a recording."""
-    for session in reader.sessions():
-        if session.state == "recording":
-            raise RecordingBusy(
-                f"{reader.name} is being recorded into by process {session.meta.get('pid')}; "
-                f"stop that one first, or record to another file"
-            )
 
 
 def _discard(writer: RecordingWriter) -> None:

@@ -12,23 +12,27 @@ import os
 import sqlite3
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dimos_record.errors import RecordingBusy, RecordingExists, StorageError
+from dimos_record.errors import RecordingExists, StorageError
 from dimos_record.messages import fingerprint, is_latched
 from dimos_record.store import catalog, migrations, schema
 from dimos_record.store.base import StreamAccount, StreamInfo
 from dimos_record.store.codecs import CHOOSABLE
 from dimos_record.store.connection import (
     PAGE_SIZE,
-    connect_for_reading,
     connect_for_writing,
     errors_about,
     quote_name,
 )
 from dimos_record.store.names import is_valid, stream_name
+from dimos_record.store.recording_file import (
+    check_may_be_written,
+    refuse_if_busy,
+    remove_recording_file,
+)
 from dimos_record.store.sessions import load_sessions, save_accounts, start_session
 from dimos_record.store.stream_writer import StreamMark, StreamWriter
 from dimos_record.store.writable import WritableFile
@@ -97,7 +101,7 @@ class RecordingWriter(WritableFile):
         Raises:
             RecordingBusy: another process is recording into it.
         """
-        _check_first(path)
+        check_may_be_written(path)
         writer = cls(connect_for_writing(path), path)
         try:
             writer._prepare()
@@ -111,18 +115,10 @@ class RecordingWriter(WritableFile):
         with errors_about(self.path):
             migrations.migrate(self.connection, self.path)
         with self.transaction():
-            self._refuse_if_busy()
+            refuse_if_busy(self.path, load_sessions(self.connection))
             self._load_streams()
             self.drain()
             catalog.close_killed_sessions(self.connection)
-
-    def _refuse_if_busy(self) -> None:
-        for session in load_sessions(self.connection):
-            if session.state == "recording":
-                raise RecordingBusy(
-                    f"{self.path} is being recorded into by process {session.meta.get('pid')}; "
-                    f"stop that one first, or record to another file"
-                )
 
     def _load_streams(self) -> None:
         """Learn the streams, and where their numbers stand."""
@@ -178,7 +174,7 @@ class RecordingWriter(WritableFile):
             dropped: a live count per channel of messages that never came here.
         """
         with self.transaction():
-            self._refuse_if_busy()
+            refuse_if_busy(self.path, load_sessions(self.connection))
             if self._version != self._data_version():
                 self._load_streams()
             self.session = start_session(self.connection, start_ns, meta)
@@ -353,22 +349,16 @@ class RecordingWriter(WritableFile):
                 stream.unspool(self.connection)
             if spooled:
                 self.connection.execute("DELETE FROM _dr_spool")
-            if self.session is not None:
-                save_accounts(self.connection, self.session, self._accounts())
+            self._save_accounts()
 
-    def _accounts(self) -> list[tuple[int, StreamAccount]]:
-        return [
-            (stream.topic, stream.snapshot(self._dropped.get(channel, 0)))
-            for channel, stream in self._streams.items()
-        ]
+    def _accounts(self) -> Iterator[tuple[StreamWriter, StreamAccount]]:
+        for channel, stream in self._streams.items():
+            yield stream, stream.snapshot(self._dropped.get(channel, 0))
 
     def accounts(self) -> dict[str, StreamAccount]:
         """The account of this session per stream, as it stands."""
         with self.lock:
-            return {
-                stream.info.name: stream.snapshot(self._dropped.get(channel, 0))
-                for channel, stream in self._streams.items()
-            }
+            return {stream.info.name: account for stream, account in self._accounts()}
 
     def forget_gaps(self) -> None:
         """Do not count the time since the last messages as gaps: recording was paused."""
@@ -376,12 +366,16 @@ class RecordingWriter(WritableFile):
             for stream in self._streams.values():
                 stream.forget_gap()
 
-    def add_clock_sample(self, ts_ns: int, wall_ns: int) -> None:
-        """Note what the wall clock said at a receive time; of no interest without a session."""
-        with self.lock:
-            if self.session is None:  # it may have ended, and the file been closed, meanwhile
-                return
-            with self.transaction():
+    def _save_accounts(self) -> None:
+        if self.session is not None:
+            accounts = [(stream.topic, account) for stream, account in self._accounts()]
+            save_accounts(self.connection, self.session, accounts)
+
+    def note_progress(self, ts_ns: int, wall_ns: int) -> None:
+        """Write down the account so far, and what the wall clock said at a receive time."""
+        with self.transaction():
+            self._save_accounts()
+            if self.session is not None:
                 self.connection.execute(
                     "INSERT OR REPLACE INTO _dr_clock VALUES (?, ?, ?)",
                     (self.session, ts_ns, wall_ns),
@@ -421,36 +415,3 @@ class RecordingWriter(WritableFile):
         finally:
             alone = super().close()
         return alone
-
-
-def _check_first(path: Path) -> None:
-    """Make sure that it is a recording before anything about the file is changed."""
-    connection = connect_for_reading(path)
-    try:
-        with errors_about(path):
-            schema.check(connection, path)
-    finally:
-        connection.close()
-
-
-def is_unborn(path: Path) -> bool:
-    """Whether a recording file was being created when its process was killed: it holds nothing."""
-    if not path.stat().st_size:
-        return True
-    connection = connect_for_reading(path)
-    try:
-        return not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-    finally:
-        connection.close()
-
-
-def recording_files(path: Path) -> list[Path]:
-    """A recording file with what lies beside it: its log and index."""
-    files = [Path(f"{path}{suffix}") for suffix in ("", "-wal", "-shm", "-journal")]
-    return [file for file in files if file.exists()]
-
-
-def remove_recording_file(path: Path) -> None:
-    """Delete a recording file with its log and index."""
-    for file in recording_files(path):
-        file.unlink(missing_ok=True)

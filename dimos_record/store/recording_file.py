@@ -1,0 +1,64 @@
+"""Recording files as files: what lies beside them, and looks at them before they are changed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dimos_record.errors import RecordingBusy
+from dimos_record.store import schema
+from dimos_record.store.base import SessionInfo
+from dimos_record.store.connection import connect_for_reading, errors_about
+from dimos_record.store.sessions import load_sessions
+
+
+def recording_files(path: Path) -> list[Path]:
+    """A recording file with what lies beside it: its log and index."""
+    files = [Path(f"{path}{suffix}") for suffix in ("", "-wal", "-shm", "-journal")]
+    return [file for file in files if file.exists()]
+
+
+def remove_recording_file(path: Path) -> None:
+    """Delete a recording file with its log and index."""
+    for file in recording_files(path):
+        file.unlink(missing_ok=True)
+
+
+def check_may_be_written(path: Path) -> None:
+    """Make sure that a file is a recording that nobody records into; nothing on disk changes.
+
+    Raises:
+        RecordingBusy: a running process records into it.
+        RecordingNotFound, NotARecording, RecordingDamaged, NewerSchema, StorageError
+    """
+    connection = connect_for_reading(path)
+    try:
+        with errors_about(path):
+            if schema.check(connection, path):
+                refuse_if_busy(path, load_sessions(connection))
+    finally:
+        connection.close()
+
+
+def refuse_if_busy(where: Path | str, sessions: list[SessionInfo]) -> None:
+    """Raise if a running process records into a recording.
+
+    Raises:
+        RecordingBusy: it does; the message names the process.
+    """
+    for session in sessions:
+        if session.state == "recording":
+            raise RecordingBusy(
+                f"{where} is being recorded into by process {session.meta.get('pid')}; "
+                f"stop that one first, or record to another file"
+            )
+
+
+def is_unborn(path: Path) -> bool:
+    """Whether a recording file was being created when its process was killed: it holds nothing."""
+    if not path.stat().st_size:
+        return True
+    connection = connect_for_reading(path)
+    try:
+        return not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    finally:
+        connection.close()
