@@ -19,7 +19,7 @@ from dimos_record.store.writer import RecordingWriter
 
 BATCH_MESSAGES, BATCH_BYTES, BATCH_S = 2000, 8_000_000, 0.1
 POLL_S = 0.02
-DRAIN_S, DRAIN_BYTES = 5.0, 32_000_000
+DRAIN_S = 5.0
 
 log = logging.getLogger("dimos_record")
 
@@ -106,6 +106,8 @@ class WriteLoop:
             self.stop_requested.set()
             try:
                 self._end()
+            except Exception as error:  # noqa: BLE001 - as above
+                self._fail(error)
             finally:
                 self.ended.set()
 
@@ -141,8 +143,8 @@ class WriteLoop:
         while not self.stop_requested.is_set():
             began = time.monotonic()
             self._write_batch()
-            if began >= next_drain or self.writer.spool_bytes > DRAIN_BYTES:
-                self.writer.drain()
+            if began >= next_drain:
+                self._drain()
                 next_drain = began + DRAIN_S
             if self.checkpoint_due:
                 self.checkpoint_due = False
@@ -152,6 +154,15 @@ class WriteLoop:
         self._end_input()
         while not self._is_full and self._write_batch():
             pass
+
+    def _drain(self) -> bool:
+        """Empty the spool; False if another program keeps the file: it can wait."""
+        try:
+            self.writer.drain()
+        except RecordingBusy as error:
+            log.warning("%s (trying again)", error)
+            return False
+        return True
 
     def _wait_for_batch(self, until_s: float) -> None:
         """Wait for a time, or until so much has arrived that it is to be committed before."""
@@ -216,7 +227,8 @@ class WriteLoop:
     def _split(self) -> None:
         """Go on in a new segment; the full one is finished beside it."""
         full = self.writer
-        full.drain()
+        if not self._drain():
+            return
         self._segment_ns = self._clock.now_ns()
         with self._accounting, full.lock:  # code that appends meanwhile waits for the new segment
             fresh = self._begin_segment(full)
@@ -264,7 +276,8 @@ class WriteLoop:
                 writer.end_session(stop_ns, reason, lost, jumps)
             finally:
                 alone = writer.close()
-        except DimosRecordError as error:
+        except Exception as error:  # noqa: BLE001 - of a thread of its own, perhaps: not in silence
             self._fail(error)
             alone = False
-        self.self_contained &= alone
+        if not alone:
+            self.self_contained = False

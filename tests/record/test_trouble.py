@@ -16,7 +16,7 @@ import pytest
 
 from dimos_record.bus.memory import MemoryBus
 from dimos_record.errors import DimosRecordError, DiskFull, RecordingBusy, StorageError
-from dimos_record.record import keep_loop, keeper
+from dimos_record.record import keep_loop, keeper, write_loop
 from dimos_record.record.session import RecordingSession
 from dimos_record.store import open_recording
 from dimos_record.store.connection import PAGE_SIZE
@@ -210,6 +210,39 @@ def test_a_lock_longer_than_sqlite_waits_is_waited_for(
         blocker.close()
         session.stop()
     assert check_account(path, session, 100) == 100
+
+
+def test_a_lock_while_nothing_arrives_is_waited_for_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(write_loop, "DRAIN_S", 0)
+    path = tmp_path / "walk.db"
+    with memory_bus("idlelock") as bus:
+        session = session_on(bus, path).start()
+        session.writer.connection.execute("PRAGMA busy_timeout=100")
+        blocker = sqlite3.connect(path, isolation_level=None)
+        blocker.execute("BEGIN IMMEDIATE")
+        wait_until(lambda: caplog.text.count("trying again") >= 3)
+        blocker.execute("COMMIT")
+        blocker.close()
+        bus.publish("/a", b"%08d" % 0)
+        session.stop()
+    assert check_account(path, session, 1) == 1
+
+
+def test_an_error_at_the_very_end_is_raised(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with memory_bus("end") as bus:
+        session = session_on(bus, tmp_path / "walk.db").start()
+
+        def fail(*end: object) -> None:
+            raise ValueError("a bug")
+
+        monkeypatch.setattr(session.writer, "end_session", fail)
+        with pytest.raises(StorageError, match="a bug"):
+            session.stop()
+    assert threads() == set()
 
 
 def test_a_lock_that_outlives_the_session_is_an_error_that_counts_the_loss(tmp_path: Path) -> None:
