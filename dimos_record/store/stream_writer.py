@@ -15,6 +15,9 @@ from dimos_record.store.sql_time import to_seconds
 STAMP_JUMP_NS = 1_000_000_000
 """A header stamp that moves this much further or less than the receive time has jumped."""
 
+_ROW_BYTES = 300
+"""Roughly what Python needs for a row besides its payload."""
+
 Pending = tuple[int, int, int, "int | None", bytes]
 """(seq, id, ts_ns, stamp_ns, stored payload)"""
 
@@ -44,6 +47,7 @@ class StreamWriter:
         self.spool: list[Pending] = []
         """What is committed to the spool and not yet in the stream's own tables."""
         self.spool_bytes = 0
+        """What it takes in memory."""
         self.pending: list[Pending] = []
         self.pending_bytes = 0
         self.account = StreamAccount()
@@ -130,7 +134,7 @@ class StreamWriter:
 
     def spool_pending(self) -> list[Pending]:
         """Hand over the pending rows for the spool, and keep them until they are moved."""
-        self.spool_bytes += self.pending_bytes
+        self.spool_bytes += self.pending_bytes + _ROW_BYTES * len(self.pending)
         rows = self.take_pending()
         self.spool += rows
         return rows

@@ -37,6 +37,9 @@ from dimos_record.store.sessions import load_sessions, save_accounts, start_sess
 from dimos_record.store.stream_writer import StreamMark, StreamWriter
 from dimos_record.store.writable import WritableFile
 
+SPOOL_BYTES = 32_000_000
+"""What the spool takes in memory, at most, before it is moved into the streams' tables."""
+
 CodecChooser = Callable[[str, "str | None", bytes], str]
 """(topic, type name, first message) to the id of the codec to store the topic with."""
 
@@ -236,6 +239,8 @@ class RecordingWriter(WritableFile):
         with self.transaction():
             self._take(batch)
             self._insert_pending()
+            if sum(stream.spool_bytes for stream in self._streams.values()) > SPOOL_BYTES:
+                self.drain()
 
     def _take(self, batch: Sequence[tuple[int, str, bytes]]) -> None:
         streams, seq = self._streams, self.seq
@@ -329,12 +334,6 @@ class RecordingWriter(WritableFile):
             stream = self._streams[channel]
             self._empty_spool(stream)
             catalog.set_poses(self.connection, stream.info.name, poses)
-
-    @property
-    def spool_bytes(self) -> int:
-        """Payload bytes in the spool, which are in memory, too."""
-        with self.lock:
-            return sum(stream.spool_bytes for stream in self._streams.values())
 
     def drain(self) -> None:
         """Move the spool into the streams' tables and save the account, in one transaction.

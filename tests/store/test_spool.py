@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from dimos_record.errors import DimosRecordError
+from dimos_record.store import writer as writer_module
 from dimos_record.store.meta import Where
 from dimos_record.store.reader import RecordingReader
 from dimos_record.store.writer import RecordingWriter
@@ -119,6 +120,22 @@ def test_what_a_killed_recorder_left_in_the_spool_is_read_and_then_moved(tmp_pat
     assert session.state == "killed"
     assert session.stop_ns == before[-1][2]
     assert "recovered" in (session.reason or "")
+
+
+def test_a_spool_that_gets_large_is_moved_by_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer_module, "SPOOL_BYTES", 100_000)
+    path = tmp_path / "walk.db"
+    writer = begin(RecordingWriter.create(path))
+    sizes = []
+    for i in range(50):
+        writer.write(messages(20, first=20 * i))
+        sizes.append(spooled(path))
+    end(writer)
+    assert 0 in sizes
+    assert max(sizes) < 400
+    assert [row[0] for row in seen(path)] == list(range(1, 1001))
 
 
 def test_a_batch_that_fails_leaves_no_trace(tmp_path: Path) -> None:
