@@ -90,8 +90,7 @@ def stamp_notes(accounts: Iterable[tuple[StreamInfo, StreamAccount]]) -> list[st
             f"{count:,} {what}"
             for count, what in (
                 (account.out_of_order, "went backwards"),
-                # a latched message may be sent again and again
-                (0 if info.latched else account.frozen, "did not move"),
+                (account.frozen, "did not move"),
                 (account.stamp_jumps, "jumped by more than a second"),
             )
             if count
