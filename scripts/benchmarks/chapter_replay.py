@@ -28,7 +28,9 @@ def _run_replay(bench: Bench) -> Iterator[Measurement]:
         if not bench.wants(case):
             continue
         due_ns = [at_ns for at_ns, _ in schedule(streams, duration_s)]
-        for round_, player, folder in _each(bench, streams, duration_s, with_dimos=with_dimos):
+        for round_, player, folder in _each(
+            bench, streams, duration_s, bench.rounds_of(5, 2), with_dimos=with_dimos
+        ):
             bench.say(f"replay: {case}, {player.name}, round {round_ + 1}")
             received, used = _play(bench, player, folder, "callback", duration_s)
             starts = [at_ns - due_ns[number] for number, at_ns in received]
@@ -52,7 +54,9 @@ def _run_fast(bench: Bench) -> Iterator[Measurement]:
         if not bench.wants(case):
             continue
         count = len(schedule(streams, duration_s))
-        for round_, player, folder in _each(bench, streams, duration_s, with_dimos=False):
+        for round_, player, folder in _each(
+            bench, streams, duration_s, bench.rounds_of(3), with_dimos=False
+        ):
             bench.say(f"speed: {case}, {player.name}, round {round_ + 1}")
             received, used = _play(bench, player, folder, "kernel", 30, as_fast_as_possible=True)
             rate = None
@@ -70,14 +74,19 @@ def _run_fast(bench: Bench) -> Iterator[Measurement]:
 
 
 def _each(
-    bench: Bench, streams: tuple[Stream, ...], duration_s: float, *, with_dimos: bool
+    bench: Bench,
+    streams: tuple[Stream, ...],
+    duration_s: float,
+    rounds: range,
+    *,
+    with_dimos: bool,
 ) -> Iterator[tuple[int, Player, Path]]:
     """(round, player, folder with its recording), in alternating order."""
     by_name = {p.name: p for p in players(bench.subjects, with_dimos=with_dimos)}
     with bench.scratch() as folder:
         for player in by_name.values():
             player.write(folder, streams, duration_s)
-        for round_ in bench.rounds_of(5, 2):
+        for round_ in rounds:
             for name in alternating(list(by_name), round_):
                 yield round_, by_name[name], folder
 

@@ -17,7 +17,6 @@ from benchmarks.subjects import DIMOS, MCAP, OURS, PLAIN, dimos_env
 
 _SYNC_S = 1.0
 _BATCH_BYTES, _BATCH_MESSAGES = 8_000_000, 2000
-_WAITING_BYTES = 32_000_000
 _CHANNELS = {"image": "/image0#sensor_msgs.Image", "pose1k": "/pose0#geometry_msgs.PoseStamped"}
 
 
@@ -66,21 +65,25 @@ def _append(
 
 
 def append_ours(path: Path, kind: str, count: int) -> None:
-    """A recording from an in-memory bus, which is given as much as the recorder takes."""
-    from dimos_record import RecordReplay
-    from dimos_record.bus.memory import MemoryBus
-    from dimos_record.cli.running import keep_threads_punctual
+    """Batches into a `RecordingWriter`, flushed and moved from the spool as the recorder does."""
+    from dimos_record.bus.base import split_channel
+    from dimos_record.record.keeper import FileKeeper
+    from dimos_record.record.write_loop import DRAIN_S
+    from dimos_record.store.writer import RecordingWriter
 
-    keep_threads_punctual()  # as the command does
-    channel = _CHANNELS[kind]
-    with MemoryBus("memory://bench") as bus, RecordReplay(path, bus=bus) as rec:
-        rec.start_recording()
-        for batch in _batches(kind, count):
-            for data in batch:
-                bus.publish(channel, data)
-            while (progress := rec.progress) and progress.waiting_bytes > _WAITING_BYTES:
-                time.sleep(0.002)
-        rec.stop_recording()
+    channel, writer, keeper = _CHANNELS[kind], RecordingWriter.create(path), FileKeeper(path)
+    writer.begin_session(time.time_ns(), {}, split=split_channel)
+    next_sync, next_drain = time.monotonic() + _SYNC_S, time.monotonic() + DRAIN_S
+    for batch in _batches(kind, count):
+        writer.write([(time.time_ns(), channel, data) for data in batch])
+        if time.monotonic() > next_sync:
+            keeper.sync()
+            next_sync += _SYNC_S
+        if time.monotonic() > next_drain:
+            writer.drain()
+            next_drain += DRAIN_S
+    writer.end_session(time.time_ns(), "stopped", None, 0)
+    writer.close()
 
 
 def append_plain(path: Path, kind: str, count: int) -> None:

@@ -50,7 +50,8 @@ class Program:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        self._ready_cpu_s = 0.0
+        self.ready_cpu_s = 0.0
+        """Processor time that does not count."""
         self._peak_bytes = 0
         self._usage: Usage | None = None
 
@@ -72,7 +73,7 @@ class Program:
 
     def count_from_now(self) -> None:
         """What it used before now does not count."""
-        self._ready_cpu_s = self.cpu_s()
+        self.ready_cpu_s = self.cpu_s()
 
     def _wait(self, condition: object, timeout_s: float, complaint: str) -> None:
         assert callable(condition)
@@ -97,6 +98,14 @@ class Program:
             time.sleep(_IDLE_S)
             if self.cpu_s() - before < _IDLE_S * _IDLE_SHARE:
                 return
+
+    def suspend(self, duration_s: float) -> None:
+        """Keep it from running for some time, as a machine that does something else would."""
+        os.kill(self._process.pid, signal.SIGSTOP)
+        try:
+            time.sleep(duration_s)
+        finally:
+            os.kill(self._process.pid, signal.SIGCONT)
 
     def wait(self, timeout_s: float) -> Usage:
         """Wait until it ends by itself.
@@ -128,7 +137,7 @@ class Program:
             if pid:
                 self._process.returncode = os.waitstatus_to_exitcode(status)
                 self._usage = Usage(
-                    cpu_s=used.ru_utime + used.ru_stime - self._ready_cpu_s,
+                    cpu_s=used.ru_utime + used.ru_stime - self.ready_cpu_s,
                     written_bytes=used.ru_oublock * _BLOCK_BYTES,
                     peak_bytes=self._peak_bytes,
                     exit_code=self._process.returncode,

@@ -59,6 +59,14 @@ def _of_recording(chapter: Chapter) -> Iterator[Verdict]:
             f"lost in {sum(1 for count in losses if count)} of {len(losses)} rounds, "
             f"{max(losses):,.0f} messages at most",
         )
+    small = [m for m in chapter.measurements if m.subject == OURS and m.case.startswith("100 B")]
+    honest = [m for m in small if m.figures["own_loss"] == m.figures["lost"]]
+    yield Verdict(
+        "ours says exactly how many messages it lost, wherever one message is one packet",
+        len(honest) == len(small),
+        f"in {len(honest)} of {len(small)} runs, {sum(1 for m in small if m.figures['lost'])} of "
+        "them with losses",
+    )
     wrong = [m for m in chapter.measurements if m.subject == OURS and m.figures["doubled"]]
     yield Verdict("ours stores nothing twice", not wrong, f"{len(wrong)} runs with doubles")
 
