@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -229,7 +230,11 @@ class Recordable(RecordingHandle):
                 codec=codec,
                 latched=is_latched(wanted, type_name) if latched is None else latched,
             )
-        return StreamAppender(self._writer, writer.declare(info))
+        return StreamAppender(self._writer, writer.declare(info), self._now_ns)
+
+    def _now_ns(self) -> int:
+        session = self._session
+        return time.time_ns() if session is None else session.now_ns()
 
     def _matching(self, name: str, type_name: str | None) -> StreamInfo | None:
         """The stream of a name or topic that is there already, unless it has another type."""

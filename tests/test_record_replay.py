@@ -6,6 +6,7 @@ import gc
 import math
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -474,6 +475,18 @@ def test_code_writes_into_the_running_session(rec: RecordReplay, bus: Bus) -> No
     before.append(b"after")
     assert recorded(rec, "notes") == [b"before", b"during", b"too", b"after"]
     assert sorted(recorded(rec)) == [b"1", b"2"]
+
+
+def test_code_writes_at_the_time_of_the_session_whatever_the_wall_clock_says(
+    rec: RecordReplay, bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with rec.recording():
+        notes = rec.stream("notes")
+        bus.publish("/a", b"1")
+        monkeypatch.setattr(time, "time_ns", lambda: 0)
+        notes.append(b"2")
+        monkeypatch.undo()
+    assert rec.streams.notes.first().ts_ns >= rec.streams.a.first().ts_ns
 
 
 def test_code_goes_on_writing_when_a_new_segment_begins(tmp_path: Path, bus: Bus) -> None:

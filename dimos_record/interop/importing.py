@@ -21,8 +21,6 @@ from dimos_record.store.sessions import process_identity
 from dimos_record.store.writer import RecordingWriter
 
 _BATCH = 2000
-_DRAIN_BATCHES = 16
-"""Batches after which small messages leave the spool, which is in memory, too."""
 
 OnProgress = Callable[[int, int], None]
 """Called with (messages read, messages in the file); an exception that it raises cancels."""
@@ -156,7 +154,6 @@ class _Importer:
         self._counts: dict[tuple[str, str], int] = {}
         self._channels: dict[str, tuple[str, str | None]] = {}
         self._batch: list[tuple[int, str, bytes]] = []
-        self._batches = 0
 
     def run(self) -> dict[tuple[str, str], int]:
         """Import everything; how many messages there were per topic and type.
@@ -209,9 +206,6 @@ class _Importer:
         if self._batch:
             self._writer.write(self._batch)
             self._batch = []
-            self._batches += 1
-            if self._batches % _DRAIN_BATCHES == 0:
-                self._writer.drain()
 
     def _refuse_if_nothing_fits(self) -> None:
         problems = self._reader.problems

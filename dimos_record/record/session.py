@@ -195,6 +195,10 @@ class RecordingSession:
                 self._subscription.reselect(self._selection)
                 self._paused = False
 
+    def now_ns(self) -> int:
+        """The receive time of now, which a step of the wall clock does not change."""
+        return self._clock.now_ns()
+
     @property
     def finishing(self) -> bool:
         """Whether nothing more is received: the file is being finished, or is finished."""

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 _BATCH = 500
 _BATCH_BYTES = 8_000_000
-_DRAIN_BATCHES = 50
-"""Batches after which small messages leave the spool, which is in memory, too."""
 _CHECKPOINT_BYTES = 64_000_000
 """Payload after which the log is copied into the file, so that it does not grow beyond this."""
 
@@ -58,13 +56,10 @@ def _copy(view: ReplayView, writer: RecordingWriter) -> None:
     last_ns = (view.span_ns() or (0, 0))[0]
     writer.begin_session(last_ns, meta, split=split_channel)
     observations, since_checkpoint = iter(view), 0
-    batches = iter(lambda: list(_take(observations)), [])
-    for number, batch in enumerate(batches, 1):
+    while batch := list(_take(observations)):
         with writer.transaction():
             _write(writer, batch)
         last_ns = batch[-1].ts_ns
-        if number % _DRAIN_BATCHES == 0:
-            writer.drain()
         since_checkpoint += sum(len(one.raw) for one in batch)
         if since_checkpoint > _CHECKPOINT_BYTES:
             writer.checkpoint()

@@ -20,11 +20,17 @@ class StreamAppender:
     Args:
         writer: gives the writer of the recording: while it is recorded, that of the session.
         info: the stream.
+        now_ns: gives the receive time of now: while it is recorded, by the clock of the session.
     """
 
-    def __init__(self, writer: Callable[[], RecordingWriter], info: StreamInfo) -> None:
+    def __init__(
+        self,
+        writer: Callable[[], RecordingWriter],
+        info: StreamInfo,
+        now_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
         self.info = info
-        self._writer = writer
+        self._writer, self._now_ns = writer, now_ns
 
     def append(
         self,
@@ -49,7 +55,7 @@ class StreamAppender:
         """
         is_raw = isinstance(data, (bytes, bytearray, memoryview))
         raw = bytes(data) if is_raw else self._encoded(data)
-        when = time.time_ns() if ts_ns is None else ts_ns
+        when = self._now_ns() if ts_ns is None else ts_ns
         where, labels = to_pose(pose), _checked(tags)
         writer = self._writer()
         while True:

@@ -26,7 +26,6 @@ class Codec(NamedTuple):
 
     encode: Callable[[bytes], bytes]
     decode: Callable[[bytes], bytes]
-    lossless: bool = True
 
 
 def codec_for(codec_id: str, topic: str) -> Codec:
@@ -91,7 +90,7 @@ def _json() -> Codec:
 def _jpeg() -> Codec:
     from dimos_record.store import jpeg
 
-    return Codec(jpeg.encode, jpeg.decode, lossless=False)
+    return Codec(jpeg.encode, jpeg.decode)
 
 
 _CODECS: dict[str, Callable[[], Codec]] = {

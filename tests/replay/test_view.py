@@ -23,10 +23,8 @@ from dimos_record.errors import (
     UnknownTopic,
 )
 from dimos_record.messages import fingerprint
-from dimos_record.replay import saving
 from dimos_record.replay.view import ReplayView
 from dimos_record.store.observation import Observation
-from dimos_record.store.writer import RecordingWriter
 from dimos_record.testing import Collector, free_lcm_url
 from tests.store.dimos_files import ALL, UNKNOWN_CODEC, write_dimos_file
 
@@ -459,26 +457,6 @@ def test_many_large_messages_are_saved(tmp_path: Path) -> None:
             )
         with RecordReplay(rec.view().save(tmp_path / "x.db")) as copy:
             assert everything(copy) == everything(rec)
-
-
-def test_saving_many_small_messages_does_not_pile_them_up(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(saving, "_DRAIN_BATCHES", 1)
-    piles: list[int] = []
-    drain = RecordingWriter.drain
-
-    def watched(writer: RecordingWriter) -> None:
-        piles.append(writer.spool_bytes)
-        drain(writer)
-
-    with RecordReplay(store=MemoryStore()) as rec:
-        for i in range(3000):
-            rec.stream("small").append(b"%04d" % i, ts_ns=T0 + i)
-        monkeypatch.setattr(RecordingWriter, "drain", watched)
-        with RecordReplay(rec.view().save(tmp_path / "x.db")) as copy:
-            assert everything(copy) == everything(rec)
-    assert 0 < max(piles) <= 500 * 4
 
 
 def test_a_file_of_dimos_is_saved_as_one_of_ours(tmp_path: Path) -> None:
