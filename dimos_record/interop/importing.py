@@ -12,11 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dimos_record.errors import DecodeError, RecordingBusy, RecordingExists, StorageError
+from dimos_record.errors import DecodeError, RecordingExists, StorageError
 from dimos_record.interop.mcap import ImportedMessage, McapImport, Problem
-from dimos_record.store import open_recording
 from dimos_record.store.paths import path_for_writing
-from dimos_record.store.recording_file import remove_recording_file
+from dimos_record.store.recording_file import (
+    already_exists,
+    check_may_be_written,
+    remove_recording_file,
+)
 from dimos_record.store.sessions import process_identity
 from dimos_record.store.writer import RecordingWriter
 
@@ -115,15 +118,10 @@ def _creating(path: Path, overwrite: bool) -> Iterator[RecordingWriter]:
 def _check_replaceable(path: Path, overwrite: bool) -> None:
     """Only recordings are ever replaced, and none that is in use."""
     if not overwrite:
-        raise RecordingExists(
-            f"{path} exists already; add to it with --append, replace it with --overwrite, "
-            f"or choose another name"
-        )
+        raise already_exists(path)
     if path.is_dir():
         raise RecordingExists(f"{path} is a folder; import into a file of another name")
-    with open_recording(path) as reader:
-        if any(session.state == "recording" for session in reader.sessions()):
-            raise RecordingBusy(f"{path} is being recorded into; stop that first")
+    check_may_be_written(path)
 
 
 @contextmanager
@@ -131,7 +129,6 @@ def _adding_to(path: Path) -> Iterator[RecordingWriter]:
     """An existing file, changed in one transaction."""
     if path.is_dir():
         raise RecordingExists(f"{path} is a folder of segments; import into a file")
-    open_recording(path).close()  # opening it for writing would change what is no recording
     writer = RecordingWriter.append(path)
     try:
         with writer.transaction():

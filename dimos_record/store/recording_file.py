@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dimos_record.errors import RecordingBusy
+from dimos_record.errors import RecordingBusy, RecordingExists
 from dimos_record.store import schema
 from dimos_record.store.base import SessionInfo
 from dimos_record.store.connection import connect_for_reading, errors_about
 from dimos_record.store.sessions import load_sessions
+
+
+def already_exists(path: Path) -> RecordingExists:
+    """The error for a recording that is to be created where there is something."""
+    return RecordingExists(
+        f"{path} exists already; add to it with --append, replace it with --overwrite, "
+        f"or choose another name"
+    )
 
 
 def recording_files(path: Path) -> list[Path]:

@@ -11,11 +11,11 @@ from typing import NamedTuple
 from dimos_record.errors import (
     NotARecording,
     OptionError,
-    RecordingExists,
     StorageError,
 )
 from dimos_record.store.reader import RecordingReader
 from dimos_record.store.recording_file import (
+    already_exists,
     is_unborn,
     recording_files,
     refuse_if_busy,
@@ -60,10 +60,7 @@ def open_target(
     """
     existing = os.path.exists(path)
     if existing and not (append or overwrite):
-        raise RecordingExists(
-            f"{path} exists already; add to it with --append, replace it with --overwrite, "
-            f"or choose another name"
-        )
+        raise already_exists(path)
     if not os.path.isdir(path.parent):
         raise StorageError(f"there is no folder {path.parent}; create it first")
     if existing and overwrite:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dimos_record.errors import RecordingExists, StorageError
+from dimos_record.errors import StorageError
 from dimos_record.messages import fingerprint, is_latched
 from dimos_record.store import catalog, migrations, schema
 from dimos_record.store.base import StreamAccount, StreamInfo
@@ -29,6 +29,7 @@ from dimos_record.store.connection import (
 )
 from dimos_record.store.names import is_valid, stream_name
 from dimos_record.store.recording_file import (
+    already_exists,
     check_may_be_written,
     refuse_if_busy,
     remove_recording_file,
@@ -75,10 +76,7 @@ class RecordingWriter(WritableFile):
             StorageError: the folder does not exist, or may not be written.
         """
         if os.path.exists(path):
-            raise RecordingExists(
-                f"{path} exists already; add to it with --append, replace it with --overwrite, "
-                f"or choose another name"
-            )
+            raise already_exists(path)
         try:
             writer = cls(connect_for_writing(path, create=True), path)
             try:
