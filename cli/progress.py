@@ -45,6 +45,7 @@ class RecordingLine:
             f"{clock(progress.elapsed_s)}  {total.received:,} messages  {rate_hz:,.0f}/s  "
             f"{text.size(total.bytes)}  {text.size(bytes_s)}/s  buffer {full:.0%}"
         )
+        line = f"PAUSED  {line}" if progress.paused else line
         lost = f"  LOST {progress.lost:,}" if progress.lost else ""
         fits = len(line + lost + _RED + _PLAIN) <= self._line.width
         self._line.show(line + (f"{_RED}{lost}{_PLAIN}" if lost and fits else lost))

@@ -9,7 +9,10 @@ import typer
 from dimos_record.cli.running import BusUrl, Json, keep_threads_punctual, say, stop_signals
 
 if TYPE_CHECKING:
+    import threading
+
     from dimos_record import RecordReplay
+    from dimos_record.cli.keyboard import Keyboard
 
 
 def record(
@@ -74,7 +77,8 @@ def record(
     """Record topics into FILE, until Ctrl-C or a limit.
 
     Says `Recording to PATH` on stderr once the subscription stands, and prints at the end what
-    each topic received, wrote and lost. Ctrl-C and SIGTERM finish the file.
+    each topic received, wrote and lost. Ctrl-C and SIGTERM finish the file; in a terminal, q does
+    too, and space pauses and goes on.
 
     Examples:
 
@@ -86,6 +90,7 @@ def record(
     """
     from dimos_record import RecordReplay
     from dimos_record.cli.account import print_account
+    from dimos_record.cli.keyboard import Keyboard
     from dimos_record.cli.progress import RecordingLine
     from dimos_record.errors import OptionError
     from dimos_record.record.options import parse_duration, parse_size, parse_split
@@ -112,15 +117,34 @@ def record(
         if exclude:
             rec.remove_topic(*exclude)
         rec.start_recording(append=append, overwrite=overwrite, **options)
-        say(f"Recording to {rec.store.name} from {rec.bus.reach}; Ctrl-C stops")
-        with RecordingLine(rec, buffer_bytes=buffer_bytes, shown=not quiet) as line:
+        keyboard = Keyboard(enabled=not quiet)
+        keys = "; space pauses, Ctrl-C stops" if keyboard.active else "; Ctrl-C stops"
+        say(f"Recording to {rec.store.name} from {rec.bus.reach}{keys}")
+        with RecordingLine(rec, buffer_bytes=buffer_bytes, shown=not quiet) as line, keyboard:
             while not stop.is_set() and not rec.wait_recording(0.1):
+                for key in keyboard.read(0):
+                    _press(key, rec, stop, keyboard)
                 line.update()
         try:
             rec.stop_recording()
         finally:
             print_account(rec, as_json=as_json)
         _check_that_the_disk_sufficed(rec)
+
+
+def _press(key: str, rec: RecordReplay, stop: threading.Event, keyboard: Keyboard) -> None:
+    """Do what a key means: space pauses and goes on, q stops."""
+    from dimos_record.cli.keyboard import SUSPEND
+
+    if key == "space":
+        if rec.progress is not None and rec.progress.paused:
+            rec.resume_recording()
+        else:
+            rec.pause_recording()
+    elif key == "q":
+        stop.set()
+    elif key == SUSPEND:
+        keyboard.suspend()
 
 
 def _check_that_the_disk_sufficed(rec: RecordReplay) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import signal
 from collections import Counter
 from collections.abc import Iterator
@@ -120,7 +119,6 @@ def test_what_makes_no_sense_is_refused_in_one_sentence(
     assert done.stderr.count("\n") == 1
 
 
-@pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux")
 def test_in_a_terminal_it_shows_its_progress_until_it_ends(tmp_path: Path, url: str) -> None:
     with Terminal(tmp_path) as terminal:
         terminal.run([*CLI, "demo-robot", "--no-camera", "--bus", url])

@@ -136,8 +136,6 @@ def test_a_file_that_dimos_wrote_is_shown(tmp_path: Path) -> None:
 
 
 def test_the_table_fits_80_columns(robot: Path, tmp_path: Path) -> None:
-    if shutil.which("tmux") is None:
-        pytest.skip("needs tmux")
     with Terminal(tmp_path) as terminal:
         terminal.run([*CLI, "info", robot])
         terminal.wait_for(r"^\$$")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
 import sys
 from collections.abc import Iterator
@@ -19,9 +18,6 @@ from dimos_record.replay import Player, PlayOptions, Timeline
 from dimos_record.testing import Collector, free_lcm_url
 from tests.cli.commands import CLI, Terminal, until, write_recording
 from tests.replay.fakes import ListBus, S, recording, stream
-
-needs_tmux = pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux")
-
 
 # --- what terminals send
 
@@ -108,7 +104,6 @@ def paused(terminal: Terminal, walk: Path, url: str) -> Terminal:
     return terminal
 
 
-@needs_tmux
 def test_space_pauses_and_resumes(paused: Terminal, url: str) -> None:
     with open_bus(url) as bus, Collector(bus) as received:
         paused.press("Space")
@@ -124,7 +119,6 @@ def test_space_pauses_and_resumes(paused: Terminal, url: str) -> None:
     assert held != "paused  0:00.0"
 
 
-@needs_tmux
 def test_keys_jump(paused: Terminal) -> None:
     for key, position in (
         ("Right", "0:05.0"),
@@ -141,7 +135,6 @@ def test_keys_jump(paused: Terminal) -> None:
         paused.wait_for(rf"^paused  {re.escape(position)} / 0:20\.0")
 
 
-@needs_tmux
 def test_each_step_publishes_exactly_one_message(paused: Terminal, url: str) -> None:
     with open_bus(url) as bus, Collector(bus) as received:
         for count, key in enumerate("..,..", start=1):
@@ -152,7 +145,6 @@ def test_each_step_publishes_exactly_one_message(paused: Terminal, url: str) -> 
         assert [data for _, data in received.messages] == [b"0", b"1", b"1", b"1", b"2"]
 
 
-@needs_tmux
 def test_keys_change_the_rate(paused: Terminal) -> None:
     for key, rate in (
         ("]", "1.1x"),
@@ -165,7 +157,6 @@ def test_keys_change_the_rate(paused: Terminal) -> None:
         paused.wait_for(rf"^paused .*  {re.escape(rate)}  ")
 
 
-@needs_tmux
 def test_l_sets_a_then_b_then_ends_the_loop(paused: Terminal, url: str) -> None:
     with open_bus(url) as bus, Collector(bus) as received:
         paused.press("S-Right", "l")
@@ -181,14 +172,12 @@ def test_l_sets_a_then_b_then_ends_the_loop(paused: Terminal, url: str) -> None:
     paused.wait_for(r"  loop *$")
 
 
-@needs_tmux
 def test_playing_up_to_the_end_ends_the_command(paused: Terminal) -> None:
     paused.press("9", "Right", ".", ",", ",", "Space")
     paused.wait_for(r"^Published \d+ messages")
     paused.wait_for(r"^\$")
 
 
-@needs_tmux
 @pytest.mark.parametrize("key", ["q", "Escape", "C-c"])
 def test_quitting_leaves_the_terminal_as_it_was(
     terminal: Terminal, walk: Path, url: str, key: str
@@ -202,7 +191,6 @@ def test_quitting_leaves_the_terminal_as_it_was(
     assert terminal.settings() == before
 
 
-@needs_tmux
 def test_sigterm_leaves_the_terminal_as_it_was(
     terminal: Terminal, walk: Path, url: str, tmp_path: Path
 ) -> None:
@@ -216,7 +204,6 @@ def test_sigterm_leaves_the_terminal_as_it_was(
     assert terminal.settings() == before
 
 
-@needs_tmux
 def test_an_error_leaves_the_terminal_as_it_was(terminal: Terminal, tmp_path: Path) -> None:
     before = terminal.settings()
     script = tmp_path / "fails.py"
@@ -234,7 +221,6 @@ def test_an_error_leaves_the_terminal_as_it_was(terminal: Terminal, tmp_path: Pa
     assert terminal.settings() == before
 
 
-@needs_tmux
 def test_keys_work_again_after_the_command_was_suspended(paused: Terminal) -> None:
     paused.press("C-z")
     paused.wait_for("Stopped  ")
@@ -267,7 +253,6 @@ def test_playback_is_held_while_the_command_is_suspended() -> None:
     assert bus.seconds == [0, 1, 2, 63, 64, 65, 66, 67, 68, 69]
 
 
-@needs_tmux
 def test_a_command_in_the_background_is_not_stopped_by_the_terminal(
     terminal: Terminal, walk: Path, url: str
 ) -> None:
@@ -278,7 +263,6 @@ def test_a_command_in_the_background_is_not_stopped_by_the_terminal(
     terminal.wait_for("Published 222 messages")
 
 
-@needs_tmux
 def test_help_and_warnings_do_not_disturb_the_progress_line(paused: Terminal) -> None:
     paused.press("?")
     paused.wait_for(r"^q esc +quit")
@@ -291,7 +275,6 @@ def test_help_and_warnings_do_not_disturb_the_progress_line(paused: Terminal) ->
     )
 
 
-@needs_tmux
 def test_without_keys_the_terminal_is_not_touched(terminal: Terminal, walk: Path, url: str) -> None:
     terminal.run([*CLI, "play", walk, "--no-keys", "--quiet", "--force", "--bus", url])
     terminal.wait_for("^Playing ")
@@ -301,7 +284,6 @@ def test_without_keys_the_terminal_is_not_touched(terminal: Terminal, walk: Path
     assert "playing 0:" not in terminal.screen
 
 
-@needs_tmux
 def test_with_its_output_in_a_file_there_are_no_control_characters(
     terminal: Terminal, walk: Path, url: str, tmp_path: Path
 ) -> None:

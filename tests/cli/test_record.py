@@ -167,8 +167,6 @@ def test_a_topic_is_stored_with_the_codec_of_the_first_pattern_that_matches(
 def test_in_a_terminal_a_line_shows_the_progress_and_is_gone_at_the_end(
     tmp_path: Path, bus: Bus, url: str
 ) -> None:
-    if shutil.which("tmux") is None:
-        pytest.skip("needs tmux")
     with Terminal(tmp_path) as terminal, publishing(bus, ODOM):
         terminal.run([*CLI, "record", tmp_path / "a.db", "--bus", url])
         terminal.wait_for(r"^0:0\d\.\d  [\d,]+ messages  1?\d\d/s  .* buffer 0%")
@@ -316,8 +314,6 @@ def test_topics_says_when_nothing_was_heard(url: str) -> None:
 
 
 def test_topics_is_renewed_in_a_terminal_until_ctrl_c(tmp_path: Path, bus: Bus, url: str) -> None:
-    if shutil.which("tmux") is None:
-        pytest.skip("needs tmux")
     with Terminal(tmp_path) as terminal:
         with publishing(bus, ODOM):
             terminal.run([*CLI, "topics", "--bus", url])
