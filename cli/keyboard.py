@@ -168,9 +168,12 @@ class Keyboard:
 
     def _read_single_keys(self) -> None:
         if self._fd is not None and self.active:
-            if self._before is None:
-                self._before = termios.tcgetattr(self._fd)
-            tty.setcbreak(self._fd, termios.TCSANOW)
+            try:
+                if self._before is None:
+                    self._before = termios.tcgetattr(self._fd)
+                tty.setcbreak(self._fd, termios.TCSANOW)
+            except termios.error:
+                self._fd = None  # the terminal has gone
 
 
 def _in_foreground(fd: int) -> bool:

@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from dimos_record.errors import DimosRecordError
+from dimos_record.errors import DimosRecordError, StorageError
 
 INTERRUPTED = 130
 # typer exports only a subclass of it, and of another library in older releases
@@ -34,6 +34,7 @@ Json = Annotated[bool, typer.Option("--json", help="JSON on stdout instead of a 
 
 def run(app: typer.Typer) -> None:
     """Run the application and exit; an error of ours becomes one line and its exit code."""
+    _open_what_is_closed()
     _log_to_stderr()
     try:
         arguments = sys.argv[1:] or ["--help"]
@@ -49,7 +50,12 @@ def run(app: typer.Typer) -> None:
         # typer and rich turn a broken pipe into SystemExit(1)
         if isinstance(error, SystemExit) and not isinstance(error.__context__, BrokenPipeError):
             raise
-        _leave_quietly()
+        _discard(1)
+        sys.exit(0)
+    except OSError as error:  # a full disk behind `> file`, a terminal that was closed
+        say(f"error: {error.filename or 'cannot write the output'}: {error.strerror or error}")
+        _discard(1)
+        sys.exit(StorageError.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         sys.exit(INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)
@@ -62,10 +68,16 @@ def _usage_sentence(error: Exception) -> str:
     return f"{text.rstrip('.')}; see: {command} --help"
 
 
-def _leave_quietly() -> None:
-    """The reader of our output has gone (`| head`): not an error, but nothing more can be said."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    sys.exit(0)
+def _open_what_is_closed() -> None:
+    """Replace standard streams that the caller closed (`>&-`); Python has None for these."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - until the process ends
+
+
+def _discard(fd: int) -> None:
+    """Let what is still written to a standard stream that takes no more go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), fd)
 
 
 class _Log(logging.Handler):
@@ -84,8 +96,14 @@ def _log_to_stderr() -> None:
 
 
 def say(text: str) -> None:
-    """Tell a person something: narration goes to stderr, stdout is for data."""
-    print(text, file=sys.stderr, flush=True)
+    """Tell a person something: narration goes to stderr, stdout is for data.
+
+    Where nobody can hear it any more (a closed terminal, a full disk) the work goes on unheard.
+    """
+    try:
+        print(text, file=sys.stderr, flush=True)
+    except OSError:
+        _discard(2)
 
 
 def keep_threads_punctual() -> None:
@@ -101,15 +119,18 @@ def keep_threads_punctual() -> None:
 
 @contextmanager
 def stop_signals() -> Iterator[threading.Event]:
-    """An event that Ctrl-C and SIGTERM set, instead of interrupting; a second one interrupts."""
+    """An event that Ctrl-C, SIGTERM and a closed terminal set; a second Ctrl-C interrupts."""
     stop = threading.Event()
 
     def ask_to_stop(number: int, frame: object) -> None:
-        if stop.is_set():
+        # a terminal that closes sends SIGHUP, and its shell sends it once more
+        if stop.is_set() and number != signal.SIGHUP:
             raise KeyboardInterrupt
         stop.set()
 
-    signals = (signal.SIGINT, signal.SIGTERM)
+    signals = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as it is after nohup
+        signals.append(signal.SIGHUP)
     before = [signal.signal(number, ask_to_stop) for number in signals]
     try:
         yield stop

@@ -7,6 +7,8 @@ import os
 import sys
 import threading
 
+from dimos_record.cli.running import say
+
 _USUAL_WIDTH = 80
 _PLAIN = str.maketrans("━╸─", "=>-")
 """For terminals that are not of this century."""
@@ -52,15 +54,18 @@ class StatusLine:
             if not (sys.stderr.encoding or "").lower().startswith("utf"):
                 text = text.translate(_PLAIN)
             blank = " " * (min(self._length, self.width) - len(text))
-            sys.stderr.write(f"\r{text}{blank}" if text else f"\r{blank}\r")
-            sys.stderr.flush()
+            try:
+                sys.stderr.write(f"\r{text}{blank}" if text else f"\r{blank}\r")
+                sys.stderr.flush()
+            except OSError:  # the terminal was closed
+                self.shown = False
             self._length = len(text)
 
     def say(self, text: str) -> None:
         """Write something that stays, above the line."""
         with self._lock:
             self.show("")
-            print(text, file=sys.stderr, flush=True)
+            say(text)
 
     def _make_room(self, record: logging.LogRecord) -> bool:
         self.show("")
