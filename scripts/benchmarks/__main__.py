@@ -79,13 +79,17 @@ def main() -> None:
     _say(*missing)
     wanted = [c for c in CHAPTERS if not chosen.chapters or c.name in chosen.chapters]
     machine = report.describe_machine(bench.recv_buf_bytes)
-    began = time.monotonic()
+    began, complete = time.monotonic(), False
     try:
         _measure(wanted, bench)
+        complete = True
     finally:
         machine["load_after"] = round(os.getloadavg()[0], 2)
         machine["minutes"] = round((time.monotonic() - began) / 60, 1)
-        _write(chosen, wanted, machine, missing)
+        text = _write(chosen.json, wanted, machine, missing)
+    if chosen.update_docs and complete:
+        report.update_page(PAGE, text)
+        _say(f"Written into {PAGE}")
 
 
 def _measure(chapters: list[Chapter], bench: Bench) -> None:
@@ -101,21 +105,15 @@ def _measure(chapters: list[Chapter], bench: Bench) -> None:
 
 
 def _write(
-    chosen: argparse.Namespace,
-    chapters: list[Chapter],
-    machine: dict[str, object],
-    missing: list[str],
-) -> None:
-    chosen.json.write_text(report.to_json(chapters, machine, missing))
+    path: Path, chapters: list[Chapter], machine: dict[str, object], missing: list[str]
+) -> str:
+    """Keep every figure, print the tables, and return them."""
+    path.write_text(report.to_json(chapters, machine, missing))
     verdicts = promises.to_markdown(promises.judge(chapters))
-    text = "\n\n".join(
-        part for part in (verdicts, report.to_text(chapters, machine, missing)) if part
-    )
+    text = "\n\n".join(filter(None, [verdicts, report.to_text(chapters, machine, missing)]))
     print(text)
-    _say(f"Every figure of every round: {chosen.json}")
-    if chosen.update_docs:
-        report.update_page(PAGE, text)
-        _say(f"Written into {PAGE}")
+    _say(f"Every figure of every round: {path}")
+    return text
 
 
 def _granted_to_everyone() -> int:
