@@ -63,7 +63,7 @@ def record(
         ),
     ] = None,
     min_free: Annotated[
-        str, typer.Option(metavar="SIZE", help="Stop cleanly when the disk has less than this.")
+        str, typer.Option(metavar="SIZE", help="Stop cleanly when the disk has less than this; 0 never.")
     ] = "256MiB",
     buffer: Annotated[
         str, typer.Option(metavar="SIZE", help="Memory for messages that wait for the disk.")
@@ -104,7 +104,7 @@ def record(
         "duration_s": parse_duration(duration, "--duration") if duration is not None else None,
         "max_bytes": parse_size(max_size, "--max-size") if max_size is not None else None,
         "max_messages": max_messages,
-        "min_free_bytes": parse_size(min_free, "--min-free"),
+        "min_free_bytes": 0 if min_free == "0" else parse_size(min_free, "--min-free"),
         "buffer_bytes": buffer_bytes,
         "strict": strict,
         "codecs": _codecs(codec or []),

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol, runtime_checkable
 
-from dimos_record.errors import PatternError
+from dimos_record.errors import BusError, PatternError
 
 OnMessage = Callable[[str, bytes], None]
 """Called with (channel, data) on the bus's own thread; it must return quickly."""
@@ -147,6 +147,10 @@ class Subscription(Protocol):
 
     def reselect(self, selection: Selection) -> None:
         """Change what is received, without losing or doubling a message of what stays selected."""
+
+    @property
+    def failure(self) -> BusError | None:
+        """Why nothing is received any more; None as long as the bus works."""
 
     def catch_up(self, timeout_s: float) -> bool:
         """Wait until what had arrived before the call is delivered; not possible in a callback.

@@ -55,6 +55,11 @@ class LcmSubscription(Receiver):
             self.selection = before
             raise
 
+    @property
+    def failure(self) -> BusError | None:
+        """Why nothing is received any more; None as long as the bus works."""
+        return self._dispatcher.failure
+
     def catch_up(self, timeout_s: float) -> bool:
         """Wait until what had arrived before the call is delivered; not possible in a callback.
 
@@ -80,6 +85,8 @@ class Dispatcher:
     """
 
     def __init__(self, network: LcmNetwork, open_lcm: Callable[[], Any]) -> None:
+        self.failure: BusError | None = None
+        """Why the thread ended while somebody was still listening."""
         self._network = network
         self._open_lcm = open_lcm
         self._lock = threading.Lock()
@@ -303,6 +310,8 @@ class Dispatcher:
             if self._udp:
                 self._udp.close()
                 self._udp = None
+            if self._subscriptions:
+                self.failure = outcome
             for subscription in self._subscriptions:
                 subscription.silence()
             self._subscriptions = ()

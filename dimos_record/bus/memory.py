@@ -51,6 +51,11 @@ class MemorySubscription(Receiver):
             raise BusError("this subscription is closed; subscribe anew instead of reselecting")
         self.selection = selection
 
+    @property
+    def failure(self) -> BusError | None:
+        """Nothing can fail here."""
+        return None
+
     def catch_up(self, timeout_s: float) -> bool:
         """Nothing is ever on its way here: `publish` delivers before it returns."""
         return True

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
-from dimos_record.errors import DimosRecordError
+from dimos_record.errors import BusError, DimosRecordError
 from dimos_record.record.buffer import TapBuffer
 from dimos_record.record.keeper import ClockWatch, FileKeeper
 from dimos_record.record.options import RecordOptions
@@ -28,9 +29,15 @@ class KeepLoop:
     """Runs beside a `WriteLoop` and ends with it."""
 
     def __init__(
-        self, loop: WriteLoop, buffer: TapBuffer, options: RecordOptions, clock: ClockWatch
+        self,
+        loop: WriteLoop,
+        buffer: TapBuffer,
+        options: RecordOptions,
+        clock: ClockWatch,
+        bus_failure: Callable[[], BusError | None],
     ) -> None:
         self._loop, self._buffer, self._options, self._clock = loop, buffer, options, clock
+        self._bus_failure = bus_failure
         self._keeper: FileKeeper | None = None
         self._warned_dropped = self._warned_lost = 0
         self._copied, self._copied_s = 0, time.monotonic()
@@ -56,6 +63,8 @@ class KeepLoop:
         except (OSError, DimosRecordError) as error:
             log.warning("while looking after the recording: %s", error)
         self._warn_of_losses()
+        if self._bus_failure() is not None:
+            self._loop.request_stop("bus failed")
 
     def _look_after_file(self) -> None:
         writer = self._loop.writer

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dimos_record.bus.base import Bus, Selection, Subscription, split_channel
-from dimos_record.errors import DiskFull, MessagesLost
+from dimos_record.errors import BusError, DiskFull, MessagesLost
 from dimos_record.record.buffer import TapBuffer
 from dimos_record.record.codec_choice import codec_chooser
 from dimos_record.record.keep_loop import KeepLoop
@@ -82,7 +82,10 @@ class RecordingSession:
         self._subscription: Subscription | None = None
         self._choose_codec: CodecChooser | None = None
         self._meta: dict[str, Any] = {}
-        self._keep_loop = KeepLoop(self._loop, self._buffer, options, self._clock)
+        self._keep_loop = KeepLoop(
+            self._loop, self._buffer, options, self._clock, self._find_bus_failure
+        )
+        self._bus_failure: BusError | None = None
         self._lost_at_start: int | None = None
         self._lost_at_end: int | None = None
 
@@ -142,6 +145,7 @@ class RecordingSession:
 
         Raises:
             MessagesLost: `strict` was asked for and something was lost.
+            BusError: the bus failed, or was closed; what had arrived before is in the file.
             DimosRecordError: writing failed; what was written before is safe.
         """
         self._loop.request_stop(reason)
@@ -149,6 +153,8 @@ class RecordingSession:
         self._keep_loop.join()
         if self._loop.error is not None:
             raise self._loop.error
+        if self._bus_failure is not None:
+            raise self._bus_failure
         progress = self.progress()
         if self._options.strict and progress.lost:
             raise MessagesLost(
@@ -229,12 +235,18 @@ class RecordingSession:
         now = self._bus.lost_before_reception()
         return None if now is None else now - self._lost_at_start
 
+    def _find_bus_failure(self) -> BusError | None:
+        if self._subscription is not None:
+            self._bus_failure = self._subscription.failure
+        return self._bus_failure
+
     def _end_input(self) -> None:
         """Receive nothing more, and make room for the end; what has arrived stays in the buffer."""
         if self._reserve is not None:
             self._reserve.release()
         with self._changing:
             if self._subscription is not None:
+                self._find_bus_failure()
                 self._subscription.catch_up(CATCH_UP_S)
                 self._lost_at_end = self._lost_before_reception()
                 self._subscription.close()

@@ -406,3 +406,18 @@ def test_open_target_closes_what_it_does_not_hand_out(tmp_path: Path) -> None:
         with pytest.raises(NotARecording):
             open_target(tmp_path / "walk.db", **{how: True})
     assert descriptors() == before
+
+
+def test_a_bus_that_fails_ends_the_session_with_an_error_and_a_complete_file(
+    tmp_path: Path,
+) -> None:
+    bus = open_bus(free_lcm_url())
+    session = session_on(bus, tmp_path / "walk.db").start()
+    bus.publish("/number", b"1")
+    wait_until(lambda: written(session) == 1)
+    bus.close()
+    assert session.wait(10.0)
+    with pytest.raises(BusError, match="is closed"):
+        session.stop()
+    assert payloads(tmp_path / "walk.db", "number") == [b"1"]
+    assert only_session(tmp_path / "walk.db").reason == "bus failed"
