@@ -63,7 +63,8 @@ def record(
         ),
     ] = None,
     min_free: Annotated[
-        str, typer.Option(metavar="SIZE", help="Stop cleanly when the disk has less than this; 0 never.")
+        str,
+        typer.Option(metavar="SIZE", help="Stop cleanly at less free disk than this; 0 is never."),
     ] = "256MiB",
     buffer: Annotated[
         str, typer.Option(metavar="SIZE", help="Memory for messages that wait for the disk.")
