@@ -16,7 +16,7 @@ from dimos_record.store.connection import BadContent, quote_name
 from dimos_record.store.sql_time import to_ns
 
 _PAGE_BYTES = 4_000_000
-_CHUNK = 64
+_CHUNK = 16
 _LOWEST, _HIGHEST = -(2**63), 2**63 - 1
 
 RowMaker = Callable[[tuple[Any, ...]], Row]
