@@ -114,7 +114,7 @@ def _say_how_it_ended(rec: RecordReplay, progress: Progress) -> None:
     if progress.clock_jumps:
         say(f"The wall clock was set {progress.clock_jumps:,} times; receive times went on evenly")
     if not progress.self_contained:
-        say(f"{name} is in use elsewhere and not self-contained yet: keep {name}-wal beside it")
+        say(f"{name} is not self-contained yet; finish it with: dimos-record recover {name}")
 
 
 def loss_sentence(dropped: int, lost_before_reception: int | None) -> str:

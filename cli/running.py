@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated
@@ -17,6 +18,7 @@ import typer
 from dimos_record.errors import DimosRecordError, StorageError
 
 INTERRUPTED = 130
+_SAME_WISH_S = 1.0
 # typer exports only a subclass of it, and of another library in older releases
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 
@@ -119,14 +121,18 @@ def keep_threads_punctual() -> None:
 
 @contextmanager
 def stop_signals() -> Iterator[threading.Event]:
-    """An event that Ctrl-C, SIGTERM and a closed terminal set; a second Ctrl-C interrupts."""
+    """An event that Ctrl-C, SIGTERM and a closed terminal set; Ctrl-C a second later interrupts."""
     stop = threading.Event()
+    asked_s = 0.0
 
     def ask_to_stop(number: int, frame: object) -> None:
-        # a terminal that closes sends SIGHUP, and its shell sends it once more
-        if stop.is_set() and number != signal.SIGHUP:
+        nonlocal asked_s
+        if not stop.is_set():
+            asked_s = time.monotonic()
+            stop.set()
+        # the same wish often comes twice: from the terminal and from the shell, or a key held down
+        elif number != signal.SIGHUP and time.monotonic() > asked_s + _SAME_WISH_S:
             raise KeyboardInterrupt
-        stop.set()
 
     signals = [signal.SIGINT, signal.SIGTERM]
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as it is after nohup

@@ -6,9 +6,10 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
-from dimos_record.errors import BusError, DimosRecordError
+from dimos_record.errors import BusError, DimosRecordError, StorageError
 from dimos_record.record.buffer import TapBuffer
 from dimos_record.record.keeper import ClockWatch, FileKeeper
 from dimos_record.record.options import RecordOptions
@@ -54,10 +55,17 @@ class KeepLoop:
 
     def _run(self) -> None:
         while not self._loop.stop_requested.wait(KEEP_S):
+            if not threading.main_thread().is_alive():  # nobody is left who could stop it
+                self._loop.request_stop("end of the program")
+                break
             self._round()
+        with suppress(OSError):
+            self._look_for_file()
 
     def _round(self) -> None:
         try:
+            if not self._look_for_file():
+                return
             self._look_after_file()
             self._look_at_clock()
         except (OSError, DimosRecordError) as error:
@@ -66,25 +74,39 @@ class KeepLoop:
         if self._bus_failure() is not None:
             self._loop.request_stop("bus failed")
 
-    def _look_after_file(self) -> None:
-        writer = self._loop.writer
-        path = writer.path
+    def _look_for_file(self) -> bool:
+        """Whether the file is still there; if not, what is written to it cannot be found."""
+        path = self._loop.writer.path
         if not isinstance(path, Path):
-            return
+            return True
         if self._keeper is None or self._keeper.path != path:
             self._keeper = FileKeeper(path)
-        if self._keeper.room() < self._options.min_free_bytes:
+        if self._keeper.is_in_place():
+            return True
+        self._loop.fail(
+            StorageError(
+                f"{path} was removed, renamed or replaced while it was recorded into, and "
+                "recording has stopped; if it was renamed, everything up to then is in it"
+            )
+        )
+        return False
+
+    def _look_after_file(self) -> None:
+        writer, keeper = self._loop.writer, self._keeper
+        if keeper is None:
+            return
+        if keeper.room() < self._options.min_free_bytes:
             log.warning(
                 "%s: recording stops, since less than %.0f MB are free on the disk",
-                path,
+                keeper.path,
                 self._options.min_free_bytes / 1e6,
             )
             self._loop.request_stop("disk nearly full")
             return
-        self._keeper.sync()
-        if self._keeper.log_bytes() > COPY_LOG_BYTES and self._is_copy_due(writer):
+        keeper.sync()
+        if keeper.log_bytes() > COPY_LOG_BYTES and self._is_copy_due(writer):
             writer.copy_log()
-            self._loop.checkpoint_due = self._keeper.log_bytes() > FINISH_LOG_BYTES
+            self._loop.checkpoint_due = keeper.log_bytes() > FINISH_LOG_BYTES
 
     def _is_copy_due(self, writer: RecordingWriter) -> bool:
         now = time.monotonic()

@@ -21,9 +21,14 @@ class FileKeeper:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._identity = _identity(path)
         self._log = Path(f"{path}-wal")
         self._synced = (0, 0)
         self._folder_synced = False
+
+    def is_in_place(self) -> bool:
+        """Whether the file is still there under its name; else what is written cannot be found."""
+        return self._identity is not None and _identity(self.path) == self._identity
 
     def sync(self) -> None:
         """Flush the log to the disk, so that a power cut costs about a second."""
@@ -75,6 +80,14 @@ class DiskReserve:
     def release(self) -> None:
         """Give the room back. May be repeated."""
         self._file.close()
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _sync_folder(folder: Path) -> None:

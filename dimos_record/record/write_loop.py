@@ -72,6 +72,11 @@ class WriteLoop:
             self.reason = reason
         self.stop_requested.set()
 
+    def fail(self, error: DimosRecordError) -> None:
+        """End with an error that somebody else noticed: what is in the buffer is still written."""
+        self.error = self.error or error
+        self.request_stop("error")
+
     def join(self) -> None:
         """Wait until every segment is finished."""
         if self._thread.ident is not None:

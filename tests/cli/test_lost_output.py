@@ -64,12 +64,13 @@ def test_a_recording_goes_on_when_nobody_hears_what_it_says(tmp_path: Path, nowh
         assert [session.reason for session in rec.info().sessions] == ["duration (1 s)"]
 
 
-def test_a_hangup_finishes_the_file_also_when_it_comes_twice(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT, signal.SIGTERM])
+def test_a_signal_that_comes_twice_at_once_finishes_the_file(tmp_path: Path, number: int) -> None:
     path = tmp_path / "walk.db"
     with Running("record", path, "--bus", free_lcm_url()) as recording:
         recording.wait_for("Recording to")
-        recording.process.send_signal(signal.SIGHUP)
-        code, _ = recording.end(signal.SIGHUP)
+        recording.process.send_signal(number)
+        code, _ = recording.end(number)
     assert code == 0, recording.stderr
     assert sorted(file.name for file in tmp_path.iterdir()) == ["walk.db"]
 
