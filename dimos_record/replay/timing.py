@@ -29,6 +29,10 @@ class Time(Protocol):
         """Return at a monotonic time, as exactly as possible."""
 
 
+_LONGEST_WAIT_S = 3600.0
+"""Python refuses waits of centuries, as between recordings of which one has a clock of 1970."""
+
+
 class SystemTime:
     """The time of the operating system."""
 
@@ -37,7 +41,8 @@ class SystemTime:
 
     def wait(self, condition: threading.Condition, timeout_ns: int | None) -> None:
         """Wait for a notification, that long at most; the lock is held."""
-        condition.wait(None if timeout_ns is None else timeout_ns / 1e9)
+        # who waits looks again after every wait, so that a shorter one than asked for is harmless
+        condition.wait(None if timeout_ns is None else min(timeout_ns / 1e9, _LONGEST_WAIT_S))
 
     def sleep_until(self, due_ns: int) -> None:
         """Sleep until shortly before a monotonic time, then spin."""

@@ -56,7 +56,9 @@ def test_pictures_stored_as_jpeg_look_the_same_in_dimos(
 
 def test_times_in_dimos_are_our_receive_times(ours: Path, open_store: Callable[..., Any]) -> None:
     with RecordingReader.open(ours) as reader:
-        expected = {name: [row.ts_ns / 1e9 for row in reader.rows(name)] for name in reader.streams}
+        expected = {
+            name: [row.ts_ns / 10**9 for row in reader.rows(name)] for name in reader.streams
+        }
     store = open_store(ours)
     for name in store.list_streams():
         assert [observation.ts for observation in store.stream(name)] == expected[name]

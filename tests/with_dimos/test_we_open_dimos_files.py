@@ -70,7 +70,7 @@ def test_every_message_type_comes_back_as_the_bytes_that_dimos_sends(
         for name, sent in written.items():
             rows = list(reader.rows(name))
             assert [row.data for row in rows] == [message.lcm_encode() for message in sent]
-            times = [row.ts_ns / 1e9 for row in rows]
+            times = [row.ts_ns / 10**9 for row in rows]
             assert times == pytest.approx([stamp_s(i) for i in range(3)], rel=0, abs=1e-6)
             assert reader.streams[name].channel == f"/{name}#{sent[0].msg_name}"
 
