@@ -55,7 +55,7 @@ def run(app: typer.Typer) -> None:
         _discard(1)
         sys.exit(0)
     except OSError as error:  # a full disk behind `> file`, a terminal that was closed
-        say(f"error: {error.filename or 'cannot write the output'}: {error.strerror or error}")
+        say(f"error: {_system_sentence(error)}")
         _discard(1)
         sys.exit(StorageError.exit_code)
     except (KeyboardInterrupt, typer.Abort):
@@ -68,6 +68,14 @@ def _usage_sentence(error: Exception) -> str:
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "dimos-record"
     return f"{text.rstrip('.')}; see: {command} --help"
+
+
+def _system_sentence(error: OSError) -> str:
+    if error.filename:
+        return f"{error.filename}: {error.strerror}"
+    if isinstance(error, FileNotFoundError):  # only the current folder has no name
+        return "the current folder was removed; go to another one"
+    return f"cannot write the output: {error.strerror or error}"
 
 
 def _open_what_is_closed() -> None:
@@ -123,11 +131,13 @@ def keep_threads_punctual() -> None:
 def stop_signals() -> Iterator[threading.Event]:
     """An event that Ctrl-C, SIGTERM and a closed terminal set; Ctrl-C a second later interrupts."""
     stop = threading.Event()
-    asked_s = 0.0
+    # a handler may run in the middle of `wait` or `set`, whose lock this thread holds already
+    stop._cond = threading.Condition(threading.RLock())  # type: ignore[attr-defined]
+    asked_s: float | None = None
 
     def ask_to_stop(number: int, frame: object) -> None:
         nonlocal asked_s
-        if not stop.is_set():
+        if asked_s is None:
             asked_s = time.monotonic()
             stop.set()
         # the same wish often comes twice: from the terminal and from the shell, or a key held down

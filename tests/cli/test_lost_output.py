@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from dimos_record import RecordReplay
+from dimos_record.cli.running import stop_signals
 from dimos_record.testing import free_lcm_url
 from tests.cli.commands import CLI, Running, Terminal, until
 from tests.cli.samples import write_robot
@@ -24,10 +25,10 @@ COMMANDS = [
 ]
 
 
-def shell(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run a command with the redirections that a shell does."""
+def shell(command: str, folder: Path, first: str = "") -> subprocess.CompletedProcess[str]:
+    """Run a command with the redirections that a shell does, and what comes first."""
     return subprocess.run(
-        ["bash", "-c", f'"$@" {command}', "bash", *CLI],
+        ["bash", "-c", f'{first}"$@" {command}', "bash", *CLI],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -94,3 +95,21 @@ def test_closing_the_terminal_finishes_the_file(tmp_path: Path) -> None:
     until(lambda: not list(tmp_path.glob("walk.db-*")), "one self-contained file")
     with RecordReplay(path) as rec:
         assert [session.reason for session in rec.info().sessions] == ["stopped"]
+
+
+@pytest.mark.parametrize("arguments", ["info walk.db", "record walk.db", "record ./walk.db"])
+def test_a_current_folder_that_was_removed_is_one_sentence(tmp_path: Path, arguments: str) -> None:
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    done = shell(arguments, folder, first="rmdir ../gone; ")
+    assert done.returncode == 5
+    assert done.stderr == "error: the current folder was removed; go to another one\n"
+
+
+def test_a_signal_in_the_middle_of_waiting_for_one_does_not_hang() -> None:
+    with stop_signals() as stop:
+        handler = signal.getsignal(signal.SIGINT)
+        assert callable(handler)
+        with stop._cond:  # type: ignore[attr-defined]  # as inside of stop.wait()
+            handler(signal.SIGINT, None)
+        assert stop.is_set()
