@@ -96,7 +96,7 @@ def stamp_notes(accounts: Iterable[tuple[StreamInfo, StreamAccount]]) -> list[st
             if count
         ]
         if faults:
-            lines.append(f"{info.topic}: of the header stamps {', '.join(faults)}")
+            lines.append(f"{text.printable(info.topic)}: of the header stamps {', '.join(faults)}")
     return lines
 
 

@@ -60,6 +60,7 @@ def compare(
 
 def _print(comparison: Comparison) -> None:
     from dimos_record.cli.tables import TopicRow, show, topic_table
+    from dimos_record.cli.text import printable
 
     print(f"A  {comparison.name_a}")
     print(f"B  {comparison.name_b}")
@@ -73,7 +74,7 @@ def _print(comparison: Comparison) -> None:
     print()
     for one in comparison.streams:
         if not one.equal:
-            print(f"{one.topic}: {_difference(one)}")
+            print(f"{printable(one.topic)}: {_difference(one)}")
     print(_verdict(comparison))
 
 

@@ -10,7 +10,7 @@ import sys
 from typing import Any
 
 from dimos_record.cli.running import say
-from dimos_record.cli.text import moment
+from dimos_record.cli.text import moment, printable
 from dimos_record.errors import DecodeError, OptionError
 from dimos_record.messages import summarize, to_plain
 from dimos_record.store.observation import Observation
@@ -83,7 +83,9 @@ class MessagePrinter:
 
 
 def _heading(message: Observation) -> str:
-    return f"# {message.topic}  {message.type_name or 'no type'}  {moment(message.ts_ns)}"
+    return (
+        f"# {printable(message.topic)}  {message.type_name or 'no type'}  {moment(message.ts_ns)}"
+    )
 
 
 def _field(value: Any, path: list[str], topic: str) -> Any:

@@ -24,13 +24,20 @@ _REDRAW_S = 0.1
 
 
 def play(
-    file: Annotated[str, typer.Argument(help="The recording, or the folder of its segments.")],
+    file: Annotated[
+        str,
+        typer.Argument(metavar="FILE", help="The recording, or the folder of its segments."),
+    ],
     topics: Annotated[
         list[str] | None,
-        typer.Argument(help="Topics to play, patterns allowed ('/camera/*'); none means all."),
+        typer.Argument(
+            metavar="TOPIC",
+            help="Topics to play, patterns allowed ('/camera/*'); none means all.",
+        ),
     ] = None,
     exclude: Annotated[
-        list[str] | None, typer.Option("--exclude", "-x", help="Topics to leave out; repeatable.")
+        list[str] | None,
+        typer.Option("--exclude", "-x", metavar="TOPIC", help="A topic to leave out; repeatable."),
     ] = None,
     bus: BusUrl = None,
     speed: Annotated[

@@ -11,6 +11,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from dimos_record.cli.text import printable
 from dimos_record.store.base import StreamInfo
 
 _UNLIMITED = 100_000
@@ -67,7 +68,8 @@ def plain_table() -> Table:
 
 def topic_table(headers: Sequence[str], rows: Iterable[TopicRow]) -> Text:
     """A table with a line per topic; where that is too wide, the kind goes below the topic."""
-    lines, width = list(rows), console().width
+    lines = [row._replace(topic=printable(row.topic), kind=printable(row.kind)) for row in rows]
+    width = console().width
     columns = zip(headers, *(row.figures for row in lines), strict=True)
     widths = [max(map(len, column)) for column in columns]
     room = width - sum(len(_BETWEEN) + one for one in widths)

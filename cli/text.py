@@ -33,6 +33,11 @@ def seconds(duration_s: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02.0f}" if hours else f"{minutes}:{rest:04.1f}"
 
 
+def printable(name: str) -> str:
+    """A name from a bus or a file, with control characters written out: a terminal obeys them."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
+
+
 def moment(time_ns: int) -> str:
     """`2026-11-20 10:15:30.123`, local time."""
     return datetime.fromtimestamp(time_ns / 1e9).isoformat(" ", "milliseconds")

@@ -50,12 +50,18 @@ def glob_to_regex(pattern: str) -> str:
     if not pattern.isprintable():
         raise PatternError(f"topic pattern {pattern!r} has characters that no topic can have")
     if pattern in ("*", "**"):
-        return ".*"
+        return _ANYTHING
     topic, separator, type_pattern = pattern.partition("#")
     regex = _translate("**" if topic == "*" else topic, pattern)
     if not topic.startswith("/"):
         regex = "/?" + regex
-    return regex + ("\\#" + _translate(type_pattern, pattern) if separator else "(?:\\#.*)?")
+    return regex + (
+        "\\#" + _translate(type_pattern, pattern) if separator else f"(?:\\#{_ANYTHING})?"
+    )
+
+
+_ANYTHING = r"[\s\S]*"  # a dot would not match a line feed, which no rule forbids in a name
+_END = r"(?![\s\S])"  # the end, in Python and PCRE alike
 
 
 def _translate(glob: str, whole: str) -> str:
@@ -122,7 +128,7 @@ class Selection:
             return "(?!)"
         refused = "|".join(["LCM_SELF_TEST", *map(glob_to_regex, self.exclude)])
         wanted = "|".join(map(glob_to_regex, self.include))
-        return f"(?!(?:{refused})$)(?:{wanted})"
+        return f"(?!(?:{refused}){_END})(?:{wanted})"
 
     @cached_property
     def compiled(self) -> re.Pattern[str]:

@@ -70,4 +70,6 @@ def refuse_conflicts(
 
 def _literal(topic: str) -> str:
     """A pattern that matches a topic with wildcards in its name; `find_publishers` looks closer."""
-    return "".join("?" if char in "*?[]{}" else char for char in topic) or "?"
+    special = "*?[]{}"
+    literal = (char if char.isprintable() and char not in special else "?" for char in topic)
+    return "".join(literal) or "?"
