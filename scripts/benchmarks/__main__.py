@@ -34,6 +34,9 @@ def parse() -> argparse.Namespace:
     )
     names = [chapter.name for chapter in CHAPTERS]
     parser.add_argument("chapters", nargs="*", metavar="CHAPTER", help=", ".join(names))
+    parser.add_argument(
+        "--dimos", action="store_true", help="set up dimos first, where it is missing: 3 GB"
+    )
     parser.add_argument("--quick", action="store_true", help="short runs, few rounds: 3 minutes")
     parser.add_argument("--rounds", type=int, help="rounds of every case")
     parser.add_argument("--json", type=Path, default=Path("build/bench/results.json"))

@@ -7,9 +7,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
+
+from benchmarks.prctl import end_with_parent
 
 SCRIPTS = Path(__file__).resolve().parent.parent
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
@@ -49,6 +51,7 @@ class Program:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                preexec_fn=end_with_parent,
             )
         self.ready_cpu_s = 0.0
         """Processor time that does not count."""
@@ -75,8 +78,7 @@ class Program:
         """What it used before now does not count."""
         self.ready_cpu_s = self.cpu_s()
 
-    def _wait(self, condition: object, timeout_s: float, complaint: str) -> None:
-        assert callable(condition)
+    def _wait(self, condition: Callable[[], bool], timeout_s: float, complaint: str) -> None:
         end = time.monotonic() + timeout_s
         while not condition():
             if self._poll():

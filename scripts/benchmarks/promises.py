@@ -44,7 +44,7 @@ def _of_recording(chapter: Chapter) -> Iterator[Verdict]:
     lost = {case: _worst(chapter, case, OURS, "lost") for case in cases}
     without_loss = [case for case in cases if _worst(chapter, case, LCM, "lost") == 0]
     if chapter.figures(cases[0], LCM, "lost"):
-        failed = [case for case in without_loss if lost[case]]
+        failed = [f"{case}: {lost[case]:,.0f} messages" for case in without_loss if lost[case]]
         yield Verdict(
             "ours loses nothing at any load at which lcm-logger loses nothing",
             not failed,

@@ -15,7 +15,7 @@ import time
 import lcm
 
 from benchmarks.messages import encoder
-from benchmarks.timer_slack import ask_for_exact_wakeups
+from benchmarks.prctl import ask_for_exact_wakeups
 
 _TICK_NS = 1_000_000
 _LARGEST_BURST_NS = 10_000_000

@@ -1,0 +1,64 @@
+"""scripts/bench measures, keeps every figure, prints tables, and rewrites its part of a page."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPTS = Path(__file__).resolve().parent.parent / "scripts"
+
+
+def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the benchmark as scripts/bench does, with this Python."""
+    return subprocess.run(
+        [sys.executable, "-m", "benchmarks", *arguments],
+        env={**os.environ, "PYTHONPATH": str(SCRIPTS)},
+        cwd=SCRIPTS.parent,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_a_short_run_of_ours_alone_measures_recording_and_replay(tmp_path: Path) -> None:
+    results = tmp_path / "results.json"
+    cases = ["--only", "20 streams", "--only", "100 B at 1,000/s"]
+    where = ["--json", str(results), "--folder", str(tmp_path)]
+    done = bench("record", "replay", "--quick", "--rounds", "1", "--alone", *cases, *where)
+    assert done.returncode == 0, done.stderr
+    chapters = json.loads(results.read_text())["chapters"]
+    recorded, replayed = chapters["record"][0]["figures"], chapters["replay"][0]["figures"]
+    assert recorded["published"] == recorded["stored"] == 600
+    assert recorded["lost"] == recorded["own_loss"] == recorded["doubled"] == 0
+    assert recorded["cpu_s"] > 0
+    assert recorded["file_per_byte"] > 1
+    assert replayed["lost"] == 0
+    assert replayed["p50_ms"] <= replayed["p99_ms"] <= replayed["max_ms"]
+    assert "| 20 streams of 100 B at 10/s | ours" in done.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["results.json"]
+
+
+def test_an_unknown_chapter_is_refused_with_the_ones_there_are() -> None:
+    done = bench("recrod")
+    assert done.returncode == 2
+    assert "no chapter recrod; there are record, times, replay, speed, storage" in done.stderr
+
+
+def test_only_what_is_between_the_markers_of_a_page_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    from benchmarks.report import update_page
+
+    page = tmp_path / "page.md"
+    page.write_text("before\n<!-- bench: begin -->\nold\n<!-- bench: end -->\nafter\n")
+    for figures in ("new", "newer"):
+        update_page(page, figures)
+    expected = "before\n<!-- bench: begin -->\n\nnewer\n<!-- bench: end -->\nafter\n"
+    assert page.read_text() == expected
