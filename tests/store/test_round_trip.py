@@ -162,7 +162,7 @@ def test_small_messages_followed_by_huge_ones_are_read_in_bounded_pages(tmp_path
     huge = [(START_NS + 5000 + i, "/a", bytes(5_000_000)) for i in range(100)]
     record(tmp_path / "walk.db", [small, *([one] for one in huge)])
     peak = python(
-        """
+        r"""
         import re, sys
         from pathlib import Path
         from dimos_record.store.reader import RecordingReader
