@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from benchmarks import chapter_record, chapter_replay, chapter_storage, promises, report
 from benchmarks.measuring import Bench, Chapter
@@ -41,6 +43,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help="rounds of every case")
     parser.add_argument("--json", type=Path, default=Path("build/bench/results.json"))
     parser.add_argument(
+        "--show", type=Path, metavar="JSON", help="measure nothing: show an earlier run's figures"
+    )
+    parser.add_argument(
         "--folder",
         type=Path,
         default=Path("build/bench"),
@@ -64,6 +69,19 @@ def parse() -> argparse.Namespace:
 def main() -> None:
     """Measure, and say what came out."""
     chosen = parse()
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    wanted = [c for c in CHAPTERS if not chosen.chapters or c.name in chosen.chapters]
+    if chosen.show:
+        text = _text(wanted, *report.from_json(chosen.show.read_text(), wanted))
+        print(text)
+    else:
+        text = _run(chosen, wanted)
+    if chosen.update_docs:
+        report.update_page(PAGE, text)
+        _say(f"Written into {PAGE}")
+
+
+def _run(chosen: argparse.Namespace, chapters: list[Chapter]) -> str:
     chosen.folder.mkdir(parents=True, exist_ok=True)
     chosen.json.parent.mkdir(parents=True, exist_ok=True)
     subjects = find_subjects(chosen.command, os.environ.get("BENCH_DIMOS_PYTHON") or None)
@@ -80,19 +98,17 @@ def main() -> None:
     )
     missing = [] if chosen.alone else subjects.missing
     _say(*missing)
-    wanted = [c for c in CHAPTERS if not chosen.chapters or c.name in chosen.chapters]
-    machine = report.describe_machine(bench.recv_buf_bytes)
-    began, complete = time.monotonic(), False
+    machine, began = report.describe_machine(bench.recv_buf_bytes), time.monotonic()
     try:
-        _measure(wanted, bench)
-        complete = True
-    finally:
+        _measure(chapters, bench)
+    finally:  # what was measured before something failed is worth keeping
         machine["load_after"] = round(os.getloadavg()[0], 2)
         machine["minutes"] = round((time.monotonic() - began) / 60, 1)
-        text = _write(chosen.json, wanted, machine, missing)
-    if chosen.update_docs and complete:
-        report.update_page(PAGE, text)
-        _say(f"Written into {PAGE}")
+        chosen.json.write_text(report.to_json(chapters, machine, missing))
+        text = _text(chapters, machine, missing)
+        print(text)
+        _say(f"Every figure of every round: {chosen.json}")
+    return text
 
 
 def _measure(chapters: list[Chapter], bench: Bench) -> None:
@@ -107,16 +123,9 @@ def _measure(chapters: list[Chapter], bench: Bench) -> None:
             _say(f"  {figures}")
 
 
-def _write(
-    path: Path, chapters: list[Chapter], machine: dict[str, object], missing: list[str]
-) -> str:
-    """Keep every figure, print the tables, and return them."""
-    path.write_text(report.to_json(chapters, machine, missing))
+def _text(chapters: list[Chapter], machine: dict[str, Any], missing: list[str]) -> str:
     verdicts = promises.to_markdown(promises.judge(chapters))
-    text = "\n\n".join(filter(None, [verdicts, report.to_text(chapters, machine, missing)]))
-    print(text)
-    _say(f"Every figure of every round: {path}")
-    return text
+    return "\n\n".join(filter(None, [verdicts, report.to_text(chapters, machine, missing)]))
 
 
 def _granted_to_everyone() -> int:

@@ -13,7 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measuring import Chapter, Column
+from benchmarks.measuring import Chapter, Column, Measurement
 from benchmarks.subjects import DIMOS, LCM, MCAP, OURS, PLAIN
 
 _BEGIN, _END = "<!-- bench: begin -->", "<!-- bench: end -->"
@@ -58,6 +58,15 @@ def to_json(chapters: Sequence[Chapter], machine: dict[str, Any], missing: list[
     """Every figure of every round."""
     measured = {c.name: [m._asdict() for m in c.measurements] for c in chapters}
     return json.dumps({"machine": machine, "missing": missing, "chapters": measured}, indent=1)
+
+
+def from_json(text: str, chapters: Sequence[Chapter]) -> tuple[dict[str, Any], list[str]]:
+    """Put the figures of an earlier run into chapters; return its machine and what was missing."""
+    kept = json.loads(text)
+    for chapter in chapters:
+        found = kept["chapters"].get(chapter.name, ())
+        chapter.measurements = [Measurement(**measured) for measured in found]
+    return kept["machine"], kept["missing"]
 
 
 def to_text(chapters: Sequence[Chapter], machine: dict[str, Any], missing: list[str]) -> str:
