@@ -12,7 +12,9 @@ from dimos_record.testing import free_lcm_url
 def pytest_configure() -> None:
     # Whatever opens the default bus, in a child process too, must not reach a robot on the network.
     os.environ["LCM_DEFAULT_URL"] = free_lcm_url() + "&recv_buf_size=4000000"
-    # Who runs the tests may ignore hang-ups (nohup), which the commands under test would inherit.
+    # A shell in the background ignores Ctrl-C, and nohup ignores hang-ups; the programs under test
+    # would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
