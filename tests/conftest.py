@@ -3,6 +3,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import signal
+import sys
 
 import pytest
 
@@ -16,6 +17,17 @@ def pytest_configure() -> None:
     # would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    # Open3D, which dimos loads, talks about its own memory when Python ends: after pytest's last
+    # line, which has to stay the last.
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if "open3d" in sys.modules and reporter is not None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(int(reporter._session.exitstatus))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
