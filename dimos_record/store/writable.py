@@ -23,6 +23,7 @@ class WritableFile:
         self.lock = threading.RLock()
         self._copying = threading.Lock()
         self._closed = False
+        self._alone = False  # whether closing left one self-contained file
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -90,11 +91,12 @@ class WritableFile:
         with self._copying:  # a connection that copies would keep the log in use
             was_closed, self._closed = self._closed, True
         if was_closed:
-            return True
+            return self._alone
         with self.lock, errors_about(self.path):
             try:
                 self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-                return self._leave_wal()
+                self._alone = self._leave_wal()
+                return self._alone
             finally:
                 self.connection.close()
 

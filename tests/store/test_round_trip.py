@@ -247,6 +247,7 @@ def test_a_recording_that_somebody_reads_while_it_ends_says_so(tmp_path: Path) -
     with RecordingReader.open(tmp_path / "walk.db") as reader:
         writer.end_session(START_NS, "stopped", 0, 0)
         assert writer.close() is False
+        assert writer.close() is False, "closing twice says the same"
         assert reader.self_contained is False
         assert len(list(reader.rows("a"))) == 10
     RecordingWriter.append(tmp_path / "walk.db").close()
