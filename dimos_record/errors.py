@@ -128,6 +128,24 @@ class PublisherConflict(DimosRecordError):
     exit_code = 8
 
 
+class CommandsRefused(DimosRecordError):
+    """Commands would be played to machines beyond this one, and nobody allowed that."""
+
+    exit_code = 8
+
+
+class PlanError(DimosRecordError):
+    """A blueprint and a recording do not fit: no stream in common, types that differ."""
+
+    exit_code = 6
+
+
+class NotRunning(DimosRecordError):
+    """No running dimos blueprint answers, or it has no such module."""
+
+    exit_code = 7
+
+
 class MessagesLost(DimosRecordError):
     """Messages were lost while recording in strict mode."""
 

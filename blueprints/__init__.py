@@ -1,0 +1,1 @@
+"""Runnable dimos blueprints, found by `dimos run dimos-record.NAME`."""

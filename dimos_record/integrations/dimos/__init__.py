@@ -1,0 +1,1 @@
+"""Recording and replaying dimos blueprints: modules instead of topics."""
