@@ -103,7 +103,8 @@ class DemoRobot:
     def _commanded(self, state: RobotState) -> RobotState:
         if self._autopilot is None or state.t_ns % (CONTROL_TICKS * TICK_NS):
             return state
-        return state._replace(command=self._autopilot.decide(state))
+        moving = Command(state.linear, state.angular)
+        return state._replace(command=self._autopilot.decide(state.x, state.y, state.yaw, moving))
 
     def _moved(self, state: RobotState, dt_ns: int) -> RobotState:
         """The state a little later: speeds approach the command, the pose follows an arc."""
@@ -152,8 +153,9 @@ class Autopilot:
 
     def __init__(self, waypoints: tuple[Point, ...]) -> None:
         self.path = smooth_loop(waypoints)
-        self._spacing_m = float(np.hypot(*(self.path[1] - self.path[0])))
         self._at = 0
+        self.rounds = 0
+        """How often the end of the path has been passed."""
 
     @property
     def start(self) -> tuple[Point, float]:
@@ -161,19 +163,33 @@ class Autopilot:
         (x, y), (ahead_x, ahead_y) = self.path[0].tolist(), self.path[1].tolist()
         return (x, y), math.atan2(ahead_y - y, ahead_x - x)
 
-    def decide(self, state: RobotState) -> Command:
-        """The command for the next control period."""
-        target_x, target_y = self._target(state.x, state.y)
-        dx, dy = target_x - state.x, target_y - state.y
-        bearing = math.atan2(dy, dx) - state.yaw
+    def join(self, x: float, y: float) -> None:
+        """Go on from the point of the path that lies nearest."""
+        self._at = int(np.hypot(*(self.path - (x, y)).T).argmin())
+
+    def ahead(self, count: int) -> Floats:
+        """The next points of the path; shape (count, 2) in m."""
+        points: Floats = self.path[(self._at + np.arange(count)) % len(self.path)]
+        return points
+
+    def decide(self, x: float, y: float, yaw: float, moving: Command) -> Command:
+        """The command for the next control period.
+
+        Args:
+            x, y, yaw: where the robot is (m, m, rad).
+            moving: how fast it moves now.
+        """
+        target_x, target_y = self._target(x, y)
+        dx, dy = target_x - x, target_y - y
+        bearing = math.atan2(dy, dx) - yaw
         bearing = math.atan2(math.sin(bearing), math.cos(bearing))
         curvature = 2.0 * math.sin(bearing) / math.hypot(dx, dy)
         linear = min(self.cruise_speed, 0.6 / (abs(curvature) + 0.1))
         angular = max(-self.max_angular, min(self.max_angular, curvature * linear))
         period_s = CONTROL_TICKS * TICK_NS / 1e9
         return Command(
-            _approach(state.linear, linear, MAX_ACCELERATION * period_s),
-            _approach(state.angular, angular, MAX_ANGULAR_ACCELERATION * period_s),
+            _approach(moving.linear, linear, MAX_ACCELERATION * period_s),
+            _approach(moving.angular, angular, MAX_ANGULAR_ACCELERATION * period_s),
         )
 
     def _target(self, x: float, y: float) -> Point:
@@ -183,6 +199,7 @@ class Autopilot:
             if math.hypot(target_x - x, target_y - y) >= self.look_ahead_m:
                 break
             self._at = (self._at + 1) % len(self.path)
+            self.rounds += self._at == 0
         return target_x, target_y
 
 

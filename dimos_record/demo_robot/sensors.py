@@ -40,6 +40,8 @@ class Sample(NamedTuple):
     """Since the UNIX epoch."""
 
 
+Axes = tuple[float, float, float]
+"""Of a vector: x, y, z."""
 Sensor = Callable[[Sample], Any]
 """Gives the `dimos_lcm` message to publish."""
 
@@ -123,19 +125,14 @@ class Sensors:
 
     def imu(self, sample: Sample) -> sensor_msgs.Imu:
         """Turn rate, and acceleration as felt: along, centripetal, and against gravity."""
-        state = sample.state
-        drawn = [0.0] * 6 if self._noise is None else self._noise.normal(state.t_ns, 6).tolist()
-        wx, wy, wz = (GYRO_NOISE * error for error in drawn[:3])
-        ax, ay, az = (ACCELEROMETER_NOISE * error for error in drawn[3:])
+        turn_rate, acceleration = felt(sample.state, self._noise)
         return sensor_msgs.Imu(
             header=_header(sample, "imu_link"),
-            orientation=_yaw_quaternion(state.yaw),
+            orientation=_yaw_quaternion(sample.state.yaw),
             orientation_covariance=_diagonal([1e-6] * 3),
-            angular_velocity=_vector(wx, wy, wz + state.angular),
+            angular_velocity=_vector(*turn_rate),
             angular_velocity_covariance=_diagonal([GYRO_NOISE**2] * 3),
-            linear_acceleration=_vector(
-                ax + state.acceleration, ay + state.linear * state.angular, az + GRAVITY
-            ),
+            linear_acceleration=_vector(*acceleration),
             linear_acceleration_covariance=_diagonal([ACCELEROMETER_NOISE**2] * 3),
         )
 
@@ -229,6 +226,16 @@ class Sensors:
             ),
             data=grid.cells.ravel().tolist(),
         )
+
+
+def felt(state: RobotState, noise: Noise | None) -> tuple[Axes, Axes]:
+    """What an IMU feels: turn rate (rad/s) and acceleration with gravity (m/s²), around and along
+    the robot's x, y and z."""
+    drawn = [0.0] * 6 if noise is None else noise.normal(state.t_ns, 6).tolist()
+    wx, wy, wz = (GYRO_NOISE * error for error in drawn[:3])
+    ax, ay, az = (ACCELEROMETER_NOISE * error for error in drawn[3:])
+    acceleration = (ax + state.acceleration, ay + state.linear * state.angular, az + GRAVITY)
+    return (wx, wy, wz + state.angular), acceleration
 
 
 def _time(stamp_ns: int) -> std_msgs.Time:

@@ -1,0 +1,18 @@
+"""The demo robot as dimos blueprints: `dimos run dimos-record.demo-robot`."""
+
+from dimos.core.coordination.blueprints import autoconnect
+from dimos.core.global_config import global_config
+from dimos.visualization.vis_module import vis_module
+
+from dimos_record.blueprints.driver import DemoDriver
+from dimos_record.blueprints.follower import DemoFollower
+from dimos_record.blueprints.mapper import DemoMapper
+from dimos_record.blueprints.view import VIEW
+
+demo_robot = autoconnect(
+    DemoDriver.blueprint(), DemoMapper.blueprint(), DemoFollower.blueprint()
+).global_config(n_workers=2)
+"""A robot that drives its round through two rooms and maps them."""
+
+demo_robot_viewer = autoconnect(demo_robot, vis_module(global_config.viewer, VIEW))
+"""The same, shown in dimos's viewer."""
