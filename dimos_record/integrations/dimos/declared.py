@@ -42,6 +42,19 @@ class Port:
         return "/" + self.name if self.wire is None else split_channel(self.wire.channel)[0]
 
     @property
+    def publishes(self) -> bool:
+        """Whether the module publishes here, as one of many or not."""
+        return self.direction != "in"
+
+    @property
+    def is_source(self) -> bool:
+        """Whether the module is meant to be the one that publishes here.
+
+        Transforms come from many modules, and what is declared as `IO` may.
+        """
+        return self.direction == "out" and self.type_name != "tf2_msgs.TFMessage"
+
+    @property
     def type_name(self) -> str | None:
         """The type as it stands on the wire; None for types that travel as a pickle."""
         return message_type_name(self.type)

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dimos_record.integrations.dimos.plan import ReplayPlan
 
 _WIDTH = 80
+_LEFT = 40
+"""A left side from this length on gets lines of its own."""
 
 
 def describe(plan: ReplayPlan) -> str:
@@ -38,9 +40,9 @@ def _sections(plan: ReplayPlan) -> Iterator[tuple[str, Iterable[tuple[str, str]]
     )
     yield "Replaced, but these outputs are not replayed:", _modules(plan, plan.partly)
     yield "Inputs without a source:", _inputs(plan)
-    yield "Replayed, but no module listens:", [(topic, "") for topic in plan.unused]
-    yield "Replayed and published by running modules too (IO ports):", _topics(plan.also_live)
-    yield "Recorded, but not replayed:", sorted(plan.left_out.items())
+    yield "Replayed, but no module listens:", [("", " ".join(plan.unused))][: len(plan.unused)]
+    yield "Replayed, and published by running modules too:", _topics(plan.also_live)
+    yield "Recorded, but not replayed:", _by_reason(plan.left_out)
     yield "ERROR, the replay would be a second publisher:", _topics(plan.second_publishers)
     yield "ERROR, types differ:", [(sentence, "") for sentence in plan.type_conflicts]
 
@@ -61,6 +63,13 @@ def _inputs(plan: ReplayPlan) -> list[tuple[str, str]]:
     return rows
 
 
+def _by_reason(reasons: Mapping[str, str]) -> list[tuple[str, str]]:
+    topics: dict[str, list[str]] = {}
+    for topic, reason in sorted(reasons.items()):
+        topics.setdefault(reason, []).append(topic)
+    return [(reason + ":", " ".join(found)) for reason, found in topics.items()]
+
+
 def _name(plan: ReplayPlan, module: str) -> str:
     """The class, with the instance where the class does not tell which one is meant."""
     cls = plan.classes[module]
@@ -68,17 +77,21 @@ def _name(plan: ReplayPlan, module: str) -> str:
 
 
 def _table(rows: list[tuple[str, str]]) -> list[str]:
-    width = max((len(left) for left, right in rows if right), default=0)
+    """Two columns; what is long on the right is wrapped, under a left side that is long itself."""
+    width = max((len(left) for left, right in rows if right and len(left) < _LEFT), default=0)
     lines = []
     for left, right in rows:
-        first = f"  {left:<{width}}  " if right else f"  {left}"
-        rest = " " * (width + 4)
+        indent = " " * (width + 4 if width else 2)
         wrapped = textwrap.wrap(
-            right, max(_WIDTH - len(rest), 20), break_long_words=False, break_on_hyphens=False
+            right, _WIDTH - len(indent), break_long_words=False, break_on_hyphens=False
         )
-        lines += (
-            [first + wrapped[0], *(rest + line for line in wrapped[1:])] if wrapped else [first]
-        )
+        if wrapped and len(left) <= width:
+            lines.append(
+                f"  {left:<{width}}  {wrapped.pop(0)}" if width else indent + wrapped.pop(0)
+            )
+        else:
+            lines.append(f"  {left}")
+        lines += [indent + line for line in wrapped]
     return lines
 
 
@@ -87,11 +100,11 @@ def _advice(plan: ReplayPlan) -> list[str]:
         names = ", ".join(_name(plan, module) for module in plan.chosen_by_recording)
         return ["", f"The recording was made to replay {names}; choose others with only."]
     if plan.proposal:
-        names = ",".join(plan.proposal)
-        code = ", ".join(f'"{name}"' for name in plan.proposal)
         return [
             "",
-            "This leaves next to nothing running. To let the modules that compute run, replay",
-            f"only what comes first:  --replay-only {names}   (in code: only=[{code}])",
+            "This leaves next to nothing running. To keep the modules that compute running,",
+            "replay only what comes first:",
+            f"  --replay-only {','.join(plan.proposal)}",
+            f"  .replay(..., only={list(plan.proposal)})",
         ]
     return []

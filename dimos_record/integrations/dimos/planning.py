@@ -80,8 +80,15 @@ class _Recorded(NamedTuple):
         matched = matched or [port for port in declared if "/" + port.name == topic]
         return cls(stream, topic, tuple(matched))
 
-    def modules(self, *directions: str) -> set[str]:
-        return {port.module for port in self.ports if port.direction in directions}
+    @property
+    def owners(self) -> set[str]:
+        """The instances that are meant to publish it."""
+        return {port.module for port in self.ports if port.is_source}
+
+    @property
+    def publishers(self) -> set[str]:
+        """The instances that may publish it."""
+        return {port.module for port in self.ports if port.publishes}
 
 
 @dataclass(frozen=True)
@@ -116,7 +123,7 @@ class _Planner:
             without_source=lost,
             never_had_source=frozenset(lost) - _sources(self.declared),
             unused=tuple(one.topic for one in streams if not one.listeners),
-            also_live=_live_publishers(played, live, "inout"),
+            also_live=_publishers_of(played, [p for p in live if p.publishes and not p.is_source]),
             left_out=left_out,
             second_publishers=self._second_publishers(chosen, replaced, live),
             type_conflicts=tuple(filter(None, map(_type_conflict, chosen))),
@@ -133,7 +140,6 @@ class _Planner:
 
     def _why_not(self, one: _Recorded) -> str | None:
         """Why a recorded stream is not published; None if it is."""
-        owners = one.modules("out") or one.modules("inout")
         if not is_publishable(one.stream):
             return "plain numbers, which no bus carries"
         if not one.ports:
@@ -142,11 +148,12 @@ class _Planner:
             return None
         if one.topic in self.keep.topics:
             return "left out by choice"
-        if kept := one.modules("out") & self.keep.modules:
+        if kept := one.owners & self.keep.modules:
             return f"{', '.join(sorted(kept))} runs"
         if self.only:
-            return None if owners & self.only.modules else "not among those to replay"
-        if not owners and is_command(one.topic):
+            chosen = (one.owners or one.publishers) & self.only.modules
+            return None if chosen else "not chosen"
+        if not one.publishers and is_command(one.topic):
             return "a command whose sender was not recorded; name it in only to replay it"
         return None
 
@@ -159,7 +166,7 @@ class _Planner:
         return {module: tuple(topics[module]) for module in self.instances if module in topics}
 
     def _owners_to_replace(self, one: _Recorded) -> set[str]:
-        owners = {p.module for p in one.ports if p.direction == "out" and not _is_ours(p)}
+        owners = {p.module for p in one.ports if p.is_source and not _is_ours(p)}
         if one.topic not in self.only.topics and self.only.modules:
             owners &= self.only.modules
         return owners - self.keep.modules
@@ -167,7 +174,7 @@ class _Planner:
     def _replayed(
         self, one: _Recorded, replaced: dict[str, tuple[str, ...]], live: Sequence[Port]
     ) -> ReplayedStream:
-        port = next((p for p in one.ports if p.direction == "out"), one.ports[0])
+        port = next((p for p in one.ports if p.publishes), one.ports[0])
         same = [p for p in live if p.topic == port.topic and p.direction != "out"]
         return ReplayedStream(
             stream=one.stream,
@@ -185,7 +192,7 @@ class _Planner:
         covered = played | _sources(live)
         lost: dict[str, list[str]] = {}
         for port in self.declared:
-            if port.module in replaced and port.direction == "out" and port.topic not in covered:
+            if port.module in replaced and port.is_source and port.topic not in covered:
                 lost.setdefault(port.module, []).append(port.topic)
         return {module: tuple(dict.fromkeys(topics)) for module, topics in lost.items()}
 
@@ -202,7 +209,7 @@ class _Planner:
             if not any(one.topic in topics for topics in replaced.values())
             for port in one.ports
         }
-        return _live_publishers(added, live, "out")
+        return _publishers_of(added, [port for port in live if port.is_source])
 
 
 def _choice_of(
@@ -214,7 +221,7 @@ def _choice_of(
         default = session.meta.get("default_modules")
         names += default if isinstance(default, list) else []
     chosen: set[str] = set().union(*(modules_named(str(name), instances) for name in names))
-    with_outputs: set[str] = set().union(*(one.modules("out") for one in recorded))
+    with_outputs: set[str] = set().union(*(one.owners for one in recorded))
     return tuple(module for module in instances if module in chosen & with_outputs)
 
 
@@ -224,7 +231,7 @@ def _is_ours(port: Port) -> bool:
 
 
 def _sources(ports: Iterable[Port]) -> set[str]:
-    return {port.topic for port in ports if port.direction != "in"}
+    return {port.topic for port in ports if port.publishes}
 
 
 def _without_source(live: Sequence[Port], played: set[str]) -> dict[str, tuple[str, ...]]:
@@ -236,12 +243,10 @@ def _without_source(live: Sequence[Port], played: set[str]) -> dict[str, tuple[s
     return {topic: tuple(dict.fromkeys(modules)) for topic, modules in hungry.items()}
 
 
-def _live_publishers(
-    topics: Iterable[str], live: Sequence[Port], direction: str
-) -> dict[str, tuple[str, ...]]:
+def _publishers_of(topics: Iterable[str], live: Sequence[Port]) -> dict[str, tuple[str, ...]]:
     found: dict[str, list[str]] = {}
     for port in live:
-        if port.direction == direction and port.topic in topics:
+        if port.topic in topics:
             found.setdefault(port.topic, []).append(port.module)
     return {topic: tuple(dict.fromkeys(modules)) for topic, modules in found.items()}
 
@@ -270,7 +275,7 @@ def _proposal(plan: ReplayPlan, declared: Sequence[Port]) -> tuple[str, ...]:
     """
     played = {stream.topic for stream in plan.streams}
     hears = {p.module for p in declared if p.direction == "in" and p.topic in played}
-    computing = hears & {p.module for p in declared if p.direction == "out"}
+    computing = hears & {p.module for p in declared if p.is_source}
     if not computing & plan.replaced.keys() or computing & set(plan.running):
         return ()
     inside = _sources(declared)
