@@ -212,6 +212,20 @@ def test_a_second_publisher_is_an_error_unless_the_blueprint_has_two_already(
         conflict.check()
 
 
+class ReplayOfBefore(Driver):
+    """Stands for the module that an earlier `.replay()` has put into the blueprint."""
+
+
+def test_two_replays_of_one_topic_are_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ReplayOfBefore, "__module__", "dimos_record.integrations.dimos.any")
+    replayed = autoconnect(ROBOT.disabled_modules(Driver), ReplayOfBefore.blueprint())
+    plan = replay_plan(replayed, recorded(tmp_path, ODOM))
+    with pytest.raises(PublisherConflict, match=r"/odom \(replayofbefore\)"):
+        plan.check()
+
+
 def test_types_that_differ_are_refused(tmp_path: Path) -> None:
     plan = replay_plan(ROBOT, recorded(tmp_path, "/odom#nav_msgs.Odometry"))
     with pytest.raises(PlanError, match=r"/odom was recorded as nav_msgs.Odometry and driver decl"):

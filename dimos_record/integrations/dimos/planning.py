@@ -60,8 +60,8 @@ def replay_plan(
             wanted = Chosen(frozenset(own_choice))
         kept = choose("keep", keep, instances, known)
         disabled = choose("disable", disable, instances, ()).modules
-        planner = _Planner(instances, declared, recorded, wanted, kept, disabled)
-        plan = planner.plan(view, active, own_choice)
+        planner = _Planner(instances, active, declared, recorded, wanted, kept, disabled)
+        plan = planner.plan(view, own_choice)
     return replace(plan, proposal=_proposal(plan, declared)) if not wanted else plan
 
 
@@ -70,6 +70,7 @@ class _Recorded(NamedTuple):
 
     stream: StreamInfo
     topic: str
+    """What it would be published as."""
     ports: tuple[Port, ...]
 
     @classmethod
@@ -78,7 +79,7 @@ class _Recorded(NamedTuple):
         topic = split_channel(remap.channel(stream.channel))[0]
         matched = [port for port in declared if port.topic == topic]
         matched = matched or [port for port in declared if "/" + port.name == topic]
-        return cls(stream, topic, tuple(matched))
+        return cls(stream, matched[0].topic if matched else topic, tuple(matched))
 
     @property
     def owners(self) -> set[str]:
@@ -94,18 +95,20 @@ class _Recorded(NamedTuple):
 @dataclass(frozen=True)
 class _Planner:
     instances: dict[str, type]
+    active: set[str]
+    """The instances that would be started without the replay."""
     declared: tuple[Port, ...]
     recorded: list[_Recorded]
     only: Chosen
     keep: Chosen
     disabled: frozenset[str]
 
-    def plan(self, view: ReplayView, active: set[str], own_choice: Sequence[str]) -> ReplayPlan:
+    def plan(self, view: ReplayView, own_choice: Sequence[str]) -> ReplayPlan:
         self._check_choices()
         left_out = {one.topic: why for one in self.recorded if (why := self._why_not(one))}
         chosen = [one for one in self.recorded if one.topic not in left_out]
         replaced = self._replaced(chosen)
-        on = active - replaced.keys() - self.disabled
+        on = self.active - replaced.keys() - self.disabled
         running = tuple(module for module in self.instances if module in on)
         live = [port for port in self.declared if port.module in running]
         streams = tuple(self._replayed(one, replaced, live) for one in chosen)
@@ -203,12 +206,8 @@ class _Planner:
         live: Sequence[Port],
     ) -> dict[str, tuple[str, ...]]:
         """Of those topics for which the replay takes nobody's place."""
-        added = {
-            port.topic
-            for one in chosen
-            if not any(one.topic in topics for topics in replaced.values())
-            for port in one.ports
-        }
+        taken_over = {t for m, topics in replaced.items() if m in self.active for t in topics}
+        added = {one.topic for one in chosen} - taken_over
         return _publishers_of(added, [port for port in live if port.is_source])
 
 
