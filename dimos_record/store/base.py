@@ -126,6 +126,33 @@ class SessionInfo:
     """Per stream name."""
 
 
+class LogLine(NamedTuple):
+    """One line that a program has logged while it was recorded."""
+
+    ts_ns: int
+    level: str | None
+    """`info`, `warning`, `error` ..., where known."""
+    source: str | None
+    """Who logged it: a logger or a source file, where known."""
+    line: str
+    """What it said."""
+
+
+class StreamSource(NamedTuple):
+    """What a recorder knows of a channel beyond its name, before its first message."""
+
+    bus: str | None
+    """URL of the bus it comes from."""
+    module: str | None = None
+    """The module that publishes it."""
+    codec: str | None = None
+    """What its bytes are, if that is no LCM message: `pickle`."""
+    payload: str | None = None
+    """The class that dimos decodes it with, where the type's name does not tell."""
+    dimos_codec: str | None = None
+    """How dimos is to decode the bytes, if not as `codec` says: `jpeg` for compressed pictures."""
+
+
 class StoreReader(Protocol):
     """Reading a recording. Safe to use from several threads; holds no transaction open."""
 

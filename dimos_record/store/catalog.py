@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dimos_record.messages import is_latched
 from dimos_record.store import schema
-from dimos_record.store.base import StreamInfo
+from dimos_record.store.base import StreamInfo, StreamSource
 from dimos_record.store.connection import quote_name
 from dimos_record.store.dimos_types import payload_class, payload_fingerprint, type_of_payload
 from dimos_record.store.names import is_identifier
@@ -91,8 +91,13 @@ def describe(name: str, config: str) -> StreamInfo:
     )
 
 
-def save_topic(connection: sqlite3.Connection, info: StreamInfo) -> int:
+def save_topic(
+    connection: sqlite3.Connection, info: StreamInfo, source: StreamSource | None = None
+) -> int:
     """Describe a stream in `_dr_topics`, and in `_streams` where dimos can open it.
+
+    Args:
+        source: what is known of where it comes from.
 
     Returns:
         The topic's number.
@@ -102,11 +107,12 @@ def save_topic(connection: sqlite3.Connection, info: StreamInfo) -> int:
         f"INSERT INTO _dr_topics ({_TOPIC_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (*info[:5], int(info.latched), info.module, info.bus, mark),
     )
-    payload = payload_class(info.type_name, info.fingerprint)
+    payload = source.payload if source is not None else None
+    payload = payload or payload_class(info.type_name, info.fingerprint)
     if payload is not None:
         config = {
             "payload_module": payload,
-            "codec_id": info.codec,
+            "codec_id": (source.dimos_codec if source is not None else None) or info.codec,
             "eager_blobs": False,
             "page_size": 256,
         }
@@ -114,6 +120,14 @@ def save_topic(connection: sqlite3.Connection, info: StreamInfo) -> int:
             "INSERT OR IGNORE INTO _streams VALUES (?, ?)", (info.name, json.dumps(config))
         )
     return int(cursor.lastrowid or 0)
+
+
+def name_modules(connection: sqlite3.Connection, sources: Mapping[str, StreamSource]) -> None:
+    """Write down the modules of topics that were not known at their first message."""
+    connection.executemany(
+        "UPDATE _dr_topics SET module = ? WHERE channel = ? AND module IS NULL",
+        [(source.module, channel) for channel, source in list(sources.items()) if source.module],
+    )
 
 
 def last_id(connection: sqlite3.Connection, name: str, topic: int | None) -> int:

@@ -49,10 +49,14 @@ def _apply(
     connection.execute("INSERT INTO _dr_migrations VALUES (?, ?)", (target, time.time_ns()))
 
 
-def _first_version(connection: sqlite3.Connection) -> None:
-    for statement in schema.TABLES_V1.split(";"):
+def _create(connection: sqlite3.Connection, tables: str) -> None:
+    for statement in tables.split(";"):
         if statement.strip():
             connection.execute(statement)
+
+
+def _first_version(connection: sqlite3.Connection) -> None:
+    _create(connection, schema.TABLES_V1)
     columns = schema.tables(connection)
     for table in catalog.load_tables(connection):
         name = table.info.name
@@ -69,4 +73,11 @@ def _adopt_dimos_stream(connection: sqlite3.Connection, name: str, existing: set
     schema.create_time_index(connection, name)
 
 
-_MIGRATIONS: dict[int, Callable[[sqlite3.Connection], None]] = {1: _first_version}
+def _second_version(connection: sqlite3.Connection) -> None:
+    _create(connection, schema.TABLES_V2)
+
+
+_MIGRATIONS: dict[int, Callable[[sqlite3.Connection], None]] = {
+    1: _first_version,
+    2: _second_version,
+}

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from dimos_record.errors import OptionError
-from dimos_record.store.base import StoreReader, StreamInfo
+from dimos_record.store.base import LogLine, StoreReader, StreamInfo
 from dimos_record.store.meta import POSE_COLUMNS, MetaRow, Where, comparable
 from dimos_record.store.observation import UNKNOWN, Observation, to_pose
 
@@ -52,6 +52,9 @@ class QueryableReader(StoreReader, Protocol):
 
     def payload(self, stream: str, number: int) -> bytes:
         """The wire bytes of one message."""
+
+    def log_lines(self) -> Iterator[LogLine]:
+        """What the recorded program has logged, in the order of writing, lazily."""
 
 
 class Filter(NamedTuple):

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from dimos_record.errors import UnknownTopic
 from dimos_record.store import catalog, meta, schema
-from dimos_record.store.base import Row, SessionInfo, StreamInfo, StreamStats
+from dimos_record.store.base import LogLine, Row, SessionInfo, StreamInfo, StreamStats
 from dimos_record.store.connection import (
     ReadConnection,
     connect_for_reading,
@@ -23,7 +23,7 @@ from dimos_record.store.connection import (
     read_header,
 )
 from dimos_record.store.meta import MetaRow, Where
-from dimos_record.store.sessions import load_sessions
+from dimos_record.store.sessions import load_sessions, log_page
 from dimos_record.store.table import Page, RowMaker, Span, StreamTable, TimeIndexes
 
 _FIRST_PAGE, _LARGEST_PAGE = 16, 4096
@@ -171,6 +171,18 @@ class RecordingReader:
         """The recording sessions with their accounts, oldest first; none in dimos's own files."""
         with self._reading() as connection:
             return load_sessions(connection) if schema.version(connection) else []
+
+    def log_lines(self) -> Iterator[LogLine]:
+        """What the recorded program has logged, in the order of writing, lazily."""
+        after, complete = 0, False
+        while not complete:
+            with self._reading() as connection:
+                if schema.version(connection) < schema.LOG_SINCE:
+                    return
+                found = log_page(connection, after, _LARGEST_PAGE)
+            yield from (line for _, line in found)
+            complete = len(found) < _LARGEST_PAGE
+            after = found[-1][0] if found else after
 
     def count_between(self, stream: str, start_ns: int | None, end_ns: int | None) -> int:
         """How many messages of a stream have ``start_ns <= ts_ns < end_ns``."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from dimos_record.errors import NewerSchema, NotARecording
 from dimos_record.store.connection import quote_name
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Version of the `_dr_` tables. A file of dimos's own has none, which counts as 0."""
 
 DIMOS_COLUMNS = (
@@ -49,6 +49,13 @@ CREATE TABLE _dr_account (
 CREATE TABLE _dr_spool (
   seq INTEGER PRIMARY KEY, topic INTEGER NOT NULL, id INTEGER NOT NULL, ts_ns INTEGER NOT NULL,
   stamp_ns INTEGER, data BLOB NOT NULL);
+"""
+LOG_SINCE = 2
+"""The first version with `_dr_log`."""
+TABLES_V2 = """
+CREATE TABLE _dr_log (
+  id INTEGER PRIMARY KEY, session INTEGER NOT NULL, ts_ns INTEGER NOT NULL,
+  level TEXT, source TEXT, line TEXT NOT NULL);
 """
 
 

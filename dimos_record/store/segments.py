@@ -10,7 +10,14 @@ from itertools import chain, pairwise
 from pathlib import Path
 
 from dimos_record.errors import NotARecording, RecordingNotFound, StorageError
-from dimos_record.store.base import Row, SessionInfo, StreamInfo, StreamStats, add_accounts
+from dimos_record.store.base import (
+    LogLine,
+    Row,
+    SessionInfo,
+    StreamInfo,
+    StreamStats,
+    add_accounts,
+)
 from dimos_record.store.meta import MetaRow, Where
 from dimos_record.store.reader import RecordingReader, find_stream
 
@@ -144,6 +151,10 @@ class SegmentedReader:
                 whole = merged.get(key)
                 merged[key] = part if whole is None else _joined(whole, part)
         return sorted(merged.values(), key=lambda session: session.start_ns)
+
+    def log_lines(self) -> Iterator[LogLine]:
+        """What the recorded program has logged, segment after segment, lazily."""
+        return chain.from_iterable(segment.log_lines() for segment in self.segments)
 
     def count_between(self, stream: str, start_ns: int | None, end_ns: int | None) -> int:
         """How many messages of a stream have ``start_ns <= ts_ns < end_ns``."""

@@ -6,12 +6,12 @@ import json
 import os
 import socket
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import astuple, fields
 from pathlib import Path
 from typing import Any
 
-from dimos_record.store.base import SessionInfo, StreamAccount
+from dimos_record.store.base import LogLine, SessionInfo, StreamAccount
 from dimos_record.store.connection import BadContent
 
 
@@ -55,6 +55,12 @@ def start_session(connection: sqlite3.Connection, start_ns: int, meta: dict[str,
     return int(cursor.lastrowid or 0)
 
 
+def save_meta(connection: sqlite3.Connection, session: int, meta: dict[str, Any]) -> None:
+    """Write down what has become of a session's meta."""
+    update = "UPDATE _dr_sessions SET meta = ? WHERE id = ?"
+    connection.execute(update, (json.dumps(meta), session))
+
+
 def save_accounts(
     connection: sqlite3.Connection, session: int, accounts: Iterable[tuple[int, StreamAccount]]
 ) -> None:
@@ -63,6 +69,26 @@ def save_accounts(
         "INSERT OR REPLACE INTO _dr_account VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [(session, topic, *astuple(account)) for topic, account in accounts],
     )
+
+
+def save_log(connection: sqlite3.Connection, session: int, lines: Iterable[LogLine]) -> None:
+    """Write lines that were logged during a session."""
+    connection.executemany(
+        "INSERT INTO _dr_log (session, ts_ns, level, source, line) VALUES (?, ?, ?, ?, ?)",
+        [(session, *line) for line in lines],
+    )
+
+
+def log_page(
+    connection: sqlite3.Connection, after: int, limit: int
+) -> Sequence[tuple[int, LogLine]]:
+    """The next lines that were logged, with their numbers, in the order of writing."""
+    found = connection.execute(
+        "SELECT id, CAST(ts_ns AS INTEGER), CAST(level AS TEXT), CAST(source AS TEXT), "
+        "CAST(line AS TEXT) FROM _dr_log WHERE id > ? ORDER BY id LIMIT ?",
+        (after, limit),
+    )
+    return [(number, LogLine(*values)) for number, *values in found]
 
 
 def load_sessions(connection: sqlite3.Connection) -> list[SessionInfo]:

@@ -12,14 +12,14 @@ import os
 import sqlite3
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from dimos_record.errors import StorageError
 from dimos_record.messages import fingerprint, is_latched
 from dimos_record.store import catalog, migrations, schema
-from dimos_record.store.base import StreamAccount, StreamInfo
+from dimos_record.store.base import LogLine, StreamAccount, StreamInfo, StreamSource
 from dimos_record.store.codecs import CHOOSABLE
 from dimos_record.store.connection import (
     PAGE_SIZE,
@@ -34,7 +34,13 @@ from dimos_record.store.recording_file import (
     refuse_if_busy,
     remove_recording_file,
 )
-from dimos_record.store.sessions import load_sessions, save_accounts, start_session
+from dimos_record.store.sessions import (
+    load_sessions,
+    save_accounts,
+    save_log,
+    save_meta,
+    start_session,
+)
 from dimos_record.store.stream_writer import StreamMark, StreamWriter
 from dimos_record.store.writable import WritableFile
 
@@ -66,6 +72,9 @@ class RecordingWriter(WritableFile):
         self._split: SplitChannel = lambda channel: (channel, None)
         self._bus: str | None = None
         self._dropped: Mapping[str, int] = {}
+        self._sources: Mapping[str, StreamSource] = {}
+        self._meta: dict[str, Any] = {}
+        self._saved_meta: dict[str, Any] = {}
 
     @classmethod
     def create(cls, path: Path) -> RecordingWriter:
@@ -126,7 +135,7 @@ class RecordingWriter(WritableFile):
         self._taken = catalog.taken_names(self.connection)
         self._streams = {}
         for topic, info in catalog.load_topics(self.connection):
-            if info.codec not in CHOOSABLE:
+            if info.codec not in CHOOSABLE and not (info.codec == "pickle" and info.bus):
                 continue  # only dimos writes it: new messages of that topic get another stream
             adopted = catalog.complete_rows(self.connection, info.name)
             last = catalog.last_id(self.connection, info.name, topic)
@@ -149,7 +158,7 @@ class RecordingWriter(WritableFile):
 
     def continue_from(self, earlier: RecordingWriter) -> None:
         """Go on numbering where an earlier segment of the same recording stopped."""
-        self.seq = earlier.seq
+        self.seq, self._sources = earlier.seq, earlier._sources
         with self.transaction():
             for stream in earlier._streams.values():
                 self._add_stream(stream.info, stream.last_id).continue_from(stream)
@@ -163,25 +172,30 @@ class RecordingWriter(WritableFile):
         bus: str | None = None,
         choose_codec: CodecChooser | None = None,
         dropped: Mapping[str, int] | None = None,
+        sources: Mapping[str, StreamSource] | None = None,
     ) -> None:
         """Start a session.
 
         Args:
             start_ns: receive time that the session starts at.
-            meta: host, process, versions ... (see `SessionInfo.meta`).
+            meta: host, process, versions ... (see `SessionInfo.meta`). It is live: what changes
+                in it is written down with the account.
             split: tells topic and type name of a channel that is new.
             bus: URL of the bus that the messages come from.
             choose_codec: tells how to store a topic that is new.
             dropped: a live count per channel of messages that never came here.
+            sources: what is known of channels, live: looked at when a channel is new.
         """
         with self.transaction():
             refuse_if_busy(self.path, load_sessions(self.connection))
             if self._version != self._data_version():
                 self._load_streams()
             self.session = start_session(self.connection, start_ns, meta)
+        self._meta, self._saved_meta = meta, dict(meta)
         self._split, self._bus = split, bus
         self._choose_codec = choose_codec or self._choose_codec
         self._dropped = dropped if dropped is not None else {}
+        self._sources = sources if sources is not None else {}
         for stream in self._streams.values():
             stream.account = StreamAccount()
 
@@ -210,20 +224,22 @@ class RecordingWriter(WritableFile):
         mark = fingerprint(type_name) if type_name else None
         if type_name and len(first) >= 8:  # what was really sent; the channel may be wrong
             mark = int.from_bytes(first[:8], "big")
+        source = self._sources.get(channel) or StreamSource(self._bus)
         return StreamInfo(
             name=stream_name(topic, self._taken),
             topic=topic,
             channel=channel,
             type_name=type_name,
-            codec=self._choose_codec(topic, type_name, first),
+            codec=source.codec or self._choose_codec(topic, type_name, first),
             latched=is_latched(topic, type_name),
-            bus=self._bus,
+            module=source.module,
+            bus=source.bus,
             fingerprint=mark,
         )
 
     def _add_stream(self, info: StreamInfo, last_id: int) -> StreamWriter:
         schema.create_stream(self.connection, info.name)
-        topic = catalog.save_topic(self.connection, info)
+        topic = catalog.save_topic(self.connection, info, self._sources.get(info.channel))
         stream = self._streams[info.channel] = StreamWriter(info, topic, last_id)
         self._taken.add(info.name.lower())
         return stream
@@ -367,6 +383,9 @@ class RecordingWriter(WritableFile):
         if self.session is not None:
             accounts = [(stream.topic, account) for stream, account in self._accounts()]
             save_accounts(self.connection, self.session, accounts)
+            if self._meta != self._saved_meta:
+                self._saved_meta = dict(self._meta)
+                save_meta(self.connection, self.session, self._saved_meta)
 
     def note_progress(self, ts_ns: int, wall_ns: int) -> None:
         """Write down the account so far, and what the wall clock said at a receive time."""
@@ -378,6 +397,12 @@ class RecordingWriter(WritableFile):
                     (self.session, ts_ns, wall_ns),
                 )
 
+    def write_log(self, lines: Iterable[LogLine]) -> None:
+        """Write lines that the recorded program has logged; only within a session."""
+        with self.transaction():
+            if self.session is not None:
+                save_log(self.connection, self.session, lines)
+
     def end_session(
         self, stop_ns: int, reason: str, lost_before_reception: int | None, clock_jumps: int
     ) -> None:
@@ -386,6 +411,7 @@ class RecordingWriter(WritableFile):
             self.drain()
         finally:  # on a full disk there is still room for the end, which is short
             with self.transaction():
+                catalog.name_modules(self.connection, self._sources)
                 self.connection.execute(
                     "UPDATE _dr_sessions SET stop_ns = ?, state = 'finished', reason = ?, "
                     "lost_before_reception = ?, clock_jumps = ? WHERE id = ?",

@@ -14,6 +14,7 @@ from dimos_record.errors import CodecError
 from dimos_record.messages import decode
 from dimos_record.store.meta import Where
 from dimos_record.store.reader import RecordingReader
+from dimos_record.store.schema import SCHEMA_VERSION
 from dimos_record.store.writer import RecordingWriter
 from tests.store.dimos_files import (
     ALL,
@@ -155,7 +156,7 @@ def test_a_session_can_be_added(path: Path) -> None:
     )
     end(writer)
     with RecordingReader.open(path) as reader:
-        assert reader.schema_version == 1
+        assert reader.schema_version == SCHEMA_VERSION
         assert payloads(reader, "odom") == [*before.pop("odom"), pose(7), pose(8)]
         assert [row.id for row in reader.rows("odom")] == list(range(1, 8))
         assert {name: payloads(reader, name) for name in before} == before

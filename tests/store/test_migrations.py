@@ -14,6 +14,8 @@ from dimos_record.store.writer import RecordingWriter
 from tests.store.dimos_files import ALL, FIRST_S, ODOM, write_dimos_file
 from tests.store.samples import messages, record
 
+EVERY_VERSION = [(version,) for version in range(1, schema.SCHEMA_VERSION + 1)]
+
 
 def rows(path: Path, query: str) -> list[tuple[object, ...]]:
     connection = sqlite3.connect(path)
@@ -25,7 +27,7 @@ def rows(path: Path, query: str) -> list[tuple[object, ...]]:
 
 def test_a_new_recording_notes_its_schema_and_its_birth(tmp_path: Path) -> None:
     path = record(tmp_path / "walk.db", [messages(1)])
-    assert rows(path, "SELECT version FROM _dr_migrations") == [(schema.SCHEMA_VERSION,)]
+    assert rows(path, "SELECT version FROM _dr_migrations") == EVERY_VERSION
     meta = dict(rows(path, "SELECT key, value FROM _dr_meta"))  # type: ignore[arg-type]
     assert meta["schema_version"] == schema.SCHEMA_VERSION
     assert len(str(meta["recording_id"])) == 32
@@ -44,7 +46,7 @@ def test_what_another_process_has_just_migrated_stays_as_it_is(
         assert migrations.migrate(connection, path) == []
     finally:
         connection.close()
-    assert rows(path, "SELECT version FROM _dr_migrations") == [(schema.SCHEMA_VERSION,)]
+    assert rows(path, "SELECT version FROM _dr_migrations") == EVERY_VERSION
 
 
 def test_every_migration_leads_to_the_version_that_is_written() -> None:
@@ -55,7 +57,7 @@ def test_dimos_files_are_migrated_once(tmp_path: Path) -> None:
     path = write_dimos_file(tmp_path / "memory.db", ALL)
     for _ in range(3):
         RecordingWriter.append(path).close()
-    assert rows(path, "SELECT version FROM _dr_migrations") == [(1,)]
+    assert rows(path, "SELECT version FROM _dr_migrations") == EVERY_VERSION
     assert rows(path, "SELECT seq, ts_ns FROM odom WHERE id = 2") == [
         (2, round((FIRST_S + 1) * 1e9))
     ]
@@ -106,3 +108,52 @@ def test_creating_a_recording_that_fails_leaves_no_file(
     with pytest.raises(DiskFull):
         RecordingWriter.create(tmp_path / "walk.db")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def of_version_1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A recording as the first release wrote it."""
+    with monkeypatch.context() as earlier:
+        earlier.setattr(schema, "SCHEMA_VERSION", 1)
+        earlier.setattr(migrations, "_MIGRATIONS", {1: migrations._MIGRATIONS[1]})
+        path = record(tmp_path / "walk.db", [messages(3)])
+    assert not rows(path, "SELECT 1 FROM sqlite_master WHERE name = '_dr_log'")
+    return path
+
+
+def test_reading_a_recording_of_version_1_changes_nothing(of_version_1: Path) -> None:
+    before = of_version_1.read_bytes()
+    with RecordingReader.open(of_version_1) as reader:
+        assert reader.schema_version == 1
+        assert sum(reader.stats(name).count for name in reader.streams) == 3
+        assert list(reader.log_lines()) == []
+        assert len(reader.sessions()) == 1
+    assert of_version_1.read_bytes() == before
+
+
+def test_adding_to_a_recording_of_version_1_brings_it_to_the_current_version(
+    of_version_1: Path,
+) -> None:
+    with RecordingReader.open(of_version_1) as reader:
+        before = [row for name in reader.streams for row in reader.rows(name)]
+    RecordingWriter.append(of_version_1).close()
+    assert rows(of_version_1, "SELECT version FROM _dr_migrations") == EVERY_VERSION
+    with RecordingReader.open(of_version_1) as reader:
+        assert reader.schema_version == schema.SCHEMA_VERSION
+        assert [row for name in reader.streams for row in reader.rows(name)] == before
+
+
+def test_a_step_from_version_1_that_fails_leaves_version_1(
+    of_version_1: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(connection: sqlite3.Connection) -> None:
+        migrations._second_version(connection)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as failing:
+        failing.setitem(migrations._MIGRATIONS, 2, fail)
+        with pytest.raises(KeyboardInterrupt):
+            RecordingWriter.append(of_version_1)
+    assert rows(of_version_1, "SELECT version FROM _dr_migrations") == [(1,)]
+    with RecordingReader.open(of_version_1) as reader:
+        assert reader.schema_version == 1
