@@ -70,18 +70,22 @@ class DemoDriver(Module):
     camera_info: Out[CameraInfo]
     tf: IO[TFMessage]
 
-    @rpc
-    def build(self) -> None:
-        """Switch the robot on, which takes a moment."""
-        super().build()
-        PointCloud2.lcm_warmup()
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         self._robot = DemoRobot(self.config.seed)
         self._robot.drive(Command())
-        self._streams = self._scheduled()
         self._command = Command()
         self._commanded_at_s = -math.inf
+        self._streams: list[_Scheduled] = []
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="demo-driver", daemon=True)
+
+    @rpc
+    def build(self) -> None:
+        """Switch the sensors on, which takes a moment."""
+        super().build()
+        PointCloud2.lcm_warmup()
+        self._streams = self._scheduled()
 
     @rpc
     def start(self) -> None:
