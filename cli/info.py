@@ -156,6 +156,11 @@ def _notes(summary: Summary) -> list[str]:
                 f"Session {number} was killed. Everything that it had written is here; what had "
                 "arrived in the last 0.2 s may be missing"
             )
+        if left_out := session.meta.get("left_out_played"):
+            notes.append(
+                f"Session {number} lacks what the process that recorded played itself: "
+                f"{', '.join(map(str, left_out))}"
+            )
         if session.clock_jumps:
             notes.append(
                 f"The wall clock was set {session.clock_jumps:,} times during session {number}; "

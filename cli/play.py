@@ -96,12 +96,26 @@ def play(
     force: Annotated[
         bool, typer.Option("--force", help="Play even if somebody publishes the same topics.")
     ] = False,
+    allow_commands: Annotated[
+        bool,
+        typer.Option(
+            "--allow-commands",
+            help="Play cmd_vel, goals and other commands also to robots beyond this machine.",
+        ),
+    ] = False,
+    command_topic: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TOPIC", help="A further topic that is a command; repeatable."),
+    ] = None,
     no_keys: Annotated[bool, typer.Option("--no-keys", help="Do not read the keyboard.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress line.")] = False,
 ) -> None:
     """Play FILE onto a bus with its original timing.
 
     Says on stderr where it publishes, and at the end what was published, and what of it late.
+
+    On a bus that reaches beyond this machine, commands are refused: velocities, joint commands,
+    goals and whatever else moves a robot. DIMOS_RECORD_COMMAND_TOPICS lists other topics instead.
 
     Ends at the end of the recording, or with q, Ctrl-C or SIGTERM; all of these exit with 0.
 
@@ -116,6 +130,7 @@ def play(
       dimos-record play walk.db --restamp --clock /clock --remap '/camera/*=/sim/camera/*'
     """
     from dimos_record import RecordReplay
+    from dimos_record.replay.commands import command_topics
 
     options: dict[str, Any] = {
         "speed": _speed(speed),
@@ -128,6 +143,8 @@ def play(
         "clock_hz": clock_hz,
         "latched": tuple(latched or ()),
         "check_conflicts": not force,
+        "allow_commands": allow_commands,
+        "commands": (*command_topics(), *(command_topic or ())),
     }
     keep_threads_punctual()
     with RecordReplay(file, bus=bus) as rec, stop_signals() as stop:

@@ -17,12 +17,10 @@ from contextlib import ExitStack
 from typing import Any
 
 from dimos_record.bus import Bus
-from dimos_record.errors import OptionError, PublisherConflict
+from dimos_record.errors import OptionError
 from dimos_record.recording import Recordable
 from dimos_record.replay.operators import Operator
-from dimos_record.replay.options import PlayOptions
 from dimos_record.replay.player import Player
-from dimos_record.replay.remap import Remap
 from dimos_record.replay.view import ReplayView
 from dimos_record.store.observation import Observation
 from dimos_record.store.stores import Store
@@ -88,6 +86,9 @@ class RecordReplay(Recordable):
     def play(self, speed: float = 1.0, *, block: bool = False, **options: Any) -> Player:
         """Play the recording on the bus, from the playhead on, and return the player at once.
 
+        What this process records from that bus meanwhile lacks the topics that are played, until
+        playback is stopped.
+
         Args:
             speed: recorded seconds per second; `math.inf` is as fast as possible.
             block: return only when playback has ended.
@@ -95,8 +96,8 @@ class RecordReplay(Recordable):
 
         Raises:
             RecordingNotFound, NotARecording, OptionError, UnknownTopic
-            PublisherConflict: somebody is publishing one of the topics right now, or they are being
-                recorded by this very object.
+            CommandsRefused: commands would reach beyond this machine.
+            PublisherConflict: somebody is publishing one of the topics right now.
         """
         topics, exclude = options.pop("topics", "*"), options.pop("exclude", ())
         options.setdefault("start_s", self._next_start_s() or None)
@@ -114,7 +115,6 @@ class RecordReplay(Recordable):
         if view.end_s is not None:
             options.setdefault("end_s", view.end_s)
         chosen = dataclasses.replace(view.options, **options)
-        self._refuse_to_record_what_is_played(view, chosen)
         player = Player(view, self.bus, chosen)
         self.stop_playback()
         self._player = player
@@ -127,22 +127,6 @@ class RecordReplay(Recordable):
             player.close()
             raise
         return player
-
-    def _refuse_to_record_what_is_played(self, view: ReplayView, options: PlayOptions) -> None:
-        if self._session is None or not options.check_conflicts:
-            return
-        remap = Remap(options.remap)
-        twice = [
-            info.topic
-            for info in view.streams
-            if self._session.selection.matches(remap.channel(info.channel))
-        ]
-        if twice:
-            raise PublisherConflict(
-                f"{self.store.name} is being recorded from the bus that it would be played on, and "
-                f"{', '.join(twice)} would be recorded again; stop_recording() first, play other "
-                f"topics, or remap them"
-            )
 
     def _is_played(self) -> bool:
         return self._player is not None and self._player.state in ("playing", "paused")

@@ -60,6 +60,16 @@ def glob_to_regex(pattern: str) -> str:
     )
 
 
+def literal(topic: str) -> str:
+    """The pattern that matches one topic, with any type, whatever characters are in its name.
+
+    A character that no pattern can have matches any; a name without a slash at its start is also
+    found with one.
+    """
+    return "".join(_LITERAL.get(char, char if char.isprintable() else "?") for char in topic) or "?"
+
+
+_LITERAL = {char: f"[{char}]" for char in "*?[{}"} | {"]": "[\\-^]"}  # a range around the bracket
 _ANYTHING = r"[\s\S]*"  # a dot would not match a line feed, which no rule forbids in a name
 _END = r"(?![\s\S])"  # the end, in Python and PCRE alike
 
@@ -143,6 +153,10 @@ class Selection:
         """Whether a channel (with or without its type) is selected."""
         return self.compiled.fullmatch(channel) is not None
 
+    def without(self, topics: Iterable[str]) -> Selection:
+        """The same selection less some topics, which are names and not patterns."""
+        return Selection(self.include, (*self.exclude, *map(literal, topics)))
+
 
 class Subscription(Protocol):
     """A running subscription. Close it from any thread, also from its own callback."""
@@ -176,6 +190,10 @@ class Bus(Protocol):
     @property
     def url(self) -> str:
         """The URL that the bus was opened with, defaults filled in."""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether what is published cannot leave this machine."""
 
     @property
     def reach(self) -> str:

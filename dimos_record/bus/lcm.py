@@ -43,6 +43,11 @@ class LcmBus:
         return self._network.url
 
     @property
+    def is_local(self) -> bool:
+        """Whether what is published cannot leave this machine: the URL says ``ttl=0``."""
+        return self._network.is_local
+
+    @property
     def reach(self) -> str:
         """Where published messages go: 'LCM 239.255.76.67:7667 (this machine only)'."""
         return self._network.reach

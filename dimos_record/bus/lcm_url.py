@@ -30,9 +30,14 @@ class LcmNetwork(NamedTuple):
         return f"udpm://{self.address}:{self.port}?{options}"
 
     @property
+    def is_local(self) -> bool:
+        """Whether packets stay on this machine."""
+        return self.ttl == 0
+
+    @property
     def reach(self) -> str:
         """Where messages go, for people."""
-        how_far = "this machine only" if self.ttl == 0 else f"this network, ttl={self.ttl}"
+        how_far = "this machine only" if self.is_local else f"this network, ttl={self.ttl}"
         return f"LCM {self.address}:{self.port} ({how_far})"
 
 

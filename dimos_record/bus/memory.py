@@ -117,6 +117,11 @@ class MemoryBus:
         return f"memory://{self._name}"
 
     @property
+    def is_local(self) -> bool:
+        """What is published does not even leave this process."""
+        return True
+
+    @property
     def reach(self) -> str:
         """Where published messages go: 'memory NAME (this process only)'."""
         return f"memory {self._name} (this process only)"

@@ -6,12 +6,15 @@ the keeper's, which flushes, checkpoints and watches the disk, the clock and the
 
 from __future__ import annotations
 
+import logging
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from dimos_record.bus.base import Bus, Selection, Subscription, split_channel
+from dimos_record.bus.played import Watch
 from dimos_record.errors import BusError, DiskFull, MessagesLost
 from dimos_record.record.buffer import TapBuffer
 from dimos_record.record.codec_choice import codec_chooser
@@ -27,6 +30,8 @@ from dimos_record.store.writer import CodecChooser, RecordingWriter
 _NOTHING = Selection(())
 CATCH_UP_S = 0.5
 """How long, at the end, to go on receiving what had arrived before; overload has no end."""
+
+log = logging.getLogger("dimos_record")
 
 
 @dataclass(frozen=True)
@@ -80,10 +85,14 @@ class RecordingSession:
         self._reserve: DiskReserve | None = None
         self._changing = threading.Lock()
         self._subscription: Subscription | None = None
+        self._ending = False
+        self._players: Watch | None = None
+        self._played: frozenset[str] = frozenset()
+        """Channels that are left out, since this process plays them."""
         self._choose_codec: CodecChooser | None = None
         self._meta: dict[str, Any] = {}
         self._keep_loop = KeepLoop(
-            self._loop, self._buffer, options, self._clock, self._find_bus_failure
+            self._loop, self._buffer, options, self._clock, self._look_at_bus
         )
         self._bus_failure: BusError | None = None
         self._lost_at_start: int | None = None
@@ -105,9 +114,10 @@ class RecordingSession:
             self._meta = describe_session(self._bus.url, self._bus.reach) | {
                 "include": list(self._selection.include),
                 "exclude": list(self._selection.exclude),
+                "left_out_played": [],
             }
             start_ns = self._clock.now_ns()
-            self._subscription = self._bus.subscribe(self._selection, self._buffer.tap)
+            self._subscribe()
             self._lost_at_start = self._bus.lost_before_reception()
             self._begin_session(self._target.writer, start_ns)
         except BaseException:
@@ -118,6 +128,14 @@ class RecordingSession:
         self._loop.start(start_ns)
         self._keep_loop.start()
         return self
+
+    def _subscribe(self) -> None:
+        self._players = Watch(self._bus, self._follow_players)
+        with self._changing:
+            self._played = self._players.channels
+            wanted = self._without_played(self._selection)
+            self._subscription = self._bus.subscribe(wanted, self._buffer.tap)
+            self._note_what_is_left_out(self._selection)
 
     def _begin_session(self, writer: RecordingWriter, start_ns: int) -> None:
         writer.begin_session(
@@ -181,14 +199,15 @@ class RecordingSession:
     def select(self, selection: Selection) -> None:
         """Record other topics from now on; those that stay lose nothing."""
         with self._changing:
-            if self._subscription is not None and not self._paused:
-                self._subscription.reselect(selection)
+            if self._subscription is not None and not self._paused and not self._ending:
+                self._subscription.reselect(self._without_played(selection))
+                self._note_what_is_left_out(selection)
             self._selection = selection
 
     def pause(self) -> None:
         """Record nothing until `resume`; the session goes on."""
         with self._changing:
-            if self._subscription is not None and not self._paused:
+            if self._subscription is not None and not self._paused and not self._ending:
                 self._subscription.catch_up(CATCH_UP_S)
                 self._subscription.reselect(_NOTHING)
                 self._paused = True
@@ -196,10 +215,43 @@ class RecordingSession:
     def resume(self) -> None:
         """Go on recording after `pause`; the pause does not count as a gap."""
         with self._changing:
-            if self._subscription is not None and self._paused:
+            if self._subscription is not None and self._paused and not self._ending:
                 self._loop.writer.forget_gaps()
-                self._subscription.reselect(self._selection)
+                self._subscription.reselect(self._without_played(self._selection))
                 self._paused = False
+
+    def _without_played(self, selection: Selection) -> Selection:
+        return selection.without(sorted({split_channel(one)[0] for one in self._played}))
+
+    def _follow_players(self) -> None:
+        """Leave out what this process plays, from before it is published until it has passed."""
+        with self._changing:
+            if self._subscription is None or self._players is None:
+                return
+            playing = self._players.channels
+            ended = self._played - playing
+            if ended and not self._subscription.catch_up(CATCH_UP_S):
+                playing |= ended  # some of it may still be on its way: the keeper asks again
+            if playing == self._played:
+                return
+            self._played = playing
+            if not self._paused:
+                # one that is closed, or whose bus failed, receives nothing anyway
+                with suppress(BusError):
+                    self._subscription.reselect(self._without_played(self._selection))
+            self._note_what_is_left_out(self._selection)
+
+    def _note_what_is_left_out(self, selection: Selection) -> None:
+        played = {split_channel(one)[0] for one in self._played if selection.matches(one)}
+        noted = self._meta["left_out_played"]
+        if new := sorted(played.difference(noted)):
+            self._meta["left_out_played"] = sorted({*noted, *new})
+            log.warning(
+                "%s: not recorded while this process plays %s; to record what is played, "
+                "play it from another process",
+                ", ".join(new),
+                "it" if len(new) == 1 else "them",
+            )
 
     def now_ns(self) -> int:
         """The receive time of now, which a step of the wall clock does not change."""
@@ -235,6 +287,11 @@ class RecordingSession:
         now = self._bus.lost_before_reception()
         return None if now is None else now - self._lost_at_start
 
+    def _look_at_bus(self) -> BusError | None:
+        if self._players is not None and self._played - self._players.channels:
+            self._follow_players()
+        return self._find_bus_failure()
+
     def _find_bus_failure(self) -> BusError | None:
         if self._subscription is not None:
             self._bus_failure = self._subscription.failure
@@ -245,9 +302,13 @@ class RecordingSession:
         if self._reserve is not None:
             self._reserve.release()
         with self._changing:
-            if self._subscription is not None:
-                self._find_bus_failure()
-                self._subscription.catch_up(CATCH_UP_S)
-                self._lost_at_end = self._lost_before_reception()
-                self._subscription.close()
-                self._subscription = None
+            self._ending = True
+        # Not under the lock: a callback of the bus may wait for it, and closing for the callback.
+        if self._subscription is not None:
+            self._find_bus_failure()
+            self._subscription.catch_up(CATCH_UP_S)
+            self._lost_at_end = self._lost_before_reception()
+            self._subscription.close()
+            self._subscription = None
+        if self._players is not None:
+            self._players.close()

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 
-from dimos_record.bus.base import Bus, Selection, split_channel
+from dimos_record.bus.base import Bus, Selection, literal, split_channel
 from dimos_record.errors import PublisherConflict
 
 
@@ -36,7 +36,7 @@ def find_publishers(
         if split_channel(channel)[0] in topics:
             heard[channel] += 1
 
-    subscription = bus.subscribe(Selection.of(map(_literal, sorted(topics))), count)
+    subscription = bus.subscribe(Selection.of(map(literal, sorted(topics))), count)
     try:
         wait(listen_s)
     finally:
@@ -66,10 +66,3 @@ def refuse_conflicts(
             "leave them out with --exclude, send the replay elsewhere with --remap or --bus, or "
             "override with --force"
         )
-
-
-def _literal(topic: str) -> str:
-    """A pattern that matches a topic with wildcards in its name; `find_publishers` looks closer."""
-    special = "*?[]{}"
-    literal = (char if char.isprintable() and char not in special else "?" for char in topic)
-    return "".join(literal) or "?"

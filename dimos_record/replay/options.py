@@ -53,6 +53,10 @@ class PlayOptions:
     """Refuse to publish a topic that somebody is publishing right now."""
     listen_s: float = 1.0
     """How long to listen for such publishers before playback begins."""
+    allow_commands: bool = False
+    """Publish commands also on a bus that reaches beyond this machine."""
+    commands: tuple[str, ...] | None = None
+    """Which topics are commands, as they are published; see `dimos_record.replay.commands`."""
     late_after_s: float = 0.005
     """A message published later than this after its time counts as late."""
 
@@ -75,6 +79,7 @@ class PlayOptions:
         if self.clock_topic is not None:
             clock_channel(self.clock_topic)
         Selection.of(self.latched)
+        Selection.of(self.commands or ())
         Remap(self.remap)
 
 

@@ -6,9 +6,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 
 from dimos_record.bus.base import Bus, split_channel
+from dimos_record.bus.played import Playing
 from dimos_record.errors import DecodeError
 from dimos_record.messages import stamp_shifter
 from dimos_record.replay.clock import clock_channel, clock_encoder
+from dimos_record.replay.commands import refuse_commands
 from dimos_record.replay.options import PlayOptions
 from dimos_record.replay.remap import Remap
 from dimos_record.store.base import Row, StreamInfo
@@ -29,6 +31,8 @@ class _Lane:
 class Output:
     """Publishes rows on a bus, under the names and with the stamps that the options ask for.
 
+    Recorders of this process leave out what it publishes, from `announce` to `close`.
+
     Args:
         bus: where to publish; it stays open.
         options: remapping, restamping and the clock topic.
@@ -38,7 +42,12 @@ class Output:
         self._publish = bus.publish
         self._bus = bus
         self._remap = Remap(options.remap)
-        self._restamp = options.restamp
+        self._options = options
+        self._recording = ""
+        self._playing: Playing | None = None
+        self._inside = 0
+        """How many messages are being delivered now; a receiver may make the player publish."""
+        self._closed = False
         self._lanes: dict[str, _Lane] = {}
         self._clock: _Lane | None = None
         if options.clock_topic is not None:
@@ -55,7 +64,9 @@ class Output:
         Raises:
             OptionError: the remapping does not fit the streams.
             ChannelTooLong: the bus cannot carry one of the names.
+            CommandsRefused: commands would reach beyond this machine.
         """
+        self._recording = recording
         streams = tuple(streams)
         self._remap.check(streams, recording)
         for stream in streams:
@@ -63,7 +74,18 @@ class Output:
         channels = [lane.channel for lane in self._all_lanes()]
         for channel in channels:
             self._bus.check_channel(channel)
+        self._refuse_commands(channels)
         return channels
+
+    def announce(self) -> None:
+        """From now on this is being played; returns when recorders leave it out."""
+        self._playing = Playing(self._bus, (lane.channel for lane in self._all_lanes()))
+
+    def close(self) -> None:
+        """Nothing more is published, except for what is being delivered. May be repeated."""
+        self._closed = True
+        if self._playing is not None and not self._inside:
+            self._playing.close()
 
     def publish(self, row: Row, wall_ns: int) -> None:
         """Publish a row whose time has come, at that time in UNIX nanoseconds."""
@@ -74,17 +96,23 @@ class Output:
                 data = lane.shift(data, wall_ns - row.ts_ns)
             except DecodeError:
                 self.unshifted += 1
-        self._publish(lane.channel, data)
-        lane.published += 1
-        lane.bytes += len(data)
+        self._send(lane, data)
 
     def publish_clock(self, time_ns: int) -> None:
         """Publish a time on the clock topic."""
         if self._clock is not None:
-            data = self._encode_clock(time_ns)
-            self._publish(self._clock.channel, data)
-            self._clock.published += 1
-            self._clock.bytes += len(data)
+            self._send(self._clock, self._encode_clock(time_ns))
+
+    def _send(self, lane: _Lane, data: bytes) -> None:
+        self._inside += 1
+        try:
+            self._publish(lane.channel, data)
+        finally:
+            self._inside -= 1
+            if self._closed:  # by a receiver of this very message
+                self.close()
+        lane.published += 1
+        lane.bytes += len(data)
 
     @property
     def bytes(self) -> int:
@@ -101,9 +129,15 @@ class Output:
     def _all_lanes(self) -> list[_Lane]:
         return [*self._lanes.values(), *([self._clock] if self._clock else [])]
 
+    def _refuse_commands(self, channels: Iterable[str]) -> None:
+        if not self._options.allow_commands:
+            refuse_commands(self._bus, channels, self._recording, self._options.commands)
+
     def _lane(self, stream: StreamInfo) -> _Lane:
         shift = None
-        if self._restamp:
+        if self._options.restamp:
             shift = stamp_shifter(stream.type_name)
         lane = _Lane(self._remap.channel(stream.channel), shift)
+        if self._playing is not None:  # an operator has made something of another name or type
+            self._refuse_commands([lane.channel])
         return self._lanes.setdefault(stream.channel, lane)

@@ -165,6 +165,8 @@ class Playback:
                 self._state = "stopped"
                 self._clock.pause()
             self._condition.notify_all()
+        if error is not None:
+            self._output.close()
 
     def _next_generation(self) -> int | None:
         with self._condition:
@@ -274,6 +276,8 @@ class Playback:
 
     def _publish_now(self, row: Row) -> None:
         """Publish a row out of its time: the state before the playhead, or a single step."""
+        if self._closed:  # by a receiver of the row before
+            return
         self._output.publish(row, self._time.wall_ns())
         self._meter.count(self._time.monotonic_ns())
 
@@ -285,7 +289,7 @@ class Playback:
 
     def _publish_clock(self) -> None:
         """Publish the time of playback, if that was asked for: restamped, it is the time now."""
-        if self._options.clock_topic is not None:
+        if self._options.clock_topic is not None and not self._closed:
             now_ns = self._time.wall_ns() if self._options.restamp else self._clock.position_ns
             self._output.publish_clock(now_ns)
             self._meter.count(self._time.monotonic_ns())

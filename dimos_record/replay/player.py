@@ -41,6 +41,7 @@ class Player(Playback):
         Raises:
             OptionError: the remapping does not fit the recording.
             ChannelTooLong: the bus cannot carry one of the names.
+            CommandsRefused: commands would reach beyond this machine.
             PublisherConflict: somebody is publishing one of the topics right now.
             DimosRecordError: the player was started or closed before.
         """
@@ -51,14 +52,13 @@ class Player(Playback):
         channels = self._output.open(self._source.streams, self._source.name)
         if self._options.check_conflicts:
             refuse_conflicts(self._bus, channels, self._options.listen_s, self._wait_for_close)
+        self._output.announce()
         with self._condition:
-            if self._closed:
-                return
-            self._state = "paused" if self._options.paused else "playing"
-            self._not_before_ns = self._time.monotonic_ns() + int(self._options.delay_s * 1e9)
-            self._read_ahead.start()
-            self._running = True
-            self._thread.start()
+            closed = self._closed
+            if not closed:
+                self._begin()
+        if closed:
+            self._output.close()
 
     @property
     def state(self) -> State:
@@ -266,6 +266,7 @@ class Player(Playback):
             with self._condition:  # waiting here releases the lock, whoever of us holds it
                 self._condition.wait_for(lambda: not self._running)
             self._thread.join()
+        self._output.close()
 
     def __enter__(self) -> Player:
         return self
@@ -275,6 +276,13 @@ class Player(Playback):
             self.stop()
         else:
             self.close()
+
+    def _begin(self) -> None:
+        self._state = "paused" if self._options.paused else "playing"
+        self._not_before_ns = self._time.monotonic_ns() + int(self._options.delay_s * 1e9)
+        self._read_ahead.start()
+        self._running = True
+        self._thread.start()
 
     @contextmanager
     def _stepping(self, n: int) -> Iterator[None]:

@@ -116,6 +116,7 @@ class ListBus:
 
     url = "list://"
     reach = "a list"
+    is_local = True
 
     def __init__(self, time: FakeTime | None = None, max_channel: int = 1000) -> None:
         self.time = time or FakeTime()
