@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import Annotated
 
 import typer
@@ -13,11 +15,15 @@ from dimos_record.cli import (
     fill_poses,
     importing,
     info,
+    install_cli,
+    modules,
     play,
     record,
     recover,
+    remote,
     topics,
 )
+from dimos_record.cli.dimos_run import is_for_dimos, run_dimos
 from dimos_record.cli.running import run
 
 app = typer.Typer(
@@ -39,6 +45,10 @@ app.command("recover")(recover.recover)
 app.command("demo-robot", short_help="Publish what a simulated robot sees in a room.")(
     demo_robot.demo_robot
 )
+app.command("modules")(modules.modules)
+app.command("remote", context_settings={"ignore_unknown_options": True})(remote.remote)
+app.command("install-cli")(install_cli.install_cli)
+app.command("uninstall-cli")(install_cli.uninstall_cli)
 
 
 def _print_version(wanted: bool) -> None:
@@ -59,8 +69,23 @@ def common(
 
 
 def main() -> None:
-    """Run the command line and exit with a documented code."""
-    run(app)
+    """Run the command line and exit with a documented code.
+
+    What is no command or option of ours is left to dimos's own command line.
+    """
+    arguments = sys.argv[1:]
+    if _is_ours(arguments[:1]) or not is_for_dimos(arguments):
+        run(app)
+    run_dimos(arguments, own_commands=_COMMANDS, patched=False)
+
+
+_COMMANDS = [command.name for command in app.registered_commands if command.name]
+_OPTIONS = ("-h", "--help", "--version", "--install-completion", "--show-completion")
+
+
+def _is_ours(first: list[str]) -> bool:
+    completing = "_DIMOS_RECORD_COMPLETE" in os.environ
+    return completing or not first or first[0].partition("=")[0] in (*_COMMANDS, *_OPTIONS)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 from dimos_record.errors import OptionError
@@ -38,6 +39,21 @@ def parse_position(text: str, option: str, duration_s: float) -> float:
     if wanted.startswith("-"):
         return max(0.0, duration_s - parse_time(wanted[1:], option))
     return parse_time(wanted, option)
+
+
+def parse_rate(text: str, option: str) -> float:
+    """`2`, `0.5`, `2x`, or `max`, which is infinite.
+
+    Raises:
+        OptionError: it is no number above 0.
+    """
+    try:
+        rate = math.inf if text == "max" else float(text.removesuffix("x"))
+    except ValueError:
+        rate = 0.0
+    if not rate > 0:
+        raise OptionError(f"{option} {text!r}: write a number above 0, such as 2 or 0.5, or max")
+    return rate
 
 
 def clock(position_s: float) -> str:

@@ -1,0 +1,198 @@
+"""One run of a dimos blueprint with `--record` or `--replay`: what these options make of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+from dimos_record.cli.dimos_options import (
+    DIMOS_RECORDERS,
+    RECORD_OPTIONS,
+    REPLAY_OPTIONS,
+    RunOption,
+    names_in,
+)
+from dimos_record.cli.running import say
+from dimos_record.cli.times import parse_position, parse_rate
+from dimos_record.errors import DimosRecordError, OptionError
+
+
+class RecordedRun:
+    """Takes our options from the command line, and changes the blueprint by them."""
+
+    def __init__(self, dimos: Any, blueprint_name: str, *, wants_help: bool) -> None:
+        self._dimos = dimos
+        self._blueprint_name = blueprint_name
+        self._wants_help = wants_help
+        self._given: dict[str, Any] = {}
+
+    def choose(self, given: dict[str, Any], command: str | None) -> dict[str, Any]:
+        """Take our options; returns what dimos is to make of its own of these names.
+
+        Raises:
+            OptionError: they contradict each other, or the command is not `run`.
+        """
+        theirs: dict[str, Any] = {}
+        if given["record"] in DIMOS_RECORDERS:
+            theirs["record"] = given.pop("record")
+            theirs["record_topics"] = ",".join(given.pop("record_topics") or ()) or None
+        if given["no_replay"]:
+            if given["replay"] is not None:
+                raise OptionError("--replay and --no-replay contradict each other; give one")
+            theirs["replay"] = False
+        self._given = {name: value for name, value in given.items() if value not in (None, False)}
+        self._check(command)
+        if self._records:
+            theirs["record"] = ""  # not also by dimos's own recorder
+        if "replay" in self._given:
+            self._dimos.play_with_dimos(self._given["replay"] == "")
+        return theirs
+
+    def _check(self, command: str | None) -> None:
+        self._require(RECORD_OPTIONS, "record", "--record FILE")
+        self._require(
+            REPLAY_OPTIONS, "replay", "--replay FILE", besides={"dry_run", "json", "no_replay"}
+        )
+        if command != "run" and (self._records or self._given.get("replay")):
+            raise OptionError("--record FILE and --replay FILE are for the command run")
+        if "dry_run" in self._given and not (self._records or "replay" in self._given):
+            raise OptionError("--dry-run shows what --replay FILE or --record FILE do; give one")
+        if "json" in self._given and "dry_run" not in self._given:
+            raise OptionError("--json is for --dry-run; dimos's commands have their own behind them")
+        if "record_append" in self._given and "record_overwrite" in self._given:
+            raise OptionError("--record-append and --record-overwrite contradict each other")
+
+    def _require(
+        self,
+        options: tuple[RunOption, ...],
+        needed: str,
+        shown: str,
+        besides: frozenset[str] | set[str] = frozenset(),
+    ) -> None:
+        for option in options:
+            name = option.parameter
+            if name in self._given and needed not in self._given and name not in besides:
+                raise OptionError(f"{option.name} needs {shown}")
+
+    @property
+    def _records(self) -> bool:
+        return "record" in self._given
+
+    def change(self, blueprint: Any) -> Any:
+        """The blueprint that is to be started: with the plan printed, or nothing at all."""
+        if self._wants_help or not (self._records or "replay" in self._given):
+            return blueprint
+        report = _Report(dry="dry_run" in self._given, as_json="json" in self._given)
+        if "replay" in self._given:
+            blueprint = self._replayed(blueprint, report)
+        if self._records:
+            blueprint = self._recorded(blueprint, report)
+        report.end()
+        return blueprint
+
+    def _replayed(self, blueprint: Any, report: _Report) -> Any:
+        from dimos_record.integrations.dimos.markers import recording_of
+        from dimos_record.integrations.dimos.planning import replay_plan
+        from dimos_record.integrations.dimos.replaying import replay
+
+        path = self._given["replay"] or self._own_recording(recording_of(blueprint))
+        if path is None:
+            report.say("The blueprint names no recording; --replay is dimos's own")
+            return blueprint
+        choice = {
+            name: names_in(self._given.get(f"replay_{name}")) for name in ("only", "keep", "disable")
+        }
+        plan = replay_plan(blueprint, path, **choice)
+        report.plan(plan)
+        plan.check()
+        options = self._play_options(plan.duration_s)
+        return replay(blueprint, path, **choice, **options)
+
+    def _own_recording(self, name: str | None) -> str | None:
+        """The path of the recording that the blueprint names; `restart` plays that one again."""
+        from dimos_record.store.paths import path_for_reading
+
+        if name is None:
+            more = [one.name for one in REPLAY_OPTIONS[1:-2] if one.parameter in self._given]
+            if more:
+                raise OptionError(f"the blueprint names no recording, and {more[0]} needs one")
+            return None
+        path = str(path_for_reading(name).absolute())
+        sys.argv = [f"--replay={path}" if one == "--replay=" else one for one in sys.argv]
+        self._dimos.play_with_dimos(False)
+        return path
+
+    def _play_options(self, duration_s: float) -> dict[str, Any]:
+        given = self._given
+
+        def position(name: str) -> float | None:
+            text = given.get(f"replay_{name}")
+            return text and parse_position(text, f"--replay-{name}", duration_s)
+
+        return {
+            "speed": parse_rate(given.get("replay_speed", "1"), "--replay-speed"),
+            "start_s": position("start"),
+            "end_s": position("end"),
+            "loop": "replay_loop" in given,
+            "restamp": "replay_restamp" in given,
+            "clock_topic": given.get("replay_clock"),
+            "check_conflicts": "replay_force" not in given,
+            "allow_commands": "allow_commands" in given,
+            "exit_at_end": "exit_at_end" in given,
+        }
+
+    def _recorded(self, blueprint: Any, report: _Report) -> Any:
+        from dimos_record.integrations.dimos.recording import record
+
+        given = self._given
+        path = given["record"]
+        if path.endswith(os.sep):
+            path = str(Path(path, f"{self._dimos.run_id_for(self._blueprint_name)}.db"))
+        recorded = record(
+            blueprint,
+            path,
+            topics=names_in(given.get("record_topics")),
+            exclude=names_in(given.get("record_exclude")),
+            everything="record_all" in given,
+            append="record_append" in given,
+            overwrite="record_overwrite" in given,
+        )
+        report.say(f"Recording to {path}")
+        return recorded
+
+    def while_running(self, coordinator: Any) -> AbstractContextManager[object]:
+        """What goes on in the coordinator's process for as long as the blueprint runs."""
+        if not self._records:
+            return nullcontext()
+        from dimos_record.integrations.dimos.late_modules import recorded_too
+
+        return recorded_too(coordinator)
+
+
+class _Report:
+    """Tells a person what will happen: on stderr, or where nothing will, on stdout."""
+
+    def __init__(self, *, dry: bool, as_json: bool) -> None:
+        self._dry, self._as_json = dry, as_json
+
+    def say(self, text: str) -> None:
+        if not self._dry:
+            say(text)
+        elif not self._as_json:
+            print(text)
+
+    def plan(self, plan: Any) -> None:
+        if self._as_json:
+            print(json.dumps(plan.to_dict(), indent=2, ensure_ascii=False, default=str))
+        else:
+            self.say(f"{plan.text()}\n")
+
+    def end(self) -> None:
+        """End the command if nothing is to be started."""
+        if self._dry:
+            sys.stdout.flush()
+            sys.exit(0)

@@ -1,0 +1,34 @@
+"""For commands that need dimos: one sentence where it is not installed."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import Annotated
+
+import typer
+
+from dimos_record.errors import MissingExtra
+
+Transport = Annotated[
+    str | None,
+    typer.Option(
+        "--transport",
+        metavar="lcm|zenoh",
+        help="Where the robot is running; default as dimos: DIMOS_TRANSPORT, .env, else zenoh.",
+    ),
+]
+
+
+def has_dimos() -> bool:
+    """Whether dimos is installed here."""
+    return importlib.util.find_spec("dimos") is not None
+
+
+def need_dimos(feature: str) -> None:
+    """Raise if dimos is not installed here.
+
+    Raises:
+        MissingExtra: it is not.
+    """
+    if not has_dimos():
+        raise MissingExtra(feature, "dimos")
