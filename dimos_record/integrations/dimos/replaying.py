@@ -1,0 +1,155 @@
+"""`replay`: a blueprint with a recording in the place of the modules that it was made from."""
+
+from __future__ import annotations
+
+import keyword
+from collections.abc import Collection, Iterable
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any
+
+from dimos.core.coordination.blueprints import Blueprint
+
+from dimos_record.bus.memory import MemoryBus
+from dimos_record.integrations.dimos.choices import Choice
+from dimos_record.integrations.dimos.opened import Recording
+from dimos_record.integrations.dimos.packing import Assignment, PackedView, ReplayPort
+from dimos_record.integrations.dimos.plan import ReplayPlan
+from dimos_record.integrations.dimos.planning import replay_plan
+from dimos_record.integrations.dimos.replaced import without
+from dimos_record.integrations.dimos.replay_check import ReplayCheck
+from dimos_record.integrations.dimos.replay_module import ReplayModule
+from dimos_record.replay.options import PlayOptions
+from dimos_record.replay.player import Player
+from dimos_record.replay.view import ReplayView
+
+_NAME = "replay"
+
+
+def replay(
+    blueprint: Blueprint,
+    recording: Recording,
+    *,
+    only: Choice | Iterable[Choice] = (),
+    keep: Choice | Iterable[Choice] = (),
+    disable: Choice | Iterable[Choice] = (),
+    speed: float | None = None,
+    loop: bool | tuple[float, float] = False,
+    start_s: float | None = None,
+    end_s: float | None = None,
+    restamp: bool = False,
+    paused: bool = False,
+    clock_topic: str | None = None,
+    latched: Iterable[str] = (),
+    exit_at_end: bool = False,
+    allow_commands: bool = False,
+    check_conflicts: bool = True,
+) -> Blueprint:
+    """A blueprint in which a recording publishes what modules would have: these are not started.
+
+    Every module with a recorded `Out` is replaced; one module publishes the recorded bytes on the
+    transports that the blueprint would have used, from the moment when all others have started.
+    `replay_plan` tells in advance what that means.
+
+    Args:
+        blueprint: the blueprint; it is not changed.
+        recording: a path, a `RecordReplay` (played from its playhead) or a view of one, whose
+            operators are applied where it plays, in another process.
+        only, keep, disable: what to replay, what to leave running, what not to start at all; see
+            `replay_plan`.
+        speed: recorded seconds per second; that of the view, else 1, if None.
+        loop, start_s, end_s, restamp, paused, clock_topic, latched: see `PlayOptions`; over those
+            of a view.
+        exit_at_end: end the run when the end of the recording is reached.
+        allow_commands: publish commands also where they can reach other machines.
+        check_conflicts: refuse to start when somebody is publishing one of the topics already.
+
+    Raises:
+        PlanError: nothing recorded is in the blueprint, or types differ.
+        PublisherConflict: a topic would get a second publisher.
+        OptionError: an option makes no sense, a choice names nothing, or a function of the view
+            cannot travel to another process.
+        RecordingNotFound, NotARecording, RecordingDamaged, AmbiguousName, NewerSchema
+    """
+    packed = PackedView(recording)
+    view = packed.open()
+    with view.recording:
+        plan = replay_plan(blueprint, view, only=only, keep=keep, disable=disable)
+        plan.check()
+        chosen: dict[str, Any] = {
+            "speed": view.options.speed if speed is None else speed,
+            "loop": loop or view.options.loop,
+            "start_s": view.start_s if start_s is None else start_s,
+            "end_s": view.end_s if end_s is None else end_s,
+            "restamp": restamp or view.options.restamp,
+            "paused": paused or view.options.paused,
+            "clock_topic": clock_topic or view.options.clock_topic,
+            "latched": (*view.options.latched, *latched),
+        }
+        _check_options(view, replace(view.options, **chosen))
+    rest, stand_ins = without(blueprint, _reasons(plan))
+    name = _instance_name({atom.name for atom in rest.blueprints})
+    ports = _ports(plan)
+    assignment = Assignment(packed, name, tuple(ports.values()), tuple(stand_ins))
+    module = ReplayModule.blueprint(
+        assignment=assignment, instance_name=name, exit_at_end=exit_at_end, **chosen
+    )
+    check = ReplayCheck(
+        assignment,
+        check_conflicts,
+        allow_commands or view.options.allow_commands,
+        view.options.commands,
+    )
+    names = {(name, one.port): stream for stream, one in ports.items()}
+    return replace(
+        rest,
+        blueprints=(*rest.blueprints, *module.blueprints),
+        remapping_map=MappingProxyType({**rest.remapping_map, **names}),
+    ).requirements(check)
+
+
+def _check_options(view: ReplayView, options: PlayOptions) -> None:
+    """A player finds out what does not fit the recording, and does nothing else until started."""
+    with MemoryBus("memory://replay-options") as bus:
+        Player(view, bus, replace(options, remap={})).close()
+
+
+def _reasons(plan: ReplayPlan) -> dict[str, str]:
+    replaced = dict.fromkeys(plan.replaced, f"replaced by {plan.recording}")
+    return replaced | dict.fromkeys(plan.disabled, f"disabled for the replay of {plan.recording}")
+
+
+def _instance_name(taken: Collection[str]) -> str:
+    """A name that serves as part of topics, of options and of environment variables alike."""
+    number = 1
+    name = _NAME
+    while name in taken:
+        number += 1
+        name = f"{_NAME}{number}"
+    return name
+
+
+def _ports(plan: ReplayPlan) -> dict[str, ReplayPort]:
+    """The outputs of the replay module by the name of their stream in the blueprint."""
+    taken = {*dir(ReplayModule), "config", "ref", "rpc"}
+    ports: dict[str, ReplayPort] = {}
+    for one in plan.streams:
+        port = ports.get(one.name)
+        if port is None:
+            port = ReplayPort(_identifier(one.name, taken), one.type, ())
+        ports[one.name] = port._replace(channels=(*port.channels, one.stream.channel))
+    return ports
+
+
+def _identifier(stream: str, taken: set[str]) -> str:
+    """An attribute for a stream: `robot1/odom` becomes `robot1__odom`. It is taken from then on."""
+    clean = "".join(char if char.isalnum() else "_" for char in stream.replace("/", "__"))
+    clean = clean.lstrip("_") or "stream"
+    if not clean.isidentifier():
+        clean = f"stream_{clean}"
+    number, name = 1, clean
+    while name in taken or keyword.iskeyword(name):
+        number += 1
+        name = f"{clean}_{number}"
+    taken.add(name)
+    return name
