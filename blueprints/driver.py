@@ -31,6 +31,8 @@ MAX_SPEED = 1.0
 """m/s"""
 MAX_TURN_RATE = 1.5
 """rad/s"""
+MAX_BEHIND_NS = SECOND_NS
+"""A driver that was held up for longer goes on from there, instead of catching up."""
 BATTERY_S = 7200.0
 """How long a full battery lasts."""
 JOIN_TIMEOUT_S = 2.0
@@ -144,6 +146,9 @@ class DemoDriver(Module):
             wait_ns = self._started_ns + stream.due_ns - time.monotonic_ns()
             if self._stopping.wait(max(0, wait_ns) / SECOND_NS):
                 return
+            if -wait_ns > MAX_BEHIND_NS:
+                self._started_ns -= wait_ns
+                self._started_wall_ns -= wait_ns
             self._publish(stream)
 
     def _publish(self, stream: "_Scheduled") -> None:

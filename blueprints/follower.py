@@ -14,6 +14,7 @@ from dimos.msgs.geometry_msgs.PoseStamped import PoseStamped
 from dimos.msgs.geometry_msgs.Twist import Twist
 from dimos.msgs.geometry_msgs.Vector3 import Vector3
 from dimos.msgs.nav_msgs.OccupancyGrid import OccupancyGrid
+from numpy.typing import NDArray
 from pydantic import Field
 from reactivex.disposable import Disposable
 
@@ -141,9 +142,10 @@ class DemoFollower(Module):
         )
 
 
-def _around(costmap: OccupancyGrid, column: int, row: int, reach: int) -> np.ndarray:
+def _around(costmap: OccupancyGrid, column: int, row: int, reach: int) -> NDArray[np.int8]:
     """The cells around one, as far as the map goes."""
-    return costmap.grid[
+    cells: NDArray[np.int8] = costmap.grid[
         max(0, row - reach) : max(0, row + reach + 1),
         max(0, column - reach) : max(0, column + reach + 1),
     ]
+    return cells

@@ -154,11 +154,12 @@ def test_a_driver_obeys_cmd_vel_and_stops_when_commands_cease(robots: Running) -
 
     wait_until(lambda: len(robots.messages(OTHER_ODOM)) > 2)
     assert speed() == 0.0
-    forwards = Twist(Vector3(0.3, 0.0, 0.0), Vector3()).lcm_encode()
+    # In a circle, where nothing but the end of the commands can stop it.
+    command = Twist(Vector3(0.15, 0.0, 0.0), Vector3(0.0, 0.0, 0.6)).lcm_encode()
 
     def is_driving() -> bool:
-        robots.bus.publish(OTHER_COMMANDS, forwards)
-        return speed() == pytest.approx(0.3, abs=0.01)
+        robots.bus.publish(OTHER_COMMANDS, command)
+        return speed() == pytest.approx(0.15, abs=0.01)
 
     wait_until(is_driving)
     wait_until(lambda: speed() == 0.0)
