@@ -27,6 +27,7 @@ def test_buses_of_one_name_share_messages_and_others_do_not() -> None:
         assert isinstance(bus, Bus)
         assert bus.url == "memory://one"
         assert bus.reach == "memory one (this process only)"
+        assert bus.is_local
         assert bus.lost_before_reception() == 0
 
 

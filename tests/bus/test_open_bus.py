@@ -61,10 +61,12 @@ def test_a_url_is_completed_with_its_defaults() -> None:
     with open_bus("udpm://239.255.76.67:7670") as bus:
         assert bus.url == "udpm://239.255.76.67:7670?ttl=0&recv_buf_size=33554432"
         assert bus.reach == "LCM 239.255.76.67:7670 (this machine only)"
+        assert bus.is_local
         assert isinstance(bus, Bus)
     with open_bus("udpm://239.255.76.68:7671?recv_buf_size=4096&ttl=1") as bus:
         assert bus.url == "udpm://239.255.76.68:7671?ttl=1&recv_buf_size=4096"
         assert bus.reach == "LCM 239.255.76.68:7671 (this network, ttl=1)"
+        assert not bus.is_local
     with open_bus("udpm://?ttl=0") as bus:
         assert bus.reach == "LCM 239.255.76.67:7667 (this machine only)"
 

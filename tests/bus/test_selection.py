@@ -98,6 +98,15 @@ def test_excludes_win_over_includes() -> None:
     assert not selection.matches("/odom#tf.TF")
 
 
+@pytest.mark.parametrize("topic", ["/odom", "/a*", "/a?c", "/[a]", "/{a,b}", "/a]b", "/a.b", "]"])
+def test_a_topic_can_be_taken_out_whatever_its_name(topic: str) -> None:
+    rest = Selection.of(["*"], ["/camera"]).without([topic, "/tf"])
+    for gone in (topic, f"{topic}#x.Y", "/tf", "/camera#x.Y"):
+        assert not rest.matches(gone)
+    for kept in ("/odometry", "/ab", "/abc", "/axb", "/a", f"{topic}/x", f"/x{topic}"):
+        assert rest.matches(kept)
+
+
 def test_an_empty_selection_matches_nothing() -> None:
     selection = Selection.of([])
     assert not selection.matches("/odom")

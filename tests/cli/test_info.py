@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import signal
 import sqlite3
@@ -57,6 +58,18 @@ def test_it_changes_nothing_on_disk(robot: Path, tmp_path: Path) -> None:
     assert run("compare", robot, robot).returncode == 0
     assert run("echo", "/odom", "-f", robot).returncode == 0
     assert tree(tmp_path) == before
+
+
+def test_what_was_left_out_since_it_was_played_is_said_in_one_line(tmp_path: Path) -> None:
+    with RecordReplay(tmp_path / "a.db", bus=f"memory://{tmp_path.name}") as rec:
+        rec.stream("odom").append(b"1", ts_ns=1)
+        with rec.recording(append=True):
+            rec.play(math.inf, block=True, listen_s=0)
+            rec.stop_playback()
+            rec.bus.publish("/live", b"1")
+        assert [figures.count for figures in rec.info().topics] == [1, 1]
+    notes = [line for line in run("info", tmp_path / "a.db").stdout.splitlines() if "lacks" in line]
+    assert notes == ["Session 1 lacks what the process that recorded played itself: /odom"]
 
 
 def test_a_recording_may_lie_in_a_folder_that_cannot_be_written(robot: Path) -> None:

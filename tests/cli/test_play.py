@@ -305,6 +305,29 @@ def test_a_topic_that_somebody_publishes_is_refused_unless_forced(walk: Path, ur
     assert (others.returncode, forced.returncode) == (0, 0)
 
 
+def test_commands_do_not_leave_this_machine_unless_allowed(tmp_path: Path, url: str) -> None:
+    with RecordReplay(tmp_path / "walk.db") as rec:
+        rec.stream("cmd_vel").append(b"forward", ts_ns=T0)
+        rec.stream("odom").append(b"0", ts_ns=T0 + 10 * S)
+    # of the section nothing is published, so that nothing does leave this machine
+    quiet = ("play", tmp_path / "walk.db", "--start", "3", "--end", "4", "--force", "--bus")
+    far = url.replace("ttl=0", "ttl=1")
+    refused = run(*quiet, far)
+    assert (refused.returncode, refused.stdout) == (8, "")
+    assert re.fullmatch(
+        r"error: \S+walk\.db would publish commands on /cmd_vel, and LCM \S+ "
+        r"\(this network, ttl=1\) reaches .* or allow them with --allow-commands\n",
+        refused.stderr,
+    )
+    for allowed in ((far, "--allow-commands"), (far, "-x", "/cmd_vel"), (url,)):
+        done = run(*quiet, *allowed)
+        assert done.returncode == 0, done.stderr
+        assert "published 0 messages" in done.stderr.lower()
+    more = run(*quiet, far, "--command-topic", "/od*")
+    assert more.returncode == 8
+    assert "on /cmd_vel, /odom, and" in more.stderr
+
+
 # --- the progress line, and times
 
 
