@@ -27,8 +27,9 @@ BusUrl = Annotated[
     typer.Option(
         "--bus",
         metavar="URL",
-        help="The bus: udpm://ADDRESS:PORT?ttl=N for LCM. Default: LCM_DEFAULT_URL, else LCM on "
-        "this machine only.",
+        help="The bus: udpm://ADDRESS:PORT?ttl=N for LCM, zenoh://DOMAIN?connect=tcp/HOST:PORT for "
+        "Zenoh (zenoh:// is that of dimos here). Default: LCM_DEFAULT_URL, else LCM on this "
+        "machine only.",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout instead of a table.")]
@@ -52,11 +53,11 @@ def run(app: typer.Typer) -> None:
         # typer and rich turn a broken pipe into SystemExit(1)
         if isinstance(error, SystemExit) and not isinstance(error.__context__, BrokenPipeError):
             raise
-        _discard(1)
+        discard(1)
         sys.exit(0)
     except OSError as error:  # a full disk behind `> file`, a terminal that was closed
         say(f"error: {_system_sentence(error)}")
-        _discard(1)
+        discard(1)
         sys.exit(StorageError.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         sys.exit(INTERRUPTED)
@@ -85,7 +86,7 @@ def _open_what_is_closed() -> None:
             setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - until the process ends
 
 
-def _discard(fd: int) -> None:
+def discard(fd: int) -> None:
     """Let what is still written to a standard stream that takes no more go nowhere."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), fd)
 
@@ -113,7 +114,7 @@ def say(text: str) -> None:
     try:
         print(text, file=sys.stderr, flush=True)
     except OSError:
-        _discard(2)
+        discard(2)
 
 
 def keep_threads_punctual() -> None:

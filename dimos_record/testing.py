@@ -12,16 +12,30 @@ import threading
 from collections.abc import Iterable
 
 from dimos_record.bus.base import Bus, Selection, Subscription
+from dimos_record.bus.zenoh_url import ZenohNetwork
 
 _SHOWN_WHEN_MISSING = 10
 
 
 def free_lcm_url() -> str:
     """The URL of an LCM network that stays on this machine, on a UDP port nobody uses now."""
+    return f"udpm://239.255.76.67:{_free_udp_port()}?ttl=0"
+
+
+def free_zenoh_url(domain: str = "") -> str:
+    """The URL of a Zenoh network that stays on this machine, on a scouting port nobody uses now.
+
+    Environment variables do not change it. The program under test can be a dimos blueprint: give it
+    the same `ZENOH_SCOUT_ADDR`, which is the `scout_addr` of the URL.
+    """
+    return ZenohNetwork(domain, scout_addr=f"224.0.0.224:{_free_udp_port()}").url
+
+
+def _free_udp_port() -> int:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.bind(("", 0))
         port: int = probe.getsockname()[1]
-    return f"udpm://239.255.76.67:{port}?ttl=0"
+    return port
 
 
 class Collector:

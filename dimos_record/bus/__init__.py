@@ -32,6 +32,7 @@ DEFAULT_URL = "udpm://239.255.76.67:7667?ttl=0"
 
 _BUSES = {
     "udpm": "dimos_record.bus.lcm:LcmBus",
+    "zenoh": "dimos_record.bus.zenoh:ZenohBus",
     "memory": "dimos_record.bus.memory:MemoryBus",
 }
 
@@ -45,10 +46,12 @@ def open_bus(url: str | None = None) -> Bus:
     """Open the bus that a URL names, or the default one.
 
     Args:
-        url: ``udpm://ADDRESS:PORT?ttl=N`` for LCM, ``memory://NAME`` within this process.
+        url: ``udpm://ADDRESS:PORT?ttl=N`` for LCM, ``zenoh://DOMAIN?connect=tcp/HOST:PORT`` for
+            Zenoh, ``memory://NAME`` within this process.
 
     Raises:
         BusError: the URL names no known bus, or the bus cannot be opened.
+        MissingExtra: the bus needs a package that is not installed.
     """
     chosen = url or default_url()
     scheme, separator, _ = chosen.partition("://")
