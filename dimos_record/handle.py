@@ -35,6 +35,7 @@ class RecordingHandle:
         self._bus = None if isinstance(bus, str) else bus
         self._bus_url = bus if isinstance(bus, str) else None
         self._owns_bus = self._bus is None
+        self._follows_modules = False  # whether the bus is that of modules that were added
         self._lock = threading.RLock()
         # never held while waiting for the bus, whose thread may want it in somebody's callback
         self._reader: QueryableReader | None = None
@@ -58,6 +59,21 @@ class RecordingHandle:
             if self._bus is None:
                 self._bus = open_bus(self._bus_url)
             return self._bus
+
+    def _use_bus(self, url: str) -> None:
+        """Use the bus of modules that are to be recorded, unless another was asked for.
+
+        Raises:
+            OptionError: another one is in use already, for other modules.
+        """
+        with self._lock:
+            if self._bus_url is None and self._bus is None:
+                self._bus_url, self._follows_modules = url, True
+            elif self._follows_modules and self._bus_url != url:
+                raise OptionError(
+                    f"these modules publish on {self._bus_url} and on {url}, and this object "
+                    "records from one of them; use blueprint.record(...), which records from both"
+                )
 
     @property
     def reader(self) -> QueryableReader:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import os
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, TypeVar
 
 from dimos_record.bus import Bus, Selection, join_channel
-from dimos_record.errors import RecordingBusy, UnknownTopic
+from dimos_record.bus.base import literal
+from dimos_record.errors import MissingExtra, RecordingBusy, UnknownTopic
 from dimos_record.handle import RecordingHandle
 from dimos_record.messages import is_latched
 from dimos_record.record.options import RecordOptions
+from dimos_record.record.origin import Origin
 from dimos_record.record.session import Progress, RecordingSession
 from dimos_record.store.appender import StreamAppender
 from dimos_record.store.base import StreamAccount, StreamInfo, add_accounts
@@ -42,6 +46,9 @@ class Recordable(RecordingHandle):
         self._session: RecordingSession | None = None
         self._switching = threading.RLock()  # held while a session begins or ends
         self._ended: Progress | None = None
+        self._origin = Origin()
+        self._following = ExitStack()
+        """Running blueprints whose later modules are recorded, too."""
         self._appending: Target | None = None
 
     # --- topics
@@ -73,6 +80,62 @@ class Recordable(RecordingHandle):
             self._include = tuple(topic for topic in self._include if topic not in topics)
         self._exclude += tuple(topic for topic in topics if topic not in self._exclude)
         self._reselect()
+
+    def add_module(self, module: Any) -> None:
+        """Record what a dimos module publishes, under the names that its class gives.
+
+        Args:
+            module: its class, a blueprint or an atom of a blueprint with it, or the deployed
+                module. Choose the modules of a whole blueprint with `record_blueprint`.
+
+        Raises:
+            MissingExtra: dimos is not installed.
+            OptionError: it publishes nothing, or on another bus than this object records from.
+        """
+        self._record_offers(_dimos_recording().offered_by(module).values())
+
+    def remove_module(self, module: Any) -> None:
+        """Do not record what a dimos module publishes, also while recording.
+
+        Raises:
+            MissingExtra: dimos is not installed.
+            OptionError: it publishes nothing.
+        """
+        self.remove_topic(*map(literal, _dimos_recording().offered_by(module)))
+
+    def record_blueprint(self, blueprint: Any, *, everything: bool = False) -> None:
+        """Record what the modules of a dimos blueprint publish.
+
+        Of a `Blueprint`, the modules that `default_record_modules` names, all if there are none:
+        call this and `start_recording` before the blueprint is built, and the first messages are in
+        the recording. Of a running `ModuleCoordinator`, which does not know that choice any more,
+        every stream, and those of modules that it loads until the recording is stopped.
+
+        Args:
+            blueprint: a `Blueprint`, or a `ModuleCoordinator`.
+            everything: all modules of the blueprint, whatever it names.
+
+        Raises:
+            MissingExtra: dimos is not installed.
+            PlanError: nothing is published.
+            OptionError: something is published on another bus than this object records from.
+        """
+        recording = _dimos_recording()
+        if hasattr(blueprint, "observe_transports"):
+            followed = recording.following(blueprint, lambda offer: self._record_offers([offer]))
+            self._following.enter_context(followed)
+        else:
+            offers = recording.offered_by_blueprint(blueprint, everything)
+            self._record_offers(offers.values())
+        self._origin.meta.update(recording.meta_of(blueprint))
+
+    def _record_offers(self, offers: Iterable[Any]) -> None:
+        """Record streams of dimos modules (see `integrations.dimos.offers`)."""
+        found = {offer.channel: offer.source for offer in offers}
+        for source in found.values():
+            self._use_bus(source.bus)
+        self._origin.sources.update(found)
+        self.add_topic(*map(literal, found))
 
     def _reselect(self) -> None:
         if self._session is not None:
@@ -113,7 +176,9 @@ class Recordable(RecordingHandle):
                 target = self._store_for_writing(append=append).target(
                     split=split, append=append, overwrite=overwrite
                 )
-                self._session = session = RecordingSession(bus, target, selection, chosen)
+                self._session = session = RecordingSession(
+                    bus, target, selection, chosen, self._origin
+                )
             try:
                 session.start()
             except BaseException:
@@ -130,6 +195,7 @@ class Recordable(RecordingHandle):
             DimosRecordError: writing failed; what was written before is safe.
         """
         with self._switching:
+            self._following.close()
             with self._lock:
                 session = self._session
                 if session is None:
@@ -298,3 +364,14 @@ class Recordable(RecordingHandle):
             return fill_poses(
                 self.store, source, Selection.of(names).matches, frame, root, tolerance_s
             )
+
+
+def _dimos_recording() -> Any:
+    """What knows dimos's modules.
+
+    Raises:
+        MissingExtra: dimos is not installed.
+    """
+    if importlib.util.find_spec("dimos") is None:
+        raise MissingExtra("recording by module instead of by topic", "dimos")
+    return importlib.import_module("dimos_record.integrations.dimos.recording")

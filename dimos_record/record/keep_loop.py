@@ -36,9 +36,10 @@ class KeepLoop:
         options: RecordOptions,
         clock: ClockWatch,
         bus_failure: Callable[[], BusError | None],
+        keep_log: Callable[[], None],
     ) -> None:
         self._loop, self._buffer, self._options, self._clock = loop, buffer, options, clock
-        self._bus_failure = bus_failure
+        self._bus_failure, self._keep_log = bus_failure, keep_log
         self._keeper: FileKeeper | None = None
         self._warned_dropped = self._warned_lost = 0
         self._copied, self._copied_s = 0, time.monotonic()
@@ -68,6 +69,7 @@ class KeepLoop:
                 return
             self._look_after_file()
             self._look_at_clock()
+            self._keep_log()
         except (OSError, DimosRecordError) as error:
             log.warning("while looking after the recording: %s", error)
         self._warn_of_losses()

@@ -56,6 +56,19 @@ class FileKeeper:
         return shutil.disk_usage(self.path.parent).free - self.log_bytes()
 
 
+def check_room(path: Path, min_free_bytes: int) -> None:
+    """Make sure that there is room to begin a recording.
+
+    Raises:
+        DiskFull: there is not.
+    """
+    if FileKeeper(path).room() < min_free_bytes:
+        raise DiskFull(
+            f"less than {min_free_bytes / 1e6:,.0f} MB are free on the disk of {path}; free some "
+            f"space, or lower the limit with --min-free"
+        )
+
+
 class DiskReserve:
     """Room on a disk for the end of a recording, in case the disk gets full before.
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import uuid
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 from dimos_record.store.sessions import process_identity
@@ -20,7 +21,7 @@ def describe_session(bus_url: str, bus_reach: str) -> dict[str, Any]:
         "session": uuid.uuid4().hex,
         **process_identity(),
         "argv": sys.argv,
-        "git_revision": _git_revision(),
+        "git_revision": git_revision(),
         "packages": _versions(),
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -39,11 +40,16 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _git_revision() -> str | None:
-    """Revision of the code in the working directory, with a `+` when it was changed since."""
+def git_revision(folder: Path | None = None) -> str | None:
+    """Revision of the code in a folder, with a `+` when it was changed since.
+
+    Args:
+        folder: the working folder, if it is not given.
+    """
     try:
         result = subprocess.run(
             ["git", "describe", "--always", "--abbrev=40", "--dirty=+"],
+            cwd=folder,
             capture_output=True,
             text=True,
             timeout=2,

@@ -15,12 +15,13 @@ from typing import Any
 
 from dimos_record.bus.base import Bus, Selection, Subscription, split_channel
 from dimos_record.bus.played import Watch
-from dimos_record.errors import BusError, DiskFull, MessagesLost
+from dimos_record.errors import BusError, DimosRecordError, MessagesLost
 from dimos_record.record.buffer import TapBuffer
 from dimos_record.record.codec_choice import codec_chooser
 from dimos_record.record.keep_loop import KeepLoop
-from dimos_record.record.keeper import ClockWatch, DiskReserve, FileKeeper
+from dimos_record.record.keeper import ClockWatch, DiskReserve, check_room
 from dimos_record.record.options import RecordOptions
+from dimos_record.record.origin import Origin
 from dimos_record.record.provenance import describe_session
 from dimos_record.record.write_loop import WriteLoop
 from dimos_record.store.base import StreamAccount
@@ -67,9 +68,15 @@ class RecordingSession:
     """One start-to-stop of recording from a bus. A context manager; else call `stop`."""
 
     def __init__(
-        self, bus: Bus, target: Target, selection: Selection, options: RecordOptions
+        self,
+        bus: Bus,
+        target: Target,
+        selection: Selection,
+        options: RecordOptions,
+        origin: Origin | None = None,
     ) -> None:
         self._bus, self._target, self._options = bus, target, options
+        self._origin = origin or Origin()
         self._selection, self._paused = selection, False
         self._buffer = TapBuffer(options.buffer_bytes)
         self._clock = ClockWatch()
@@ -92,7 +99,7 @@ class RecordingSession:
         self._choose_codec: CodecChooser | None = None
         self._meta: dict[str, Any] = {}
         self._keep_loop = KeepLoop(
-            self._loop, self._buffer, options, self._clock, self._look_at_bus
+            self._loop, self._buffer, options, self._clock, self._look_at_bus, self._keep_log
         )
         self._bus_failure: BusError | None = None
         self._lost_at_start: int | None = None
@@ -115,6 +122,7 @@ class RecordingSession:
                 "include": list(self._selection.include),
                 "exclude": list(self._selection.exclude),
                 "left_out_played": [],
+                **self._origin.meta,
             }
             start_ns = self._clock.now_ns()
             self._subscribe()
@@ -145,17 +153,14 @@ class RecordingSession:
             bus=self._bus.url,
             choose_codec=self._choose_codec,
             dropped=self._buffer.dropped,
+            sources=self._origin.sources,
         )
 
     def _reserve_room(self) -> None:
         path = self._target.writer.path
         if not isinstance(path, Path):
             return
-        if FileKeeper(path).room() < self._options.min_free_bytes:
-            raise DiskFull(
-                f"less than {self._options.min_free_bytes / 1e6:,.0f} MB are free on the disk of "
-                f"{path}; free some space, or lower the limit with --min-free"
-            )
+        check_room(path, self._options.min_free_bytes)
         self._reserve = DiskReserve(path.parent)
 
     def stop(self, reason: str = "stopped") -> Progress:
@@ -292,6 +297,13 @@ class RecordingSession:
             self._follow_players()
         return self._find_bus_failure()
 
+    def _keep_log(self) -> None:
+        """Write down what the recorded program has logged, and what is known of it by now."""
+        self._meta.update(self._origin.meta)
+        lines = self._origin.log() if self._origin.log is not None else []
+        if lines:
+            self._loop.writer.write_log(lines)
+
     def _find_bus_failure(self) -> BusError | None:
         if self._subscription is not None:
             self._bus_failure = self._subscription.failure
@@ -312,3 +324,7 @@ class RecordingSession:
             self._subscription = None
         if self._players is not None:
             self._players.close()
+        try:
+            self._keep_log()
+        except DimosRecordError as error:
+            log.warning("the last lines of the log are missing: %s", error)

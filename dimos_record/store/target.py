@@ -58,24 +58,38 @@ def open_target(
         NotARecording: what is to be appended to or overwritten is none.
         StorageError: the folder does not exist or may not be written.
     """
+    check_target(path, split=split, append=append, overwrite=overwrite)
+    existing = os.path.exists(path)
+    if existing and overwrite:
+        return _replace(path, split)
+    if os.path.isdir(path) or (split and not existing):
+        return _open_folder(path)
+    return _append_to_file(path) if existing else _create_file(path)
+
+
+def check_target(
+    path: Path, *, split: bool = False, append: bool = False, overwrite: bool = False
+) -> None:
+    """Make sure, as far as looking tells, that `open_target` will succeed; nothing is changed.
+
+    Raises:
+        RecordingExists, NotARecording, OptionError, StorageError: as there.
+    """
     existing = os.path.exists(path)
     if existing and not (append or overwrite):
         raise already_exists(path)
     if not os.path.isdir(path.parent):
         raise StorageError(f"there is no folder {path.parent}; create it first")
     if existing and overwrite:
-        return _replace(path, split)
+        return
     if os.path.isdir(path) and os.listdir(path) and not segments_of(path):
         raise NotARecording(
             f"{path} is a folder with other files in it and not a recording; choose another name"
         )
-    if os.path.isdir(path) or (split and not existing):
-        return _open_folder(path)
-    if split:
+    if split and existing and not os.path.isdir(path):
         raise OptionError(
             f"{path} is a single file and cannot be split; choose another name, or --overwrite"
         )
-    return _append_to_file(path) if existing else _create_file(path)
 
 
 def _create_file(path: Path) -> Target:

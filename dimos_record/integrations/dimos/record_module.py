@@ -1,0 +1,342 @@
+"""The module that records what the modules of a blueprint publish."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from dimos.core.coordination.blueprints import Blueprint, BlueprintAtom, StreamRef
+from dimos.core.core import rpc
+from dimos.core.introspection.module.info import StreamDescriptor
+from dimos.core.module import Module, ModuleConfig
+from dimos.core.stream import In
+from dimos.utils.logging_config import setup_logger
+from pydantic import InstanceOf
+
+from dimos_record.bus import Bus, Selection, open_bus
+from dimos_record.bus.base import literal
+from dimos_record.bus.lcm_url import parse_lcm_url
+from dimos_record.errors import DimosRecordError
+from dimos_record.integrations.dimos.about import about_run, in_namespace
+from dimos_record.integrations.dimos.joined_bus import JoinedBus
+from dimos_record.integrations.dimos.offers import Offer, described
+from dimos_record.integrations.dimos.run_log import RunLog
+from dimos_record.record.options import RecordOptions
+from dimos_record.record.origin import Origin
+from dimos_record.record.session import RecordingSession
+from dimos_record.store.target import open_target
+
+logger = setup_logger()
+
+_LEAST_BUFFER = parse_lcm_url("udpm://").recv_buf_size
+
+
+class RecordedPort(NamedTuple):
+    """A stream of the blueprint, and the input of the recorder that stands for it."""
+
+    port: str
+    message: type
+    module: str
+    """Names of the instances that publish it, as they were when the recorder was added."""
+
+
+@dataclass(frozen=True)
+class RecordTask:
+    """What to record where; made by `record`."""
+
+    name: str
+    """Name of the recorder's instance, before namespaces are put around it."""
+    path: str
+    ports: tuple[RecordedPort, ...]
+    selection: Selection
+    """Topics of modules that come later."""
+    modules: tuple[str, ...]
+    """Modules that come later and are recorded, by name or class name in lower case; if there are
+    none, all."""
+    known: frozenset[str]
+    """Instances that the blueprint had, as their RPC names; and as their names in a blueprint."""
+    options: RecordOptions
+    append: bool = False
+    overwrite: bool = False
+    meta: dict[str, Any] = field(default_factory=dict)
+
+    def namespace_of(self, instance_name: str | None) -> str:
+        """The namespace that was put around the blueprint since: `robot1/`, or nothing."""
+        return (instance_name or self.name).removesuffix(self.name)
+
+    def wants_late(self, module: str, namespace: str) -> bool:
+        """Whether what a module that came later publishes is recorded.
+
+        Args:
+            module: its RPC name: `Camera`, `robot1/camera`.
+            namespace: that of the recorder.
+        """
+        own = module.removeprefix(namespace)
+        if own in self.known or not module.startswith(namespace):
+            return False
+        path = f"/{own.lower()}"
+        return not self.modules or any(path.endswith(f"/{name}") for name in self.modules)
+
+
+class RecordConfig(ModuleConfig):
+    """What to record is fixed by `record`."""
+
+    task: InstanceOf[RecordTask]
+
+
+class RecordModule(Module):
+    """Writes what other modules publish into a recording, as it comes off the wire.
+
+    It subscribes in `build`, before any module starts, so that the first message of each is
+    recorded. The file is finished when the module stops, however the run ends.
+    """
+
+    config: RecordConfig
+    dedicated_worker = True
+    warm_up_inputs = False
+
+    @classmethod
+    def blueprint(cls, **kwargs: Any) -> Blueprint:
+        """A blueprint of this module alone, with the ports of its task."""
+        task: RecordTask = kwargs["task"]
+        atom = BlueprintAtom(
+            kwargs=kwargs,
+            module=cls,
+            streams=tuple(StreamRef(one.port, one.message, "in") for one in task.ports),
+            module_refs=(),
+            instance_name=kwargs.get("instance_name"),
+        )
+        return Blueprint(blueprints=(atom,))
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        for one in self.config.task.ports:
+            setattr(self, one.port, In(one.message, one.port, self))
+        self._lock = threading.RLock()
+        self._opened = ExitStack()
+        self._bus = JoinedBus()
+        self._origin = Origin()
+        self._topics: dict[str, Offer] = {}
+        self._session: RecordingSession | None = None
+        _outlive_signals()
+
+    @rpc
+    def build(self) -> None:
+        """Begin to record. Nothing has started yet.
+
+        Raises:
+            RecordingExists, RecordingBusy, DiskFull, StorageError, BusError, OptionError: it cannot
+                be recorded; nothing is left behind.
+        """
+        super().build()
+        task = self.config.task
+        namespace = task.namespace_of(self.config.instance_name)
+        with self._lock:
+            try:
+                self._opened.callback(self._bus.close)
+                self._opened.enter_context(_warnings_in_run_log())
+                for one in task.ports:
+                    module = ", ".join(f"{namespace}{name}" for name in one.module.split(", "))
+                    transport = getattr(self, one.port).transport
+                    self._add(Offer.of(one.port, one.message, transport, module))
+                self._begin(task, namespace)
+            except BaseException:
+                self._opened.close()
+                raise
+
+    def _begin(self, task: RecordTask, namespace: str) -> None:
+        run_log = RunLog.of_this_run()
+        if run_log is not None:
+            self._opened.callback(run_log.close)
+        self._origin.log = run_log
+        self._origin.meta = about_run(self.config.g) | in_namespace(task.meta, namespace)
+        options = task.options
+        target = open_target(
+            Path(task.path),
+            split=options.split_s is not None or options.split_bytes is not None,
+            append=task.append,
+            overwrite=task.overwrite,
+        )
+        session = RecordingSession(self._bus, target, self._selection(), options, self._origin)
+        self._session = session.start()
+        logger.info(f"Recording {len(self._topics)} topics to {task.path}")
+
+    @rpc
+    def on_system_modules(self, modules: list[Any]) -> None:
+        """Record modules that were loaded since, from now on; called when any come or go."""
+        task = self.config.task
+        namespace = task.namespace_of(self.config.instance_name)
+        try:
+            for module in modules:
+                if task.wants_late(module.remote_name, namespace) and not _is_ours(module):
+                    self.add_streams(module.get_stream_descriptors())
+        finally:
+            for module in modules:
+                module.stop_rpc_client()
+
+    @rpc
+    def add_streams(self, descriptors: list[StreamDescriptor]) -> list[str]:
+        """Record streams that the blueprint did not have, from now on.
+
+        Args:
+            descriptors: the streams as modules describe theirs; see `offers.describe`.
+
+        Returns:
+            The topics that are new and selected.
+        """
+        if self.config.task.modules:
+            descriptors = [one for one in descriptors if one.module]  # whose else, is not known yet
+        offers = list(described(descriptors))
+        with self._lock:
+            if self._session is None:
+                return []
+            new = []
+            for offer in offers:
+                if offer.channel in self._topics:
+                    self._learn_module(offer)
+                elif self.config.task.selection.matches(offer.topic):
+                    self._add(offer)
+                    new.append(offer.topic)
+            if new:
+                self._session.select(self._selection())
+                logger.info(f"Recording {', '.join(new)}, too")
+            return new
+
+    @rpc
+    def progress(self) -> dict[str, Any]:
+        """Where the recording stands: seconds, messages and losses, in all and per topic."""
+        with self._lock:
+            session = self._session
+        if session is None:
+            raise DimosRecordError("nothing is being recorded; the module has not been built")
+        now = session.progress()
+        figures = {one.name: getattr(now, one.name) for one in fields(now)}
+        figures["accounts"] = {name: asdict(account) for name, account in now.accounts.items()}
+        total = now.total
+        return figures | {
+            "recording": self.config.task.path,
+            "topics": sorted(self._topics[channel].topic for channel in self._topics),
+            "received": total.received,
+            "written": total.written,
+            "dropped": total.dropped,
+        }
+
+    @rpc
+    def pause(self) -> None:
+        """Record nothing until `resume`."""
+        if self._session is not None:
+            self._session.pause()
+
+    @rpc
+    def resume(self) -> None:
+        """Go on recording."""
+        if self._session is not None:
+            self._session.resume()
+
+    @rpc
+    def stop(self) -> None:
+        """Finish the recording."""
+        self._finish()
+        super().stop()
+
+    def _finish(self) -> None:
+        with self._lock:  # whoever comes second waits until the file is finished
+            session, self._session = self._session, None
+            try:
+                if session is not None:
+                    self._report(session)
+            finally:
+                self._opened.close()
+
+    def _report(self, session: RecordingSession) -> None:
+        path = self.config.task.path
+        try:
+            progress = session.stop()
+        except DimosRecordError as error:
+            logger.error(str(error))
+            return
+        logger.info(
+            f"Recorded {progress.total.written:,} messages of {len(progress.accounts)} topics in "
+            f"{progress.elapsed_s:.1f} s to {path}; lost: {progress.lost:,}"
+        )
+
+    def _selection(self) -> Selection:
+        return Selection(tuple(map(literal, self._topics)))
+
+    def _learn_module(self, offer: Offer) -> None:
+        known = self._origin.sources[offer.channel]
+        if known.module is None:
+            self._origin.sources[offer.channel] = known._replace(module=offer.source.module)
+
+    def _add(self, offer: Offer) -> None:
+        """Receive a stream from its bus; what carries no bytes is encoded and goes round to us."""
+        source = offer.source
+        if offer.wire is not None:
+            url = _with_large_buffer(offer.wire.bus)
+            bus = self._bus.add(offer.channel, url, lambda: open_bus(url))
+            source = source._replace(bus=bus.url)
+        else:
+            bus = self._bus.add(offer.channel, _DECODED, lambda: open_bus(_DECODED))
+            self._opened.callback(offer.transport.subscribe(_encoding(bus, offer.channel)))
+        self._origin.sources[offer.channel] = source
+        self._topics[offer.channel] = offer
+
+
+_DECODED = f"memory://dimos-record-{os.getpid()}"
+"""The bus of messages that dimos hands us decoded."""
+
+
+def _encoding(bus: Bus, channel: str) -> Callable[[Any], None]:
+    def publish(message: Any) -> None:
+        bus.publish(channel, message.lcm_encode())
+
+    return publish
+
+
+def _with_large_buffer(url: str) -> str:
+    if not url.startswith("udpm:"):
+        return url
+    network = parse_lcm_url(url)
+    return network._replace(recv_buf_size=max(network.recv_buf_size, _LEAST_BUFFER)).url
+
+
+def _is_ours(module: Any) -> bool:
+    """Whether a deployed module records or replays: what it publishes is recorded already."""
+    from dimos_record.integrations.dimos.replay_module import ReplayModule
+
+    return any(set(cls.rpcs) <= set(module.rpcs) for cls in (RecordModule, ReplayModule))
+
+
+def _outlive_signals() -> None:
+    """Leave it to the coordinator to end this worker: it tells, or its pipe breaks.
+
+    Whoever sends SIGTERM to every process of a run (dimos's watchdog, systemd) would otherwise end
+    the recorder before its file is finished.
+    """
+    in_worker = multiprocessing.parent_process() is not None
+    if in_worker and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+class _warnings_in_run_log(logging.Handler):  # noqa: N801 - used like a function
+    """Warnings of ours go where dimos's go."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+
+    def __enter__(self) -> None:
+        logging.getLogger("dimos_record").addHandler(self)
+
+    def __exit__(self, *exc: object) -> None:
+        logging.getLogger("dimos_record").removeHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        logger.log(record.levelno, record.getMessage())

@@ -1,0 +1,239 @@
+"""Recording a blueprint: with a module of its own, or by a `RecordReplay` beside it."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from dimos.core.coordination.blueprints import Blueprint, BlueprintAtom
+from dimos.core.coordination.module_coordinator import ModuleCoordinator
+from dimos.core.module import ModuleBase
+
+from dimos_record.bus import Selection
+from dimos_record.errors import OptionError, PlanError
+from dimos_record.integrations.dimos.about import about_blueprint, about_run, is_ours
+from dimos_record.integrations.dimos.declared import Port, ports
+from dimos_record.integrations.dimos.markers import recorded_by_default
+from dimos_record.integrations.dimos.offers import Offer, described, offers_of
+from dimos_record.integrations.dimos.record_module import RecordedPort, RecordModule, RecordTask
+from dimos_record.record.keeper import check_room
+from dimos_record.record.options import RecordOptions
+from dimos_record.store.paths import path_for_writing
+from dimos_record.store.target import check_target
+
+
+def record(
+    blueprint: Blueprint,
+    recording: str | os.PathLike[str],
+    *,
+    topics: str | Sequence[str] = (),
+    exclude: str | Sequence[str] = (),
+    everything: bool = False,
+    append: bool = False,
+    overwrite: bool = False,
+    meta: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> Blueprint:
+    """The same blueprint with a recorder in it, which has the first message of every module.
+
+    Recorded is what the modules publish that `default_record_modules` names; what all of them
+    publish, where it names none. Replayed topics are not recorded. Modules that are loaded into the
+    running blueprint are recorded, too.
+
+    Args:
+        blueprint: the blueprint; it is not changed.
+        recording: name of the recording; a bare name means the data folder, where there is one.
+        topics: record nothing but these topics (patterns allowed).
+        exclude: do not record these topics (patterns allowed).
+        everything: record all modules, whatever the blueprint names.
+        append: add a session to an existing recording.
+        overwrite: replace an existing recording.
+        meta: what else is written down with the session; JSON.
+        options: the fields of `RecordOptions`.
+
+    Raises:
+        OptionError, PatternError: an option makes no sense.
+        PlanError: nothing would be recorded.
+        When the blueprint is built: RecordingExists, RecordingBusy, DiskFull, StorageError.
+    """
+    if append and overwrite:
+        raise OptionError("append and overwrite contradict each other; give one of them")
+    path = path_for_writing(recording).absolute()
+    chosen = RecordOptions(**options)
+    selection = Selection.of(_listed(topics) or ("*",), _listed(exclude))
+    wanted = () if everything else recorded_by_default(blueprint)
+    name = _free_name(blueprint)
+    published = _published(blueprint, wanted)
+    inputs = _inputs([port for port in published if selection.matches(port.topic)])
+    if not inputs:
+        raise PlanError(_nothing_to_record(published))
+    task = RecordTask(
+        name=name,
+        path=str(path),
+        ports=tuple(one for one, _ in inputs),
+        selection=selection,
+        modules=tuple(_class_name(blueprint, one) for one in wanted),
+        known=frozenset(_names(blueprint)),
+        options=chosen,
+        append=append,
+        overwrite=overwrite,
+        meta={**about_blueprint(blueprint), **(meta or {})},
+    )
+    instance = {} if name == RecordModule.name else {"instance_name": name}
+    recorder = RecordModule.blueprint(task=task, **instance)
+    names = {(name, one.port): stream for one, stream in inputs if one.port != stream}
+    return replace(
+        blueprint,
+        blueprints=(*blueprint.blueprints, *recorder.blueprints),
+        remapping_map=MappingProxyType({**blueprint.remapping_map, **names}),
+    ).requirements(_CanBeWritten(path, chosen, append, overwrite))
+
+
+@dataclass(frozen=True)
+class _CanBeWritten:
+    """Looks, in the coordinator's process and before anything starts, whether there is a way."""
+
+    path: Path
+    options: RecordOptions
+    append: bool
+    overwrite: bool
+
+    def __call__(self) -> None:
+        """Raises: RecordingExists, RecordingBusy, NotARecording, DiskFull, StorageError."""
+        split = self.options.split_s is not None or self.options.split_bytes is not None
+        check_target(self.path, split=split, append=self.append, overwrite=self.overwrite)
+        check_room(self.path, self.options.min_free_bytes)
+
+
+def _listed(names: str | Sequence[str]) -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) else tuple(names)
+
+
+def _free_name(blueprint: Blueprint) -> str:
+    taken = {atom.name for atom in blueprint.blueprints}
+    name, number = str(RecordModule.name), 2
+    while name in taken:
+        name, number = f"{RecordModule.name}_{number}", number + 1
+    return name
+
+
+def _published(blueprint: Blueprint, wanted: Iterable[str]) -> list[Port]:
+    """What the wanted modules publish; all modules, if none is wanted."""
+    chosen = set(wanted)
+    return [
+        port
+        for port in ports(blueprint)
+        if port.active and port.publishes and not is_ours(port.cls)
+        if not chosen or port.module in chosen
+    ]
+
+
+def _inputs(published: Iterable[Port]) -> list[tuple[RecordedPort, str]]:
+    """An input of the recorder for each stream, and the stream's name."""
+    modules: dict[tuple[str, type], list[str]] = {}
+    for port in published:
+        modules.setdefault((port.name, port.type), []).append(port.module)
+    found: list[tuple[RecordedPort, str]] = []
+    taken: set[str] = set()
+    for (name, type_), owners in modules.items():
+        port_name = re.sub(r"\W", "_", name.replace("/", "__"))
+        while not _is_free(port_name, taken):
+            port_name = f"in_{port_name}"
+        taken.add(port_name)
+        found.append((RecordedPort(port_name, type_, ", ".join(owners)), name))
+    return found
+
+
+def _is_free(port_name: str, taken: set[str]) -> bool:
+    """Whether a port may have this name: dimos hides some, and modules have other attributes."""
+    is_other = hasattr(RecordModule, port_name) or port_name in ("config", "ref", "rpc")
+    is_name = port_name.isidentifier() and not port_name.startswith("_")
+    return is_name and not is_other and port_name not in taken
+
+
+def _nothing_to_record(published: Sequence[Port]) -> str:
+    if not published:
+        return "nothing would be recorded: no module of the blueprint publishes anything"
+    there = ", ".join(sorted({port.topic for port in published}))
+    return f"nothing would be recorded: no topic is selected of {there}"
+
+
+def _names(blueprint: Blueprint) -> Iterable[str]:
+    for atom in blueprint.blueprints:
+        yield atom.name
+        yield atom.instance_name or atom.module.__name__
+
+
+def _class_name(blueprint: Blueprint, instance: str) -> str:
+    atoms = {atom.name: atom for atom in blueprint.blueprints}
+    return str(atoms[instance].module.name)
+
+
+# --- behind the methods of `RecordReplay`
+
+
+def offered_by(module: object) -> dict[str, Offer]:
+    """What a module publishes, by channel.
+
+    Args:
+        module: a module's class, an atom or a blueprint of it, or a deployed module.
+
+    Raises:
+        OptionError: it is something else, or publishes nothing.
+    """
+    if isinstance(module, type) and issubclass(module, ModuleBase):
+        module = Blueprint.create(module)
+    if isinstance(module, BlueprintAtom):
+        module = Blueprint(blueprints=(module,))
+    if isinstance(module, Blueprint):
+        offers = offers_of(ports(module))
+    elif hasattr(module, "get_stream_descriptors"):
+        found = described(module.get_stream_descriptors())
+        offers = {offer.channel: offer for offer in found if offer.wire is not None}
+    else:
+        raise OptionError(
+            f"{module!r} is no module; give its class, a blueprint of it, or the deployed module"
+        )
+    if not offers:
+        raise OptionError(f"{module!r} publishes nothing that can be recorded")
+    return offers
+
+
+def offered_by_blueprint(blueprint: Blueprint, everything: bool) -> dict[str, Offer]:
+    """What the modules of a blueprint publish that it records by default, or all of them.
+
+    Raises:
+        PlanError: it publishes nothing.
+    """
+    published = _published(blueprint, () if everything else recorded_by_default(blueprint))
+    offers = offers_of(published)
+    if not offers:
+        raise PlanError(_nothing_to_record(published))
+    return offers
+
+
+def meta_of(blueprint: Blueprint | ModuleCoordinator) -> dict[str, Any]:
+    """What is written down with a session about the blueprint, or the run, that is recorded."""
+    if isinstance(blueprint, ModuleCoordinator):
+        return about_run(blueprint._global_config)
+    return about_blueprint(blueprint)
+
+
+def following(
+    coordinator: ModuleCoordinator, add: Callable[[Offer], None]
+) -> AbstractContextManager[None]:
+    """While entered, offers every stream of a running coordinator, and those that come later."""
+    published = {offer.channel: offer for offer in described(coordinator.list_streams())}
+
+    def connected(name: str, type_: type, transport: Any) -> None:
+        offer = Offer.of(name, type_, transport, None)
+        if offer.wire is not None:
+            add(published.get(offer.channel, offer))
+
+    return coordinator.observe_transports(connected)
