@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from dimos.core.core import rpc
 from dimos.core.module import Module, ModuleConfig
@@ -18,11 +18,11 @@ from dimos.msgs.sensor_msgs.Image import Image
 from dimos.msgs.sensor_msgs.Imu import Imu
 from dimos.msgs.sensor_msgs.PointCloud2 import PointCloud2
 from dimos.msgs.tf2_msgs.TFMessage import TFMessage
-from pydantic import Field
+from pydantic import Field, field_validator
 from reactivex.disposable import Disposable
 
 from dimos_record.blueprints.messages import DimosSensors, Reading
-from dimos_record.demo_robot.robot import Command, DemoRobot
+from dimos_record.demo_robot.robot import Command, DemoRobot, RobotState
 
 SECOND_NS = 1_000_000_000
 DEAD_MAN_S = 0.5
@@ -33,6 +33,7 @@ MAX_TURN_RATE = 1.5
 """rad/s"""
 MAX_BEHIND_NS = SECOND_NS
 """A driver that was held up for longer goes on from there, instead of catching up."""
+PICTURE_WIDTHS = (160, 320, 640)
 BATTERY_S = 7200.0
 """How long a full battery lasts."""
 JOIN_TIMEOUT_S = 2.0
@@ -47,7 +48,8 @@ class DemoDriverConfig(ModuleConfig):
     lidar_hz: float = Field(10.0, gt=0, le=20)
     image_hz: float = Field(15.0, gt=0, le=30)
     camera_info_hz: float = Field(1.0, gt=0, le=30)
-    picture_width: Literal[160, 320, 640] = 320
+    picture_width: int = 320
+    """Pixels: 160, 320 or 640; a picture is 3/4 as high."""
     lidar_azimuths: int = Field(360, ge=36, le=1800)
     """Points in each of the lidar's 16 rings."""
     seed: int = 0
@@ -56,6 +58,13 @@ class DemoDriverConfig(ModuleConfig):
     """Not prefixed in a namespace, so that the robots of a fleet share it."""
     marker: str | None = None
     """A file that holds this process's id for as long as the driver runs."""
+
+    @field_validator("picture_width")
+    @classmethod
+    def _check_picture_width(cls, width: int) -> int:
+        if width not in PICTURE_WIDTHS:
+            raise ValueError("a picture is 160, 320 or 640 pixels wide")
+        return width
 
 
 class DemoDriver(Module):
@@ -96,9 +105,10 @@ class DemoDriver(Module):
         if self.config.marker is not None:
             Path(self.config.marker).write_text(str(os.getpid()))
         self.register_disposable(Disposable(self.cmd_vel.subscribe(self._obey)))
-        self._started_ns, self._started_wall_ns = time.monotonic_ns(), time.time_ns()
+        self._start_clock()
         for stream in self._streams:
             self._publish(stream)
+        self._start_clock()  # again: the first message of a transport takes a while
         self._thread.start()
 
     @rpc
@@ -139,6 +149,9 @@ class DemoDriver(Module):
             _Scheduled(self.color_image, sensors.color_image, config.image_hz),
             _Scheduled(self.camera_info, sensors.camera_info, config.camera_info_hz),
         ]
+
+    def _start_clock(self) -> None:
+        self._started_ns, self._started_wall_ns = time.monotonic_ns(), time.time_ns()
 
     def _run(self) -> None:
         while True:
@@ -183,7 +196,7 @@ class _Scheduled:
         """When the next message is due, since the start."""
         return round(self._published * SECOND_NS / self._rate_hz)
 
-    def publish(self, state: Any, ts: float) -> None:
+    def publish(self, state: RobotState, ts: float) -> None:
         """Publish the next message; the first has number 1."""
         self._published += 1
         self._port.publish(self._make(Reading(state, self._published, ts)))
