@@ -22,13 +22,15 @@ from dimos.msgs.sensor_msgs.Image import Image
 from dimos.msgs.sensor_msgs.PointCloud2 import PointCloud2
 from dimos.msgs.tf2_msgs.TFMessage import TFMessage
 
-from dimos_record.blueprints.demo_robot import demo_robot
+from dimos_record.blueprints.demo_robot import demo_robot, demo_robot_recorded
 from dimos_record.blueprints.driver import DemoDriver
 from dimos_record.blueprints.follower import DemoFollower
 from dimos_record.blueprints.numbered import message_number
 from dimos_record.bus import Bus, default_url, open_bus, split_channel
 from dimos_record.demo_robot.lidar import HEIGHT_M
 from dimos_record.demo_robot.room import demo_world
+from dimos_record.integrations.dimos import recorded_by_default
+from dimos_record.integrations.dimos.record_module import RecordModule
 from dimos_record.testing import Collector
 from tests.with_dimos.processes import wait_until
 
@@ -188,6 +190,14 @@ def test_in_a_fleet_every_follower_has_its_own_robot() -> None:
         for robot in ("robot1", "robot2")
         for reference, module in (("battery", "demodriver"), ("mapper", "demomapper"))
     }
+
+
+def test_the_driver_is_what_is_worth_recording_in_a_fleet_too() -> None:
+    assert recorded_by_default(demo_robot) == ("demodriver",)
+    assert recorded_by_default(demo_robot.namespace("robot1")) == ("robot1/demodriver",)
+    (recorder,) = (atom for atom in demo_robot_recorded.blueprints if atom.module is RecordModule)
+    recorded = {port.name for port in recorder.streams}
+    assert recorded == {"odom", "tf", "imu", "lidar", "color_image", "camera_info"}
 
 
 def test_the_marker_is_there_as_long_as_the_driver_runs(robots: Running) -> None:
