@@ -141,7 +141,6 @@ class Trainer(Module):
             by_class=self.by_class.stand_up(),
             measured=asyncio.run(self._measure()),
             maybe=None if self.maybe is None else self.maybe.stand_up(),
-            has_fly=hasattr(self.by_class, "fly"),
         )
 
     async def _measure(self) -> float:

@@ -62,7 +62,7 @@ class ReplayPort(NamedTuple):
 
     port: str
     """Its name in the module."""
-    type: type
+    message: type
     """dimos's message class."""
     channels: tuple[str, ...]
     """The recorded channels whose messages it publishes."""

@@ -13,15 +13,20 @@ from dimos.core.coordination.blueprints import Blueprint, BlueprintAtom, StreamR
 from dimos.core.core import rpc
 from dimos.core.module import Module, ModuleConfig
 from dimos.core.stream import Out
+from dimos.core.transport_factory import make_transport
 from dimos.utils.logging_config import setup_logger
+from dimos_lcm.std_msgs import Time
 
 from dimos_record.bus import Bus, open_bus, split_channel
-from dimos_record.errors import DimosRecordError
+from dimos_record.errors import BusError, DimosRecordError
 from dimos_record.integrations.dimos.packing import Assignment
+from dimos_record.integrations.dimos.planned import Planned
 from dimos_record.integrations.dimos.receivers import until_reached
 from dimos_record.integrations.dimos.replaced import StandIn
-from dimos_record.integrations.dimos.routed_bus import RoutedBus, route_of
+from dimos_record.integrations.dimos.routed_bus import Route, RoutedBus, route_of
 from dimos_record.integrations.dimos.run_end import shut_down_run
+from dimos_record.integrations.dimos.wires import wire_of
+from dimos_record.replay.clock import clock_channel
 from dimos_record.replay.options import PlayOptions
 from dimos_record.replay.player import Player
 
@@ -72,7 +77,7 @@ class ReplayModule(Module):
         atom = BlueprintAtom(
             kwargs=kwargs,
             module=cls,
-            streams=tuple(StreamRef(one.port, one.type, "out") for one in assignment.ports),
+            streams=tuple(StreamRef(one.port, one.message, "out") for one in assignment.ports),
             module_refs=(),
             instance_name=kwargs.get("instance_name"),
         )
@@ -81,7 +86,7 @@ class ReplayModule(Module):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         for one in self.config.assignment.ports:
-            setattr(self, one.port, Out(one.type, one.port, self))
+            setattr(self, one.port, Out(one.message, one.port, self))
         self._lock = threading.RLock()
         self._opened = ExitStack()
         self._buses: dict[str, Bus] = {}
@@ -104,8 +109,14 @@ class ReplayModule(Module):
         with self._lock:
             view = self.config.assignment.view.open()
             self._opened.callback(view.recording.close)
+            routes = self._routes()
+            source = Planned(view, routes)
             options = self.config.options(view.options)
-            self._player = Player(view, self._way_out(), options, on_finished=self._at_end)
+            if options.clock_topic is not None:
+                clock = clock_channel(options.clock_topic)
+                routes[clock] = self._clock_route(clock)
+            way_out = RoutedBus(routes, self._buses.values())
+            self._player = Player(source, way_out, options, on_finished=self._at_end)
             self._opened.callback(self._player.close)
 
     @rpc
@@ -192,14 +203,28 @@ class ReplayModule(Module):
             raise DimosRecordError("the replay is not prepared yet; wait until the run has started")
         return self._player
 
-    def _way_out(self) -> RoutedBus:
+    def _routes(self) -> dict[str, Route]:
+        """Where each recorded channel goes, by the transports that dimos has set."""
         routes = {}
         for one in self.config.assignment.ports:
-            route = route_of(getattr(self, one.port).transport, one.type, self._bus)
+            route = route_of(getattr(self, one.port).transport, one.message, self._bus)
             for channel in one.channels:
                 routes[channel] = route
                 self._topics[split_channel(channel)[0]] = route.topic
-        return RoutedBus(routes, self._buses.values())
+        return routes
+
+    def _clock_route(self, channel: str) -> Route:
+        """The clock goes where dimos would publish a topic of that name."""
+        topic = split_channel(channel)[0]
+        wire = wire_of(make_transport(topic, Time))
+        if wire is None:
+            raise BusError(f"dimos's transport carries no clock; do without {topic}")
+        bus = self._bus(wire.bus)
+        return Route(
+            topic,
+            lambda data: bus.publish(channel, data),
+            lambda: bus.check_channel(channel),
+        )
 
     def _bus(self, url: str) -> Bus:
         if url not in self._buses:
@@ -238,6 +263,9 @@ class ReplayModule(Module):
             late=stats.late,
             max_late_ms=round(stats.max_late_s * 1e3, 1),
         )
+        self._end_run()
+
+    def _end_run(self) -> None:
         if self.config.exit_at_end and not self._ending.wait(_LINGER_S):
             shut_down_run(self._module_names)
 
@@ -245,7 +273,9 @@ class ReplayModule(Module):
         try:
             self._playing().wait()
         except Exception as error:  # noqa: BLE001 - nobody else would hear of it
-            logger.error(f"The replay has ended early: {error}")
+            what = error if isinstance(error, DimosRecordError) else repr(error)
+            logger.error(f"The replay of {self.config.assignment.view.path} has failed: {what}")
+            self._end_run()
 
 
 def _release(proxies: Iterable[Any]) -> None:

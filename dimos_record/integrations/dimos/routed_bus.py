@@ -26,8 +26,7 @@ class RoutedBus:
 
     Args:
         routes: where messages go, by recorded channel.
-        buses: the buses that they go to; they stay open. What has no route (the clock) goes onto
-            the first.
+        buses: the buses that they go to; they stay open.
     """
 
     def __init__(self, routes: Mapping[str, Route], buses: Iterable[Bus]) -> None:
@@ -55,27 +54,19 @@ class RoutedBus:
         Raises:
             BusError: the blueprint has no such stream, or sending failed.
         """
-        route = self._routes.get(channel)
-        if route is not None:
-            route.send(data)
-        else:
-            self._first(channel).publish(channel, data)
+        self._route(channel).send(data)
 
     def check_channel(self, channel: str) -> None:
         """Raise if the messages of a recorded channel cannot be published."""
-        route = self._routes.get(channel)
-        if route is not None:
-            route.check()
-        else:
-            self._first(channel).check_channel(channel)
+        self._route(channel).check()
 
-    def _first(self, channel: str) -> Bus:
-        topic = split_channel(channel)[0]
-        if not self._buses or any(split_channel(one)[0] == topic for one in self._routes):
+    def _route(self, channel: str) -> Route:
+        try:
+            return self._routes[channel]
+        except KeyError:
             raise BusError(
-                f"the blueprint has no stream that carries {channel}; remove what makes it"
-            )
-        return self._buses[0]
+                f"the blueprint has no stream for {channel}; change the function that makes it"
+            ) from None
 
     def subscribe(self, selection: Selection, on_message: OnMessage) -> NoReturn:
         """Nothing can be received here; listen on the buses themselves."""
