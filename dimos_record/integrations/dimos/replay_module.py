@@ -17,11 +17,11 @@ from dimos.core.transport_factory import make_transport
 from dimos.utils.logging_config import setup_logger
 from dimos_lcm.std_msgs import Time
 
-from dimos_record.bus import Bus, open_bus, split_channel
+from dimos_record.bus import Bus, split_channel
 from dimos_record.errors import BusError, DimosRecordError
 from dimos_record.integrations.dimos.packing import Assignment
 from dimos_record.integrations.dimos.planned import Planned
-from dimos_record.integrations.dimos.receivers import until_reached
+from dimos_record.integrations.dimos.receivers import open_bus_to_modules, until_reached
 from dimos_record.integrations.dimos.replaced import StandIn
 from dimos_record.integrations.dimos.routed_bus import Route, RoutedBus, route_of
 from dimos_record.integrations.dimos.run_end import shut_down_run
@@ -128,7 +128,7 @@ class ReplayModule(Module):
             if not self._begun:
                 self._begun = True
                 others = self._module_names - {self._rpc_name}
-                until_reached(self.rpc, others, self._buses.values())
+                until_reached(self._buses.values(), others)
                 self._playing().start()
                 threading.Thread(target=self._report_failure, name="replay-watch").start()
             else:  # one of them may have been restarted, and have lost its references
@@ -228,7 +228,7 @@ class ReplayModule(Module):
 
     def _bus(self, url: str) -> Bus:
         if url not in self._buses:
-            self._buses[url] = self._opened.enter_context(open_bus(url))
+            self._buses[url] = self._opened.enter_context(open_bus_to_modules(url))
         return self._buses[url]
 
     def _set_references(self, stand_ins: Iterable[StandIn]) -> None:
