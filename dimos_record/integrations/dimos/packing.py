@@ -33,6 +33,8 @@ class PackedView:
         with view_of(recording) as view:
             self.path = _path_of(view.recording)
             """Absolute path of the recording."""
+            self.commands = view.options.commands
+            """Patterns of the topics that are commands, if they are others than usual."""
             self._parts = (view.selection, view.start_s, view.end_s, view.options)
             self._operators = tuple(map(_pickled, view.operators))
 
@@ -77,12 +79,15 @@ class Assignment:
         name: str,
         ports: tuple[ReplayPort, ...],
         stand_ins: tuple[StandIn, ...],
+        allow_commands: bool,
     ) -> None:
         self.view = view
         self.name = name
         """The replay module's instance name as long as no namespace is put around it."""
         self.ports = ports
         self.stand_ins = stand_ins
+        self.allow_commands = allow_commands
+        """Whether commands may be published where other machines can hear them."""
 
     def namespace_of(self, instance_name: str | None) -> str:
         """The namespace that was put around the blueprint since: `robot1/`, or nothing."""

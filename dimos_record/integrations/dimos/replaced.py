@@ -97,19 +97,21 @@ def without(blueprint: Blueprint, reasons: Mapping[str, str]) -> tuple[Blueprint
         blueprint: the blueprint; it is not changed.
         reasons: the instances to take out, and what becomes of them: `replaced by walk.db`.
     """
-    kept, stand_ins = [], []
-    for atom in blueprint.blueprints:
-        if atom.name not in reasons:
-            found = [
-                _stand_in(blueprint, atom, ref, reasons)
-                for ref in atom.module_refs
-                if _provider(blueprint, atom, ref) in reasons
-            ]
-            names = {one.reference for one in found}
-            refs = tuple(ref for ref in atom.module_refs if ref.name not in names)
-            kept.append(replace(atom, module_refs=refs))
-            stand_ins += found
+    stand_ins = [
+        _stand_in(blueprint, atom, ref, reasons)
+        for atom in blueprint.active_blueprints
+        for ref in atom.module_refs
+        if atom.name not in reasons and _provider(blueprint, atom, ref) in reasons
+    ]
     settled = {(one.consumer, one.reference) for one in stand_ins}
+    kept = [
+        replace(
+            atom,
+            module_refs=tuple(r for r in atom.module_refs if (atom.name, r.name) not in settled),
+        )
+        for atom in blueprint.blueprints
+        if atom.name not in reasons
+    ]
     return (
         replace(
             blueprint,

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
@@ -13,11 +12,10 @@ from dimos.core.coordination.blueprints import Blueprint, BlueprintAtom
 from dimos.core.coordination.module_coordinator import _materialize_transports
 from dimos.core.transport_factory import make_transport
 
-from dimos_record.bus import open_bus, split_channel
-from dimos_record.errors import CommandsRefused, PlanError, PublisherConflict, RecordingNotFound
+from dimos_record.bus import Bus, open_bus, split_channel
+from dimos_record.errors import PlanError, PublisherConflict, RecordingNotFound
 from dimos_record.integrations.dimos.packing import Assignment
-from dimos_record.integrations.dimos.wires import Wire, wire_of
-from dimos_record.replay.commands import is_command
+from dimos_record.integrations.dimos.routed_bus import Route, refuse_commands, route_of
 from dimos_record.replay.conflicts import find_publishers
 
 _LISTEN_S = 1.0
@@ -29,21 +27,11 @@ class ReplayCheck:
     Args:
         assignment: that of the replay module.
         listen: whether to refuse topics that somebody is publishing.
-        allow_commands: whether commands may be published beyond this machine.
-        commands: which topics are commands; see `dimos_record.replay.commands`.
     """
 
-    def __init__(
-        self,
-        assignment: Assignment,
-        listen: bool,
-        allow_commands: bool,
-        commands: tuple[str, ...] | None,
-    ) -> None:
+    def __init__(self, assignment: Assignment, *, listen: bool) -> None:
         self._assignment = assignment
         self._listen = listen
-        self._allow_commands = allow_commands
-        self._commands = commands
 
     def __call__(self) -> None:
         """Called by dimos in the coordinator's process.
@@ -54,24 +42,25 @@ class ReplayCheck:
             CommandsRefused: commands would reach beyond this machine.
             PublisherConflict: somebody is publishing one of the topics right now.
         """
-        path = self._assignment.view.path
-        if not Path(path).exists():
-            raise RecordingNotFound(f"{path} has been there when replay() was called, and is gone")
+        view = self._assignment.view
+        if not Path(view.path).exists():
+            raise RecordingNotFound(f"{view.path} was there when replay() was called, and is gone")
         blueprint = _blueprint_that_is_checked(self)
         if blueprint is None:
             return
-        channels: dict[str, list[str]] = defaultdict(list)
-        for wire in _wires(blueprint, self._atom(blueprint)):
-            channels[wire.bus].append(wire.channel)
-        with ExitStack() as buses:
-            opened = {url: buses.enter_context(open_bus(url)) for url in channels}
-            for url, bus in opened.items():
-                if not self._allow_commands and not bus.is_local:
-                    self._refuse_commands(channels[url], bus.reach)
-            for url, bus in opened.items():
-                heard = find_publishers(bus, channels[url], _LISTEN_S) if self._listen else {}
-                if heard:
-                    raise self._conflict(heard, bus.reach)
+        with ExitStack() as last_first:
+            buses: dict[str, Bus] = {}
+
+            def bus_of(url: str) -> Bus:
+                if url not in buses:
+                    buses[url] = last_first.enter_context(open_bus(url))
+                return buses[url]
+
+            routes = list(_routes(blueprint, self._atom(blueprint), bus_of))
+            if not self._assignment.allow_commands:
+                refuse_commands(routes, view.path, view.commands)
+            if self._listen:
+                self._refuse_conflicts(routes, buses.values())
 
     def _atom(self, blueprint: Blueprint) -> BlueprintAtom:
         for atom in blueprint.active_blueprints:
@@ -83,27 +72,20 @@ class ReplayCheck:
             "is made of both, or put them into namespaces"
         )
 
-    def _refuse_commands(self, channels: list[str], reach: str) -> None:
-        topics = sorted(
-            split_channel(one)[0] for one in channels if is_command(one, self._commands)
-        )
-        if topics:
-            raise CommandsRefused(
-                f"{self._assignment.view.path} would publish commands on {', '.join(topics)}, and "
-                f"{reach} reaches beyond this machine, where they may move a robot: leave them out "
-                "with keep, or allow them with allow_commands (--allow-commands)"
-            )
-
-    def _conflict(self, heard: dict[str, int], reach: str) -> PublisherConflict:
-        topics = ", ".join(
-            f"{split_channel(channel)[0]} ({count / _LISTEN_S:.3g} messages/s)"
-            for channel, count in sorted(heard.items())
-        )
-        return PublisherConflict(
-            f"{self._assignment.view.path} cannot be replayed: somebody is publishing {topics} on "
-            f"{reach}; stop that one, leave the topics out with keep, or allow it with "
-            "check_conflicts=False"
-        )
+    def _refuse_conflicts(self, routes: Iterable[Route], buses: Iterable[Bus]) -> None:
+        for bus in buses:
+            topics = [route.topic for route in routes if route.bus is bus]
+            heard = find_publishers(bus, topics, _LISTEN_S)
+            if heard:
+                found = ", ".join(
+                    f"{split_channel(channel)[0]} ({count / _LISTEN_S:.3g} messages/s)"
+                    for channel, count in sorted(heard.items())
+                )
+                raise PublisherConflict(
+                    f"{self._assignment.view.path} cannot be replayed: somebody is publishing "
+                    f"{found} on {bus.reach}; stop that one, leave the topics out with keep, or "
+                    "allow it with check_conflicts=False (--replay-force)"
+                )
 
 
 def _blueprint_that_is_checked(check: ReplayCheck) -> Blueprint | None:
@@ -121,11 +103,12 @@ def _blueprint_that_is_checked(check: ReplayCheck) -> Blueprint | None:
     return None
 
 
-def _wires(blueprint: Blueprint, atom: BlueprintAtom) -> Iterator[Wire]:
+def _routes(
+    blueprint: Blueprint, atom: BlueprintAtom, bus_of: Callable[[str], Bus]
+) -> Iterator[Route]:
     """Where the replay module will publish, with the transports that are in force."""
     pinned = _materialize_transports(blueprint, {})
     for stream in atom.streams:
         name = str(blueprint.remapping_map.get((atom.name, stream.name), stream.name))
-        wire = wire_of(pinned.get((name, stream.type)) or make_transport(f"/{name}", stream.type))
-        if wire is not None:
-            yield wire
+        transport = pinned.get((name, stream.type)) or make_transport(f"/{name}", stream.type)
+        yield route_of(f"/{name}", transport, stream.type, bus_of)

@@ -23,7 +23,12 @@ from dimos_record.integrations.dimos.packing import Assignment
 from dimos_record.integrations.dimos.planned import Planned
 from dimos_record.integrations.dimos.receivers import open_bus_to_modules, until_reached
 from dimos_record.integrations.dimos.replaced import StandIn
-from dimos_record.integrations.dimos.routed_bus import Route, RoutedBus, route_of
+from dimos_record.integrations.dimos.routed_bus import (
+    Route,
+    RoutedBus,
+    refuse_commands,
+    route_of,
+)
 from dimos_record.integrations.dimos.run_end import shut_down_run
 from dimos_record.integrations.dimos.wires import wire_of
 from dimos_record.replay.clock import clock_channel
@@ -87,7 +92,7 @@ class ReplayModule(Module):
         super().__init__(**kwargs)
         for one in self.config.assignment.ports:
             setattr(self, one.port, Out(one.message, one.port, self))
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()
         self._opened = ExitStack()
         self._buses: dict[str, Bus] = {}
         self._player: Player | None = None
@@ -110,6 +115,9 @@ class ReplayModule(Module):
             view = self.config.assignment.view.open()
             self._opened.callback(view.recording.close)
             routes = self._routes()
+            assignment = self.config.assignment
+            if not assignment.allow_commands:
+                refuse_commands(routes.values(), assignment.view.path, assignment.view.commands)
             source = Planned(view, routes)
             options = self.config.options(view.options)
             if options.clock_topic is not None:
@@ -124,13 +132,13 @@ class ReplayModule(Module):
         """Begin, once every module has started; called again when modules come or go."""
         with self._lock:
             self._module_names = frozenset(module.remote_name for module in modules)
-            threading.Thread(target=_release, args=(modules,), name="replay-release").start()
+            threading.Thread(target=_release, args=(modules,), daemon=True).start()
             if not self._begun:
                 self._begun = True
                 others = self._module_names - {self._rpc_name}
                 until_reached(self._buses.values(), others)
                 self._playing().start()
-                threading.Thread(target=self._report_failure, name="replay-watch").start()
+                threading.Thread(target=self._report_failure, daemon=True).start()
             else:  # one of them may have been restarted, and have lost its references
                 stand_ins = self.config.assignment.stand_ins
                 names = self._module_names
@@ -207,7 +215,8 @@ class ReplayModule(Module):
         """Where each recorded channel goes, by the transports that dimos has set."""
         routes = {}
         for one in self.config.assignment.ports:
-            route = route_of(getattr(self, one.port).transport, one.message, self._bus)
+            topic = split_channel(one.channels[0])[0]
+            route = route_of(topic, getattr(self, one.port).transport, one.message, self._bus)
             for channel in one.channels:
                 routes[channel] = route
                 self._topics[split_channel(channel)[0]] = route.topic
@@ -222,6 +231,7 @@ class ReplayModule(Module):
         bus = self._bus(wire.bus)
         return Route(
             topic,
+            bus,
             lambda data: bus.publish(channel, data),
             lambda: bus.check_channel(channel),
         )

@@ -90,22 +90,22 @@ def replay(
     rest, stand_ins = without(blueprint, _reasons(plan))
     name = _instance_name({atom.name for atom in rest.blueprints})
     ports = _ports(plan)
-    assignment = Assignment(packed, name, tuple(ports.values()), tuple(stand_ins))
+    assignment = Assignment(
+        packed,
+        name,
+        tuple(ports.values()),
+        tuple(stand_ins),
+        allow_commands or view.options.allow_commands,
+    )
     module = ReplayModule.blueprint(
         assignment=assignment, instance_name=name, exit_at_end=exit_at_end, **chosen
-    )
-    check = ReplayCheck(
-        assignment,
-        check_conflicts,
-        allow_commands or view.options.allow_commands,
-        view.options.commands,
     )
     names = {(name, one.port): stream for stream, one in ports.items()}
     return replace(
         rest,
         blueprints=(*rest.blueprints, *module.blueprints),
         remapping_map=MappingProxyType({**rest.remapping_map, **names}),
-    ).requirements(check)
+    ).requirements(ReplayCheck(assignment, listen=check_conflicts))
 
 
 def _check_options(view: ReplayView, options: PlayOptions) -> None:

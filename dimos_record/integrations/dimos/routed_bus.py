@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, NoReturn
 
 from dimos_record.bus.base import Bus, OnMessage, Selection, split_channel
-from dimos_record.errors import BusError, DecodeError
+from dimos_record.errors import BusError, CommandsRefused, DecodeError
 from dimos_record.integrations.dimos.wires import Wire, wire_of
+from dimos_record.replay.commands import is_command
 
 
 class Route(NamedTuple):
@@ -15,6 +16,8 @@ class Route(NamedTuple):
 
     topic: str
     """The topic that they are published as."""
+    bus: Bus | None
+    """The bus that carries them; None where only dimos's own transport does."""
     send: Callable[[bytes], object]
     """Publishes the bytes of one message."""
     check: Callable[[], None]
@@ -85,24 +88,55 @@ class RoutedBus:
         self.close()
 
 
-def route_of(transport: Any, type_: type, bus_of: Callable[[str], Bus]) -> Route:
+def route_of(name: str, transport: Any, type_: type, bus_of: Callable[[str], Bus]) -> Route:
     """The way of a stream's messages through the transport that dimos gave it.
 
     Args:
+        name: of the topic, where the transport has none of ours.
         transport: dimos's transport.
         type_: dimos's message class.
         bus_of: opens the bus of a URL, or returns the one that is open.
     """
     wire = wire_of(transport)
     if wire is None:
-        name = str(getattr(transport, "channel", type(transport).__name__))
-        return Route(name, lambda data: transport.publish(_decoded(type_, data)), lambda: None)
+        return Route(name, None, lambda data: transport.publish(_decoded(type_, data)), _no_limit)
     bus, channel = bus_of(wire.bus), wire.channel
     if wire.encoding == "jpeg":
         send = _as_jpeg(bus, wire, type_)
     else:
         send = lambda data: bus.publish(channel, data)  # noqa: E731 - as short as it can be
-    return Route(split_channel(channel)[0], send, lambda: bus.check_channel(channel))
+    return Route(split_channel(channel)[0], bus, send, lambda: bus.check_channel(channel))
+
+
+def _no_limit() -> None:
+    """Whether dimos's own transports can carry a name, they say when they are made."""
+
+
+def refuse_commands(
+    routes: Iterable[Route], recording: str, patterns: Iterable[str] | None = None
+) -> None:
+    """Raise if commands would be published where other machines can hear them.
+
+    Args:
+        routes: where everything goes; what only a transport of dimos carries may go anywhere.
+        recording: its path, for the sentence.
+        patterns: which topics are commands; see `dimos_record.replay.commands`.
+
+    Raises:
+        CommandsRefused: it names the topics, and what to do.
+    """
+    far = [route for route in routes if route.bus is None or not route.bus.is_local]
+    commands = [route for route in far if is_command(route.topic, patterns)]
+    if commands:
+        topics = ", ".join(sorted({route.topic for route in commands}))
+        reach = " and ".join(
+            sorted({route.bus.reach if route.bus else "its transport" for route in commands})
+        )
+        raise CommandsRefused(
+            f"{recording} would publish commands on {topics}, and {reach} reaches beyond this "
+            "machine, where they may move a robot: leave them out with keep, or allow them with "
+            "allow_commands (--allow-commands)"
+        )
 
 
 def _as_jpeg(bus: Bus, wire: Wire, type_: Any) -> Callable[[bytes], None]:

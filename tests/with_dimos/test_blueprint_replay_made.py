@@ -1,0 +1,281 @@
+"""What `blueprint.replay(recording)` makes of a blueprint, and what it refuses; little is run."""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from dimos.core.coordination.blueprint_config.parser import BlueprintConfigParser
+from dimos.core.coordination.blueprints import Blueprint, autoconnect
+from dimos.core.coordination.module_coordinator import ModuleCoordinator
+from dimos.core.transport import LCMTransport
+from dimos.msgs.geometry_msgs.PoseStamped import PoseStamped
+
+import dimos_record.integrations.dimos  # noqa: F401 - gives blueprints their methods
+from dimos_record import RecordReplay
+from dimos_record.bus import open_bus
+from dimos_record.errors import (
+    CommandsRefused,
+    OptionError,
+    PlanError,
+    PublisherConflict,
+    RecordingNotFound,
+)
+from dimos_record.integrations.dimos.replaced import ReplacedModule
+from dimos_record.integrations.dimos.wires import wire_of
+from dimos_record.store.memory import MemoryStore
+from tests.with_dimos.messages import pose, twist
+from tests.with_dimos.replay_modules import Dog, Follower, StandsUp, Trainer, Viewer, notes
+from tests.with_dimos.replay_runs import robot, running, write_walk
+
+pytestmark = pytest.mark.dimos
+
+
+@pytest.fixture(scope="module")
+def walk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_walk(tmp_path_factory.mktemp("walk") / "walk.db")
+
+
+@pytest.fixture
+def blueprint(tmp_path: Path) -> Blueprint:
+    """A robot that runs on LCM."""
+    return robot(tmp_path / "notes").global_config(transport="lcm", viewer="none", n_workers=1)
+
+
+FAR = "udpm://239.255.76.67:17999?ttl=1"
+"""A network that reaches beyond this machine; nothing is published there."""
+
+
+def names(blueprint: Blueprint) -> list[str]:
+    return [atom.name for atom in blueprint.blueprints]
+
+
+# --- what is made
+
+
+def test_the_replay_takes_the_place_of_the_driver(blueprint: Blueprint, walk: Path) -> None:
+    replayed = blueprint.replay(walk)
+    assert names(replayed) == ["follower", "viewer", "trainer", "replay"]
+    streams = {stream.name: stream.type for stream in replayed.blueprints[-1].streams}
+    assert streams["pose"] is PoseStamped
+    assert "dog" in names(blueprint)
+
+
+def test_a_blueprint_with_a_replay_can_be_pickled_and_configured(
+    blueprint: Blueprint, walk: Path
+) -> None:
+    replayed = blueprint.replay(RecordReplay(walk).view().filter(lambda one: True))
+    assert names(pickle.loads(pickle.dumps(replayed))) == names(replayed)
+    parsed = BlueprintConfigParser(replayed).parse(["--replay.speed", "3"], environ={})
+    assert parsed.module_kwargs("replay")["speed"] == 3.0
+    assert "--replay.restamp" in BlueprintConfigParser(replayed).format_help()
+
+
+def test_ports_have_names_that_the_module_has_room_for(tmp_path: Path) -> None:
+    path = tmp_path / "odd.db"
+    with RecordReplay(path) as rec:
+        for i, topic in enumerate(("/status", "/a/b-c", "/a__b_c")):
+            rec.stream(f"s{i}", topic=topic, type_name="geometry_msgs.PoseStamped").append(
+                pose(0).lcm_encode()
+            )
+    followers = [
+        Follower.blueprint(instance_name=f"f{i}").remappings([(f"f{i}", "pose", name)])
+        for i, name in enumerate(("status", "a/b-c", "a__b_c"))
+    ]
+    replayed = autoconnect(*followers).replay(path)
+    ports = [stream.name for stream in replayed.blueprints[-1].streams]
+    assert ports == ["status_2", "a__b_c", "a__b_c_2"]
+    assert [replayed.remapping_map["replay", port] for port in ports] == [
+        "status",
+        "a/b-c",
+        "a__b_c",
+    ]
+
+
+def test_placements_on_hosts_forget_what_is_replaced(blueprint: Blueprint, walk: Path) -> None:
+    placed = autoconnect(blueprint, Dog.blueprint().hosted(host="dog-nx"))
+    placed = autoconnect(placed, Viewer.blueprint().hosted(host="desk"))
+    hosts = [(one.host, one.module_names) for one in placed.replay(walk).hosted_placements]
+    assert hosts == [("desk", ("viewer",))]
+
+
+def test_a_reference_that_was_chosen_by_remapping_gets_a_stand_in_too(
+    blueprint: Blueprint, walk: Path
+) -> None:
+    replayed = blueprint.remappings([(Trainer, "by_spec", Dog)]).replay(walk)
+    assert ("trainer", "by_spec") not in replayed.remapping_map
+    refs = {atom.name: atom.module_refs for atom in replayed.blueprints}
+    assert refs["trainer"] == ()
+
+
+def test_a_reference_that_nobody_meets_yet_is_left_to_dimos(walk: Path) -> None:
+    part = autoconnect(Trainer.blueprint(), Viewer.blueprint()).replay(walk)
+    [trainer] = [atom for atom in part.blueprints if atom.name == "trainer"]
+    assert {ref.spec for ref in trainer.module_refs} >= {StandsUp, Dog}
+
+
+def test_a_stand_in_answers_methods_with_nothing_and_has_nothing_else() -> None:
+    module = ReplacedModule("trainer.dog", "dog", "replaced", {"sit", "measure"}, {"measure"})
+    there = pickle.loads(pickle.dumps(module))
+    assert there.sit("now", slowly=True) is None
+
+    async def measure() -> object:
+        return await there.measure()
+
+    assert asyncio.run(measure()) is None
+    assert not hasattr(there, "fly")
+
+
+# --- what is refused
+
+
+def test_a_blueprint_without_any_recorded_stream_is_refused(walk: Path) -> None:
+    with pytest.raises(PlanError, match="no stream to replay into this blueprint"):
+        autoconnect(Trainer.blueprint()).replay(walk)
+
+
+def test_a_type_that_differs_is_refused(blueprint: Blueprint, tmp_path: Path) -> None:
+    path = tmp_path / "other.db"
+    with RecordReplay(path) as rec:
+        stream = rec.stream("pose", topic="/pose", type_name="geometry_msgs.Twist")
+        stream.append(twist(0).lcm_encode())
+    with pytest.raises(PlanError, match=r"/pose was recorded as geometry_msgs\.Twist"):
+        blueprint.replay(path)
+
+
+def test_two_replays_of_one_topic_are_refused(blueprint: Blueprint, walk: Path) -> None:
+    with pytest.raises(PublisherConflict, match="second publisher of /pose"):
+        blueprint.replay(walk).replay(walk, only="/pose")
+
+
+def test_a_function_that_cannot_travel_is_named(blueprint: Blueprint, walk: Path) -> None:
+    lock = threading.Lock()
+
+    def guarded(observation: object) -> bool:
+        with lock:
+            return True
+
+    with pytest.raises(OptionError, match=r"guarded .*line \d+.*cannot travel"):
+        blueprint.replay(RecordReplay(walk).view().filter(guarded))
+
+
+def test_a_function_may_look_into_its_own_recording(blueprint: Blueprint, walk: Path) -> None:
+    with RecordReplay(walk) as rec:
+        at_first = rec.streams.pose.first().ts
+        view = rec.view().filter(lambda one: one.ts - rec.streams.pose.first().ts < 0.1)
+        replayed = blueprint.replay(view.tags(nothing=1), only="Dog")
+        packed = replayed.blueprints[-1].kwargs["assignment"].view
+    with (there := pickle.loads(pickle.dumps(packed)).open()).recording:
+        assert len(there.operators) == 2
+        assert next(iter(replace(there, operators=there.operators[:1]))).ts == at_first
+        assert there.count() == 0
+
+
+def test_a_recording_in_memory_is_refused(blueprint: Blueprint) -> None:
+    with (
+        RecordReplay(store=MemoryStore()) as rec,
+        pytest.raises(OptionError, match="save the recording into a file"),
+    ):
+        blueprint.replay(rec)
+
+
+@pytest.mark.parametrize("options", [{"start_s": 5.0}, {"speed": 0.0}, {"loop": (3.0, 2.0)}])
+def test_options_that_make_no_sense_are_refused_at_once(
+    blueprint: Blueprint, walk: Path, options: dict[str, float]
+) -> None:
+    with pytest.raises(OptionError):
+        blueprint.replay(walk, **options)
+
+
+def test_a_file_that_vanishes_is_one_sentence(blueprint: Blueprint, tmp_path: Path) -> None:
+    replayed = blueprint.replay(write_walk(tmp_path / "brief.db"))
+    (tmp_path / "brief.db").unlink()
+    with pytest.raises(RecordingNotFound, match=r"brief\.db .* is gone"), running(replayed):
+        pass
+    assert notes(tmp_path / "notes") == []
+
+
+def test_a_replay_that_is_pushed_out_by_another_is_missed(blueprint: Blueprint, walk: Path) -> None:
+    other = Follower.blueprint(instance_name="follower2").replay(walk)
+    both = autoconnect(other, blueprint.replay(walk))
+    with pytest.raises(PlanError, match="pushed out of the blueprint"), running(both):
+        pass
+
+
+@contextmanager
+def publishing(topic: str) -> Iterator[None]:
+    """Somebody publishes a pose again and again, on dimos's own network."""
+    transport = LCMTransport(topic, PoseStamped)
+    wire = wire_of(transport)
+    assert wire is not None
+    over = threading.Event()
+
+    def publish() -> None:
+        with open_bus(wire.bus) as bus:
+            while not over.wait(0.02):
+                bus.publish(wire.channel, pose(0).lcm_encode())
+
+    thread = threading.Thread(target=publish)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+@pytest.mark.parametrize("namespace", [None, "robot1"])
+def test_a_topic_that_is_live_already_is_refused(
+    blueprint: Blueprint, walk: Path, tmp_path: Path, namespace: str | None
+) -> None:
+    replayed = blueprint.replay(walk)
+    if namespace:
+        replayed = replayed.namespace(namespace)
+    topic = f"/{namespace}/pose" if namespace else "/pose"
+    with (
+        publishing(topic),
+        pytest.raises(PublisherConflict, match=f"somebody is publishing {topic} "),
+        running(replayed),
+    ):
+        pass
+    assert notes(tmp_path / "notes") == []
+
+
+def test_what_is_live_outside_of_the_namespace_is_nobodys_concern(
+    blueprint: Blueprint, walk: Path
+) -> None:
+    replayed = blueprint.replay(walk, paused=True, disable="Trainer").namespace("robot1")
+    with publishing("/pose"), running(replayed) as coordinator:
+        assert coordinator.get_instance("robot1/replay").status()["state"] == "paused"
+
+
+def test_commands_stay_on_this_machine_unless_they_are_allowed(tmp_path: Path) -> None:
+    path = tmp_path / "commands.db"
+    with RecordReplay(path) as rec:
+        stream = rec.stream("cmd_vel", topic="/cmd_vel", type_name="geometry_msgs.Twist")
+        stream.append(twist(0).lcm_encode())
+    far = {("cmd_vel", type(twist(0))): LCMTransport.spec("/cmd_vel", type(twist(0)), url=FAR)}
+    blueprint = Follower.blueprint().transports(far)
+    refused = blueprint.replay(path, check_conflicts=False)
+    with pytest.raises(CommandsRefused, match="allow_commands"), running(refused):
+        pass
+
+
+def test_dimos_still_calls_checks_from_where_the_blueprint_is_known() -> None:
+    """`ReplayCheck` finds it among the variables of its callers."""
+    seen: list[object] = []
+
+    def peek() -> str:
+        seen.extend(sys._getframe(1).f_locals.values())
+        return "stop here"
+
+    with pytest.raises(SystemExit):
+        ModuleCoordinator.build(Follower.blueprint().requirements(peek))
+    assert any(isinstance(value, Blueprint) for value in seen), "replay_check cannot find it now"
