@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import pickle
 import sys
 import threading
@@ -12,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from dimos.core.coordination.blueprint_config.errors import BlueprintConfigError
 from dimos.core.coordination.blueprint_config.parser import BlueprintConfigParser
 from dimos.core.coordination.blueprints import Blueprint, autoconnect
 from dimos.core.coordination.module_coordinator import ModuleCoordinator
@@ -76,6 +78,25 @@ def test_a_blueprint_with_a_replay_can_be_pickled_and_configured(
     parsed = BlueprintConfigParser(replayed).parse(["--replay.speed", "3"], environ={})
     assert parsed.module_kwargs("replay")["speed"] == 3.0
     assert "--replay.restamp" in BlueprintConfigParser(replayed).format_help()
+
+
+@pytest.mark.parametrize("namespace", [None, "robot1"])
+def test_options_of_a_replaced_module_are_accepted_and_ignored(
+    blueprint: Blueprint, walk: Path, tmp_path: Path, namespace: str | None
+) -> None:
+    """Those of a command line and of a configuration file that are made for the robot."""
+    replayed = blueprint.replay(walk)
+    dog = "dog"
+    if namespace:
+        replayed, dog = replayed.namespace(namespace), f"{namespace}_dog"
+    config = tmp_path / "config"
+    config.write_text(json.dumps({dog: {"notes": "there"}}))
+    parsed = BlueprintConfigParser(replayed).parse(
+        [f"--{dog}.notes", "here"], config_path=config, environ={}
+    )
+    assert [name for name in parsed.module_configs if name.endswith("dog")] == []
+    with pytest.raises(BlueprintConfigError, match=r"--dog\.bark"):
+        BlueprintConfigParser(replayed).parse(["--dog.bark", "1"], environ={})
 
 
 def test_ports_have_names_that_the_module_has_room_for(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from dimos_record.integrations.dimos.markers import (
 )
 from dimos_record.integrations.dimos.planning import replay_plan
 from dimos_record.integrations.dimos.recording import record
+from dimos_record.integrations.dimos.replaced_options import accept_options_of_replaced_modules
 from dimos_record.integrations.dimos.replaying import replay
 
 __all__ = [
@@ -33,3 +34,5 @@ Blueprint.replay_plan = replay_plan
 Blueprint.record = record
 Blueprint.default_record_modules = default_record_modules
 Blueprint.default_recording = default_recording
+
+accept_options_of_replaced_modules()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
@@ -26,11 +27,15 @@ class ReplayCheck:
 
     Args:
         assignment: that of the replay module.
+        replaced: the modules that are not started.
         listen: whether to refuse topics that somebody is publishing.
     """
 
-    def __init__(self, assignment: Assignment, *, listen: bool) -> None:
+    def __init__(
+        self, assignment: Assignment, replaced: tuple[BlueprintAtom, ...], *, listen: bool
+    ) -> None:
         self._assignment = assignment
+        self._replaced = replaced
         self._listen = listen
 
     def __call__(self) -> None:
@@ -61,6 +66,18 @@ class ReplayCheck:
                 refuse_commands(routes, view.path, view.commands)
             if self._listen:
                 self._refuse_conflicts(routes, buses.values())
+
+    def replaced_in(self, blueprint: Blueprint) -> list[BlueprintAtom]:
+        """The modules that are not started, as they would be called in a blueprint.
+
+        Raises:
+            PlanError: another replay has taken the place of this one.
+        """
+        here = self._atom(blueprint)
+        namespace = self._assignment.namespace_of(here.instance_name)
+        if not namespace:
+            return list(self._replaced)
+        return [replace(atom, instance_name=namespace + atom.name) for atom in self._replaced]
 
     def _atom(self, blueprint: Blueprint) -> BlueprintAtom:
         for atom in blueprint.active_blueprints:

@@ -87,7 +87,8 @@ def replay(
             "latched": (*view.options.latched, *latched),
         }
         _check_options(view, replace(view.options, **chosen))
-    rest, stand_ins = without(blueprint, _reasons(plan))
+    reasons = _reasons(plan)
+    rest, stand_ins = without(blueprint, reasons)
     name = _instance_name({atom.name for atom in rest.blueprints})
     ports = _ports(plan)
     assignment = Assignment(
@@ -100,12 +101,13 @@ def replay(
     module = ReplayModule.blueprint(
         assignment=assignment, instance_name=name, exit_at_end=exit_at_end, **chosen
     )
+    gone = tuple(atom for atom in blueprint.active_blueprints if atom.name in reasons)
     names = {(name, one.port): stream for stream, one in ports.items()}
     return replace(
         rest,
         blueprints=(*rest.blueprints, *module.blueprints),
         remapping_map=MappingProxyType({**rest.remapping_map, **names}),
-    ).requirements(ReplayCheck(assignment, listen=check_conflicts))
+    ).requirements(ReplayCheck(assignment, gone, listen=check_conflicts))
 
 
 def _check_options(view: ReplayView, options: PlayOptions) -> None:
