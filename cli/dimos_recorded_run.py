@@ -183,16 +183,16 @@ class _Report:
         if not self._dry:
             say(text)
         elif not self._as_json:
-            print(text)
+            print(text, file=sys.__stdout__)
 
     def plan(self, plan: Any) -> None:
         if self._as_json:
-            print(json.dumps(plan.to_dict(), indent=2, ensure_ascii=False, default=str))
+            plan_text = json.dumps(plan.to_dict(), indent=2, ensure_ascii=False, default=str)
+            print(plan_text, file=sys.__stdout__)
         else:
             self.say(f"{plan.text()}\n")
 
     def end(self) -> None:
         """End the command if nothing is to be started."""
         if self._dry:
-            sys.stdout.flush()
             sys.exit(0)

@@ -6,7 +6,8 @@ import inspect
 import os
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -22,7 +23,7 @@ from dimos_record.cli.dimos_options import (
     words_of_run,
 )
 from dimos_record.cli.needs_dimos import has_dimos, need_dimos
-from dimos_record.cli.running import say
+from dimos_record.cli.running import discard, say
 from dimos_record.errors import DimosRecordError, OptionError
 
 KNOWN_COMMANDS = frozenset(
@@ -51,7 +52,7 @@ def run_dimos(arguments: list[str], *, own_commands: Sequence[str] = (), patched
     """
     from dimos_record.cli.dimos_recorded_run import RecordedRun
 
-    try:
+    with _errors_said():
         dimos = _load()
         group = typer.main.get_command(dimos.app)
         commands = _commands(dimos)
@@ -73,18 +74,36 @@ def run_dimos(arguments: list[str], *, own_commands: Sequence[str] = (), patched
         dimos.app.callback()(_callback(dimos.dimos_options(), run.choose))
         dimos.change_runs(run.change, run.while_running)
         try:
-            dimos.app(args=dimos.normalized(given), prog_name="dimos" if patched else "dimos-record")
+            dimos.app(
+                args=dimos.normalized(given), prog_name="dimos" if patched else "dimos-record"
+            )
         except Exception as error:
             dimos.raise_ours(error)
             raise
+    sys.exit(0)
+
+
+@contextmanager
+def _errors_said() -> Iterator[None]:
+    """Make one line of an error of ours; whoever stops reading has read enough."""
+    try:
+        yield
+        if sys.__stdout__ is not None:
+            sys.__stdout__.flush()
     except DimosRecordError as error:
         say(f"error: {error}")
         sys.exit(error.exit_code)
-    sys.exit(0)
+    except (BrokenPipeError, SystemExit) as error:
+        if isinstance(error, SystemExit) and not isinstance(error.__context__, BrokenPipeError):
+            raise
+        discard(1)
+        sys.exit(0)
 
 
 def _load() -> Any:
     need_dimos("running blueprints")
+    if "--dry-run" in sys.argv:
+        sys.stdout = sys.stderr  # dimos logs there, but it is for the plan
     from dimos_record.integrations.dimos import command
 
     return command

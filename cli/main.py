@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from dimos_record.cli import (
+    attach,
     compare,
     demo_robot,
     echo,
@@ -46,6 +47,8 @@ app.command("demo-robot", short_help="Publish what a simulated robot sees in a r
     demo_robot.demo_robot
 )
 app.command("modules")(modules.modules)
+app.command("attach")(attach.attach)
+app.command("detach")(attach.detach)
 app.command("remote", context_settings={"ignore_unknown_options": True})(remote.remote)
 app.command("install-cli")(install_cli.install_cli)
 app.command("uninstall-cli")(install_cli.uninstall_cli)

@@ -17,6 +17,15 @@ Transport = Annotated[
         help="Where the robot is running; default as dimos: DIMOS_TRANSPORT, .env, else zenoh.",
     ),
 ]
+Modules = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--module",
+        "-m",
+        metavar="NAME",
+        help="What this module of the running dimos blueprint publishes; repeatable.",
+    ),
+]
 
 
 def has_dimos() -> bool:

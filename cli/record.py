@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dimos_record.cli.needs_dimos import Modules, Transport, need_dimos
 from dimos_record.cli.running import BusUrl, Json, keep_threads_punctual, say, stop_signals
 
 if TYPE_CHECKING:
@@ -31,7 +32,9 @@ def record(
     all_topics: Annotated[
         bool, typer.Option("--all", "-a", help="All topics, said explicitly.")
     ] = False,
+    modules: Modules = None,
     bus: BusUrl = None,
+    transport: Transport = None,
     append: Annotated[
         bool, typer.Option("--append", help="Add a session to an existing recording.")
     ] = False,
@@ -88,6 +91,8 @@ def record(
       dimos-record record walk.db /odom '/camera/*' --duration 60s
 
       dimos-record record long --split 10m --codec '/camera/*=jpeg' --strict
+
+      dimos-record record walk.db --module Go2Connection
     """
     from dimos_record import RecordReplay
     from dimos_record.cli.account import print_account
@@ -98,6 +103,8 @@ def record(
 
     if all_topics and topics:
         raise OptionError("--all and a list of topics contradict each other; give one of them")
+    if transport and not modules:
+        raise OptionError("--transport says where the modules of --module run; give one of these")
     if append and overwrite:
         raise OptionError("--append and --overwrite contradict each other; give one of them")
     buffer_bytes = parse_size(buffer, "--buffer")
@@ -113,6 +120,8 @@ def record(
     }
     keep_threads_punctual()
     with RecordReplay(file, bus=bus) as rec, stop_signals() as stop:
+        if modules:
+            _add_modules(rec, modules, transport)
         if topics:
             rec.add_topic(*topics)
         if exclude:
@@ -131,6 +140,16 @@ def record(
         finally:
             print_account(rec, as_json=as_json)
         _check_that_the_disk_sufficed(rec)
+
+
+def _add_modules(rec: RecordReplay, names: list[str], transport: str | None) -> None:
+    """Choose what modules of the running robot publish, on the bus where they do."""
+    need_dimos("--module")
+    from dimos_record.integrations.dimos.running import connected
+
+    with connected(transport=transport) as robot:
+        for name in names:
+            rec.add_module(robot.module(name))
 
 
 def _press(key: str, rec: RecordReplay, stop: threading.Event, keyboard: Keyboard) -> None:

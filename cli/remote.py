@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -146,7 +147,8 @@ def _sentence(status: dict[str, Any]) -> str:
     late = "none late"
     if status["late"]:
         late = f"{status['late']:,} late ({seconds(status['max_late_s'])} at most)"
+    rate = "max" if math.isinf(status["rate"]) else f"{status['rate']:g}x"
     return (
-        f"{status['state']} {status['recording']}, {where} at {status['rate']:g}x: "
+        f"{status['state']} {status['recording']}, {where} at {rate}: "
         f"{published:,} messages published, {late}"
     )

@@ -54,6 +54,11 @@ class RunningModule(NamedTuple):
     """Name of the instance, as its RPC has it: `robot1/driver`, or the class's name."""
     cls: str
     streams: tuple[RunningStream, ...]
+    descriptors: tuple[StreamDescriptor, ...]
+
+    def get_stream_descriptors(self) -> list[StreamDescriptor]:
+        """What dimos's own proxy of a module has: `RecordReplay.add_module` takes either."""
+        return list(self.descriptors)
 
     @property
     def outputs(self) -> tuple[RunningStream, ...]:
@@ -72,12 +77,12 @@ class Running:
         classes = {
             one.rpc_name or one.class_name: one.class_name for one in self.call("list_modules")
         }
-        streams: dict[str, list[RunningStream]] = {name: [] for name in classes}
-        for descriptor in self.call("list_streams"):
-            streams.setdefault(descriptor.module, []).append(_stream(descriptor))
+        descriptors: dict[str, list[StreamDescriptor]] = {name: [] for name in classes}
+        for one in self.call("list_streams"):
+            descriptors.setdefault(one.module, []).append(one)
         return tuple(
-            RunningModule(name, classes.get(name, name), tuple(found))
-            for name, found in streams.items()
+            RunningModule(name, classes.get(name, name), tuple(map(_stream, found)), tuple(found))
+            for name, found in descriptors.items()
         )
 
     def module(self, name: str) -> RunningModule:

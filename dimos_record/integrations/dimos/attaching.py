@@ -1,0 +1,142 @@
+"""A recorder that is loaded into a running robot, and taken out of it again."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from dimos_record.bus import Selection
+from dimos_record.errors import NotRunning, OptionError, RecordingBusy, StorageError
+from dimos_record.integrations.dimos.record_module import RecordModule, RecordTask
+from dimos_record.integrations.dimos.running import Running
+from dimos_record.record.keeper import check_room
+from dimos_record.record.options import RecordOptions
+from dimos_record.store import open_recording
+from dimos_record.store.base import SessionInfo
+from dimos_record.store.paths import path_for_writing
+from dimos_record.store.target import check_target
+
+_POLL_S = 0.05
+
+
+class AttachedRecorder(RecordModule):
+    """The recorder that `attach` loads: all modules are to it as if they came later."""
+
+
+class Attached(NamedTuple):
+    """What a recorder in a running robot records."""
+
+    path: str
+    topics: tuple[str, ...]
+
+
+def attach(
+    robot: Running,
+    recording: str | os.PathLike[str],
+    *,
+    modules: Iterable[str] = (),
+    topics: Iterable[str] = (),
+    exclude: Iterable[str] = (),
+    append: bool = False,
+    overwrite: bool = False,
+) -> Attached:
+    """Load a recorder into a running robot; it records until `detach`, or until the robot stops.
+
+    Args:
+        robot: the robot. It writes the recording, so the path is one of its machine.
+        recording: name of the recording.
+        modules: record only what these modules publish; all if there are none.
+        topics: record only these topics (patterns allowed).
+        exclude: do not record these topics (patterns allowed).
+        append: add a session to an existing recording.
+        overwrite: replace an existing recording.
+
+    Raises:
+        RecordingBusy: a recorder is attached already.
+        NotRunning: a module does not run, or the robot cannot load the recorder.
+        PatternError, RecordingExists, DiskFull, StorageError: it cannot be recorded.
+        OptionError: nothing would be recorded.
+    """
+    if attached(robot) is not None:
+        raise RecordingBusy("a recorder is attached already; end it with: dimos-record detach")
+    path = path_for_writing(recording).absolute()
+    task = RecordTask(
+        name=str(AttachedRecorder.name),
+        path=str(path),
+        ports=(),
+        selection=Selection.of(tuple(topics) or ("*",), tuple(exclude)),
+        modules=tuple(robot.module(name).name.lower() for name in modules),
+        known=frozenset(),
+        options=RecordOptions(),
+        append=append,
+        overwrite=overwrite,
+    )
+    _check_topics(robot, task)
+    check_target(path, split=False, append=append, overwrite=overwrite)
+    check_room(path, task.options.min_free_bytes)
+    try:
+        robot.load(AttachedRecorder.blueprint(task=task))
+        recorder = attached(robot)
+    except BaseException:
+        if _is_loaded(robot):  # dimos leaves a module in place that could not be started
+            robot.unload(AttachedRecorder.__name__)
+        raise
+    if recorder is None:
+        raise NotRunning("the recorder was loaded, but does not run; see the robot's log")
+    return recorder
+
+
+def _check_topics(robot: Running, task: RecordTask) -> None:
+    topics = {
+        one.topic
+        for module in robot.modules()
+        if task.wants_late(module.name, "")
+        for one in module.outputs
+    }
+    if not any(map(task.selection.matches, topics)):
+        there = ", ".join(sorted(topics)) or "none"
+        raise OptionError(f"nothing would be recorded: no topic is selected of {there}")
+
+
+def _is_loaded(robot: Running) -> bool:
+    return any(module.cls == AttachedRecorder.__name__ for module in robot.modules())
+
+
+def attached(robot: Running) -> Attached | None:
+    """What the attached recorder of a robot records; None if there is none."""
+    for module in robot.modules():
+        if module.cls == AttachedRecorder.__name__:
+            progress = robot.call_module(module.name, "progress")
+            return Attached(progress["recording"], tuple(progress["topics"]))
+    return None
+
+
+def detach(robot: Running, timeout_s: float = 30.0) -> tuple[str, SessionInfo]:
+    """Take the attached recorder out of a robot, and wait until its file is finished.
+
+    Returns:
+        The path of the recording, and its session with the account of every stream.
+
+    Raises:
+        NotRunning: no recorder is attached.
+        StorageError: the file is not finished within `timeout_s`.
+    """
+    recorder = attached(robot)
+    if recorder is None:
+        raise NotRunning("no recorder is attached; attach one with: dimos-record attach FILE")
+    robot.unload(AttachedRecorder.__name__)
+    give_up_s = time.monotonic() + timeout_s
+    while True:
+        with open_recording(Path(recorder.path)) as reader:
+            session = reader.sessions()[-1]
+        if session.stop_ns is not None:
+            return recorder.path, session
+        if time.monotonic() > give_up_s:
+            raise StorageError(
+                f"{recorder.path} is not finished after {timeout_s:g} s; see: dimos-record info "
+                f"{recorder.path}"
+            )
+        time.sleep(_POLL_S)
