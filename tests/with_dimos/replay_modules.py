@@ -133,6 +133,11 @@ class Trainer(Module):
     @rpc
     def start(self) -> None:
         super().start()
+        if hasattr(self, "by_spec"):  # one that is restarted gets it only when it has started
+            self.train()
+
+    @rpc
+    def train(self) -> None:
         note(
             self.config.notes,
             trainer=self.config.instance_name or "trainer",

@@ -10,15 +10,16 @@ from typing import Any
 from dimos.core.coordination.blueprints import Blueprint, autoconnect
 from dimos.core.coordination.module_coordinator import ModuleCoordinator
 from dimos.core.global_config import global_config
+from dimos.msgs.tf2_msgs.TFMessage import TFMessage
 
 from dimos_record import RecordReplay
 from dimos_record.bus.zenoh_url import parse_zenoh_url
 from dimos_record.testing import free_zenoh_url
-from tests.with_dimos.messages import color, pose
+from tests.with_dimos.messages import color, pose, transform
 from tests.with_dimos.processes import wait_until
 from tests.with_dimos.replay_modules import Dog, Follower, Trainer, Viewer
 
-POSES, PICTURES = 40, 20
+POSES, PICTURES, TRANSFORMS = 40, 20, 4
 START_NS = 1_700_000_000 * 10**9
 POSE_STEP_NS = 20_000_000
 
@@ -34,15 +35,18 @@ def picture_bytes(i: int) -> bytes:
 
 
 def write_walk(path: Path) -> Path:
-    """A recording of what a `Dog` publishes, 0.8 s long."""
+    """A recording of what a `Dog` publishes and hears, 0.8 s long."""
     with RecordReplay(path) as rec:
         poses = rec.stream("pose", topic="/pose", type_name="geometry_msgs.PoseStamped")
         pictures = rec.stream("picture", topic="/picture", type_name="sensor_msgs.Image")
+        transforms = rec.stream("tf", topic="/tf", type_name="tf2_msgs.TFMessage")
         for i in range(POSES):
             ts_ns = START_NS + i * POSE_STEP_NS
             poses.append(pose_bytes(i), ts_ns=ts_ns)
             if i % 2 == 0:
                 pictures.append(picture_bytes(i // 2), ts_ns=ts_ns + 1)
+            if i % 10 == 5:
+                transforms.append(TFMessage(transform(i)).lcm_encode(), ts_ns=ts_ns + 2)
     return path
 
 

@@ -14,12 +14,15 @@ from dimos.msgs.sensor_msgs.Image import Image
 
 import dimos_record.integrations.dimos  # noqa: F401 - gives blueprints their methods
 from dimos_record import RecordReplay
+from dimos_record.bus import default_url, open_bus
+from dimos_record.testing import Collector
 from tests.with_dimos.messages import HEIGHT, WIDTH, pose
 from tests.with_dimos.processes import wait_until
 from tests.with_dimos.replay_modules import LIVE, Dog, Follower, Viewer, notes
 from tests.with_dimos.replay_runs import (
     PICTURES,
     POSES,
+    TRANSFORMS,
     picture_bytes,
     pose_bytes,
     robot,
@@ -48,6 +51,7 @@ def walk(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class Run(NamedTuple):
     """A blueprint that is running, its replay, and where its modules write."""
 
+    coordinator: Any
     replay: Any
     notes: Path
     status: dict[str, Any]
@@ -71,7 +75,7 @@ def run(
     with running(blueprint.replay(view), request.param) as coordinator:
         replay = coordinator.get_instance("replay")
         status = until_finished(replay)
-        run = Run(replay, written, status)
+        run = Run(coordinator, replay, written, status)
         wait_until(lambda: len(run.poses()) >= POSES and len(run.pictures()) >= PICTURES)
         yield run
 
@@ -86,13 +90,14 @@ def test_every_recorded_message_arrives_as_it_was_recorded(run: Run) -> None:
 
 
 def test_the_status_says_what_was_published_where(run: Run, walk: Path) -> None:
-    assert run.status["published"] == {"/here": POSES, "/picture": PICTURES}
+    """Transforms too, although a driver is not replaced for the sake of these."""
+    assert run.status["published"] == {"/here": POSES, "/picture": PICTURES, "/tf": TRANSFORMS}
     assert run.status["recording"] == str(walk)
     assert run.status["duration_s"] == pytest.approx(0.78)
 
 
 def test_references_to_the_driver_can_be_used_and_do_nothing(run: Run) -> None:
-    assert notes(run.notes, trainer="trainer") == [{"trainer": "trainer", **NOTHING}]
+    assert notes(run.notes, trainer="trainer")[:1] == [{"trainer": "trainer", **NOTHING}]
 
 
 def test_a_replay_is_steered_by_rpc(run: Run) -> None:
@@ -117,6 +122,21 @@ def test_a_replay_is_steered_by_rpc(run: Run) -> None:
     assert until_finished(run.replay)["position_s"] == pytest.approx(0.78)
 
 
+def test_a_module_that_comes_later_or_again_finds_everything_as_before(run: Run) -> None:
+    """The replay itself may be restarted as well: it begins again."""
+    late = Follower.blueprint(notes=str(run.notes), instance_name="late").remappings(
+        [("late", "pose", "here")]
+    )
+    run.coordinator.load_blueprint(late)
+    assert run.replay.status()["state"] == "finished"
+    run.coordinator.restart_module("trainer", reload_source=False).train()
+    assert notes(run.notes, trainer="trainer")[1:] == [{"trainer": "trainer", **NOTHING}]
+    run.coordinator.restart_module("replay", reload_source=False)
+    until_finished(run.coordinator.get_instance("replay"))
+    wait_until(lambda: len(run.poses("late")) >= POSES)
+    assert run.poses("late") == [pose_bytes(i) for i in range(POSES)]
+
+
 @pytest.mark.parametrize(("namespaced", "transport"), [("before", "lcm"), ("after", "zenoh")])
 def test_of_two_robots_one_is_replayed_and_one_runs(
     walk: Path, tmp_path: Path, namespaced: str, transport: str
@@ -132,7 +152,7 @@ def test_of_two_robots_one_is_replayed_and_one_runs(
         name = "robot1/replay"
     with running(blueprint, transport) as coordinator:
         until_finished(coordinator.get_instance(name))
-        run = Run(None, written, {})
+        run = Run(None, None, written, {})
         wait_until(lambda: len(run.poses("robot1/follower")) >= POSES)
         wait_until(lambda: len(run.poses("robot2/follower")) >= 5)
     assert run.poses("robot1/follower") == [pose_bytes(i) for i in range(POSES)]
@@ -165,7 +185,7 @@ def test_a_view_is_applied_where_it_plays_also_into_a_pinned_transport(
     with running(pinned.replay(view, disable="Trainer"), "zenoh") as coordinator:
         assert coordinator.get_instance("trainer") is None
         until_finished(coordinator.get_instance("replay"))
-        run = Run(None, written, {})
+        run = Run(None, None, written, {})
         kept = [20 + 2 * i for i in range(10) if 20 + 2 * i != 22]
         wait_until(lambda: len(run.poses()) >= len(kept) and len(run.pictures()) >= 10)
     assert run.poses() == [pose_bytes(i + ahead) for i in kept]
@@ -181,13 +201,26 @@ def _x(observation: Any) -> int:
     return round(observation.data.pose.position.x)
 
 
-def test_two_recordings_play_into_one_blueprint(walk: Path, tmp_path: Path) -> None:
+def test_two_recordings_play_into_one_blueprint_each_with_its_options(
+    walk: Path, tmp_path: Path
+) -> None:
     written = tmp_path / "notes"
-    blueprint = robot(written).replay(walk, only="/pose").replay(walk, only="/picture", speed=2)
-    with running(blueprint) as coordinator:
+    blueprint = robot(written).replay(walk, only="/pose", clock_topic="/clock")
+    blueprint = blueprint.replay(walk, only="/picture", speed=2.0, restamp=True)
+    with (
+        open_bus(default_url()) as bus,
+        Collector(bus, "/clock") as clock,
+        running(blueprint) as coordinator,
+    ):
         first, second = (until_finished(coordinator.get_instance(n)) for n in ("replay", "replay2"))
-    assert first["published"] == {"/pose": POSES}
+        wait_until(lambda: len(notes(written, to="viewer")) == PICTURES)
+        assert {channel for channel, _ in clock.messages} == {"/clock#std_msgs.Time"}
+    assert first["published"]["/pose"] == POSES
     assert second["published"] == {"/picture": PICTURES}
+    run = Run(None, None, written, {})
+    assert run.poses() == [pose_bytes(i) for i in range(POSES)]
+    stamps = [Image.lcm_decode(data).ts for data in run.pictures()]
+    assert all(stamp > Path(walk).stat().st_mtime for stamp in stamps)
     assert notes(written, constructed="dog") == []
 
 

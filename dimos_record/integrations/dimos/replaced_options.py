@@ -6,7 +6,6 @@ dimos refuses options, and sections of the configuration file, for modules that 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -26,17 +25,16 @@ def accept_options_of_replaced_modules() -> None:
     BlueprintConfigParser._validate_modules = _validate_those_that_run
 
 
-def _replaced_atoms(blueprint: Blueprint) -> Iterator[BlueprintAtom]:
-    for check in blueprint.requirement_checks:
-        if isinstance(check, ReplayCheck):
-            yield from check.replaced_in(blueprint)
+def _replaced_atoms(blueprint: Blueprint) -> list[BlueprintAtom]:
+    checks = [one for one in blueprint.requirement_checks if isinstance(one, ReplayCheck)]
+    there = {atom.name for atom in blueprint.blueprints}
+    gone = {atom.name: atom for check in checks for atom in check.replaced_in(blueprint)}
+    return [atom for name, atom in gone.items() if name not in there]
 
 
 def _schema_with_replaced(parser: Any) -> ParserSchema:
     actual = parser.blueprint
-    parser.blueprint = replace(
-        actual, blueprints=(*actual.blueprints, *_replaced_atoms(actual)), hosted_placements=()
-    )
+    parser.blueprint = replace(actual, blueprints=(*actual.blueprints, *_replaced_atoms(actual)))
     try:
         return _get_schema(parser)
     finally:
