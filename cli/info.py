@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,7 +12,7 @@ import typer
 from dimos_record.cli.running import Json
 
 if TYPE_CHECKING:
-    from dimos_record.store.base import SessionInfo
+    from dimos_record.store.base import LogLine, SessionInfo
     from dimos_record.store.summary import Summary, Topic
 
 _HEADERS = ("messages", "rate", "duration", "bytes", "gap", "dropped")
@@ -21,6 +23,9 @@ def info(
     file: Annotated[
         str, typer.Argument(metavar="FILE", help="A recording: a file, or a folder of segments.")
     ],
+    log: Annotated[
+        bool, typer.Option("--log", help="Print what the recorded program has logged, and no more.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Show what is in a recording, and what was lost.
@@ -33,18 +38,36 @@ def info(
 
       dimos-record info walk.db
 
+      dimos-record info walk.db --log
+
       dimos-record info walk.db --json | jq '.topics[] | {topic, messages, rate_hz}'
     """
     from dimos_record import RecordReplay
     from dimos_record.cli.tables import print_json
 
     with RecordReplay(file) as rec:
+        if log:
+            _print_log(rec.reader.log_lines(), as_json)
+            return
         summary = rec.info()
     size = _size_on_disk(Path(summary.name))
     if as_json:
         print_json(_as_json(summary, size))
     else:
         _print(summary, size)
+
+
+def _print_log(lines: Iterable[LogLine], as_json: bool) -> None:
+    """One line each: when, how grave, who, what; as JSON, an object each."""
+    from dimos_record.cli import text
+
+    for one in lines:
+        if as_json:
+            print(json.dumps(one._asdict(), ensure_ascii=False))
+        else:
+            origin = f" [{one.source}]" if one.source else ""
+            what = f"{one.level or _UNKNOWN:<8}{origin} {one.line}"
+            print(f"{text.moment(one.ts_ns)} {text.printable(what)}")
 
 
 def _size_on_disk(path: Path) -> int:
@@ -75,6 +98,7 @@ def _print(summary: Summary, size: int) -> None:
         show(topic_table(_HEADERS, rows))
     else:
         print("no topics")
+    _print_modules(summary)
     _print_sessions(summary)
     for line in _notes(summary):
         print(line)
@@ -104,6 +128,26 @@ def _figures(topic: Topic) -> tuple[str, ...]:
         text.seconds(gap_ns / 1e9) if gap_ns else _UNKNOWN,
         f"{topic.account.dropped:,}" if counted else _UNKNOWN,
     )
+
+
+def _print_modules(summary: Summary) -> None:
+    """Which module published which topics, where that is known."""
+    from dimos_record.cli.tables import plain_table, show
+    from dimos_record.cli.text import printable
+
+    topics: dict[str, list[str]] = {}
+    for topic in summary.topics:
+        if topic.info.module:
+            topics.setdefault(topic.info.module, []).append(topic.name)
+    if not topics:
+        return
+    table = plain_table()
+    table.add_column("module", overflow="fold")
+    table.add_column("topics", overflow="fold")
+    for module, names in sorted(topics.items()):
+        table.add_row(printable(module), printable(" ".join(names)))
+    print()
+    show(table)
 
 
 def _print_sessions(summary: Summary) -> None:
@@ -221,6 +265,7 @@ def _topic_as_json(topic: Topic) -> dict[str, Any]:
         "stream": topic.info.name,
         "type": topic.info.type_name,
         "channel": topic.info.channel,
+        "module": topic.info.module,
         "codec": topic.info.codec,
         "latched": topic.info.latched,
         "messages": topic.count,

@@ -11,7 +11,7 @@ from typing import Any, cast
 from dimos_record.bus import Bus, Selection, open_bus
 from dimos_record.errors import OptionError, RecordingNotFound, UnknownTopic
 from dimos_record.namespace import Namespace
-from dimos_record.store.base import StreamInfo
+from dimos_record.store.base import LogLine, StreamInfo
 from dimos_record.store.compare import Comparison, compare
 from dimos_record.store.files import FileStore
 from dimos_record.store.paths import data_folder, path_for_reading, path_for_writing
@@ -124,6 +124,10 @@ class RecordingHandle:
             bus, self._bus = self._bus, None
         if bus is not None:
             bus.close()
+
+    def log(self) -> list[LogLine]:
+        """What the recorded program has logged while it was recorded, in the order of writing."""
+        return list(self.reader.log_lines())
 
     def info(self) -> Summary:
         """The recording in figures."""

@@ -29,9 +29,30 @@ def recorded_too(coordinator: ModuleCoordinator) -> Iterator[None]:
                 recorders.append(client)
 
         def connected(name: str, type_: type, transport: Any) -> None:
-            if (name, type_) not in existing:
-                for recorder in recorders:
-                    recorder.add_streams([describe(name, type_, transport)])
+            if (name, type_) in existing:
+                return
+            module = _publisher(coordinator, name, type_)
+            for recorder in recorders:
+                recorder.add_streams([describe(name, type_, transport, module)])
 
         with coordinator.observe_transports(connected):
             yield
+
+
+def _publisher(coordinator: ModuleCoordinator, name: str, type_: type) -> str:
+    """RPC name of the module that publishes a stream which is about to be connected.
+
+    The coordinator does not tell how a stream was renamed: nothing, if it was.
+    """
+    found = [
+        atom.instance_name or atom.module.__name__
+        for atom in coordinator._deployed_atoms.values()
+        for stream in atom.streams
+        if stream.type is type_ and stream.direction != "in"
+        if f"{_namespace(atom.name)}{stream.name}" == name
+    ]
+    return found[-1] if found else ""
+
+
+def _namespace(instance: str) -> str:
+    return instance[: instance.rfind("/") + 1]

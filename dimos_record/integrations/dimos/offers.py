@@ -10,12 +10,14 @@ from dimos.core.introspection.module.info import StreamDescriptor
 from dimos.utils.logging_config import setup_logger
 
 from dimos_record.bus.base import join_channel
+from dimos_record.bus.lcm_url import parse_lcm_url
 from dimos_record.integrations.dimos.declared import Port, message_type_name
 from dimos_record.integrations.dimos.wires import Wire, wire_of
 from dimos_record.store.base import StreamSource
 
 logger = setup_logger()
 
+_LEAST_BUFFER = parse_lcm_url("udpm://").recv_buf_size
 _BUILTINS = ("bool", "bytes", "dict", "float", "int", "list", "str", "tuple")
 _UNREADABLE = (ImportError, AttributeError, pickle.UnpicklingError, EOFError, TypeError, ValueError)
 """What unpickling a description raises where a class is missing, or another one than there."""
@@ -52,12 +54,21 @@ class Offer(NamedTuple):
             source = StreamSource(type(transport).__name__, module)
             channel = join_channel(topic, message_type_name(type_))
             return cls(topic, channel, source, None, transport)
+        wire = wire._replace(bus=_with_large_buffer(wire.bus))
         source = StreamSource(wire.bus, module)
         if wire.encoding == "pickle":
             source = source._replace(codec="pickle", payload=_known_to_dimos(type_))
         elif wire.encoding == "jpeg":
             source = source._replace(dimos_codec="jpeg")
         return cls(wire.channel.partition("#")[0], wire.channel, source, wire, transport)
+
+
+def _with_large_buffer(url: str) -> str:
+    """The URL of a bus with a receive buffer for recording, which may be larger than dimos's."""
+    if not url.startswith("udpm:"):
+        return url
+    network = parse_lcm_url(url)
+    return network._replace(recv_buf_size=max(network.recv_buf_size, _LEAST_BUFFER)).url
 
 
 def _known_to_dimos(type_: Any) -> str | None:
@@ -107,10 +118,14 @@ def described(descriptors: Iterable[StreamDescriptor]) -> Iterator[Offer]:
         yield Offer.of(one.name, type_, transport, one.module or None)
 
 
-def describe(name: str, type_: type, transport: Any) -> StreamDescriptor:
-    """A stream that a coordinator is about to connect, as a module would describe it."""
+def describe(name: str, type_: type, transport: Any, module: str = "") -> StreamDescriptor:
+    """A stream that a coordinator is about to connect, as its module would describe it.
+
+    Args:
+        module: RPC name of the module that publishes it; empty if it is not known.
+    """
     return StreamDescriptor(
-        module="",
+        module=module,
         name=name,
         direction="out",
         type_name=f"{type_.__module__}.{type_.__qualname__}",

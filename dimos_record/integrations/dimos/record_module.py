@@ -23,7 +23,6 @@ from pydantic import InstanceOf
 
 from dimos_record.bus import Bus, Selection, open_bus
 from dimos_record.bus.base import literal
-from dimos_record.bus.lcm_url import parse_lcm_url
 from dimos_record.errors import DimosRecordError
 from dimos_record.integrations.dimos.about import about_run, in_namespace
 from dimos_record.integrations.dimos.joined_bus import JoinedBus
@@ -36,16 +35,16 @@ from dimos_record.store.target import open_target
 
 logger = setup_logger()
 
-_LEAST_BUFFER = parse_lcm_url("udpm://").recv_buf_size
-
 
 class RecordedPort(NamedTuple):
     """A stream of the blueprint, and the input of the recorder that stands for it."""
 
     port: str
     message: type
+    stream: str
+    """Name of the stream, as it was when the recorder was added."""
     module: str
-    """Names of the instances that publish it, as they were when the recorder was added."""
+    """Names of the instances that publish it, likewise."""
 
 
 @dataclass(frozen=True)
@@ -76,9 +75,11 @@ class RecordTask:
         """Whether what a module that came later publishes is recorded.
 
         Args:
-            module: its RPC name: `Camera`, `robot1/camera`.
+            module: its RPC name: `Camera`, `robot1/camera`; empty if it is not known.
             namespace: that of the recorder.
         """
+        if not module:
+            return not self.modules and not namespace
         own = module.removeprefix(namespace)
         if own in self.known or not module.startswith(namespace):
             return False
@@ -146,7 +147,7 @@ class RecordModule(Module):
                 for one in task.ports:
                     module = ", ".join(f"{namespace}{name}" for name in one.module.split(", "))
                     transport = getattr(self, one.port).transport
-                    self._add(Offer.of(one.port, one.message, transport, module))
+                    self._add(Offer.of(f"{namespace}{one.stream}", one.message, transport, module))
                 self._begin(task, namespace)
             except BaseException:
                 self._opened.close()
@@ -192,9 +193,11 @@ class RecordModule(Module):
         Returns:
             The topics that are new and selected.
         """
-        if self.config.task.modules:
-            descriptors = [one for one in descriptors if one.module]  # whose else, is not known yet
-        offers = list(described(descriptors))
+        task = self.config.task
+        namespace = task.namespace_of(self.config.instance_name)
+        offers = list(
+            described(one for one in descriptors if task.wants_late(one.module, namespace))
+        )
         with self._lock:
             if self._session is None:
                 return []
@@ -202,7 +205,7 @@ class RecordModule(Module):
             for offer in offers:
                 if offer.channel in self._topics:
                     self._learn_module(offer)
-                elif self.config.task.selection.matches(offer.topic):
+                elif task.selection.matches(offer.topic):
                     self._add(offer)
                     new.append(offer.topic)
             if new:
@@ -278,15 +281,13 @@ class RecordModule(Module):
 
     def _add(self, offer: Offer) -> None:
         """Receive a stream from its bus; what carries no bytes is encoded and goes round to us."""
-        source = offer.source
         if offer.wire is not None:
-            url = _with_large_buffer(offer.wire.bus)
-            bus = self._bus.add(offer.channel, url, lambda: open_bus(url))
-            source = source._replace(bus=bus.url)
+            url = offer.wire.bus
+            self._bus.add(offer.channel, url, lambda: open_bus(url))
         else:
             bus = self._bus.add(offer.channel, _DECODED, lambda: open_bus(_DECODED))
             self._opened.callback(offer.transport.subscribe(_encoding(bus, offer.channel)))
-        self._origin.sources[offer.channel] = source
+        self._origin.sources[offer.channel] = offer.source
         self._topics[offer.channel] = offer
 
 
@@ -299,13 +300,6 @@ def _encoding(bus: Bus, channel: str) -> Callable[[Any], None]:
         bus.publish(channel, message.lcm_encode())
 
     return publish
-
-
-def _with_large_buffer(url: str) -> str:
-    if not url.startswith("udpm:"):
-        return url
-    network = parse_lcm_url(url)
-    return network._replace(recv_buf_size=max(network.recv_buf_size, _LEAST_BUFFER)).url
 
 
 def _is_ours(module: Any) -> bool:

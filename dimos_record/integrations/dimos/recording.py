@@ -76,7 +76,7 @@ def record(
     task = RecordTask(
         name=name,
         path=str(path),
-        ports=tuple(one for one, _ in inputs),
+        ports=inputs,
         selection=selection,
         modules=tuple(_class_name(blueprint, one) for one in wanted),
         known=frozenset(_names(blueprint)),
@@ -87,7 +87,7 @@ def record(
     )
     instance = {} if name == RecordModule.name else {"instance_name": name}
     recorder = RecordModule.blueprint(task=task, **instance)
-    names = {(name, one.port): stream for one, stream in inputs if one.port != stream}
+    names = {(name, one.port): one.stream for one in inputs if one.port != one.stream}
     return replace(
         blueprint,
         blueprints=(*blueprint.blueprints, *recorder.blueprints),
@@ -134,20 +134,20 @@ def _published(blueprint: Blueprint, wanted: Iterable[str]) -> list[Port]:
     ]
 
 
-def _inputs(published: Iterable[Port]) -> list[tuple[RecordedPort, str]]:
-    """An input of the recorder for each stream, and the stream's name."""
+def _inputs(published: Iterable[Port]) -> tuple[RecordedPort, ...]:
+    """An input of the recorder for each stream."""
     modules: dict[tuple[str, type], list[str]] = {}
     for port in published:
         modules.setdefault((port.name, port.type), []).append(port.module)
-    found: list[tuple[RecordedPort, str]] = []
+    found = []
     taken: set[str] = set()
     for (name, type_), owners in modules.items():
         port_name = re.sub(r"\W", "_", name.replace("/", "__"))
         while not _is_free(port_name, taken):
             port_name = f"in_{port_name}"
         taken.add(port_name)
-        found.append((RecordedPort(port_name, type_, ", ".join(owners)), name))
-    return found
+        found.append(RecordedPort(port_name, type_, name, ", ".join(owners)))
+    return tuple(found)
 
 
 def _is_free(port_name: str, taken: set[str]) -> bool:

@@ -1,0 +1,134 @@
+"""`rec.add_module` and `rec.record_blueprint`: modules instead of topics."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dimos.core.coordination.blueprints import autoconnect
+from dimos.core.transport import JpegLcmTransport
+from dimos.msgs.sensor_msgs.Image import Image
+
+import dimos_record.integrations.dimos  # noqa: F401 - gives blueprints their methods
+from dimos_record import RecordReplay
+from dimos_record.bus import open_bus
+from dimos_record.errors import OptionError, PlanError
+from tests.with_dimos.messages import pose
+from tests.with_dimos.processes import wait_until
+from tests.with_dimos.recorded_modules import Counter, Eye, Listener
+from tests.with_dimos.replay_runs import running
+
+pytestmark = pytest.mark.dimos
+
+LCM = {"transport": "lcm", "viewer": "none", "n_workers": 1}
+ROBOT = autoconnect(Counter.blueprint(), Listener.blueprint(), Eye.blueprint()).global_config(**LCM)
+COUNTER = ["/count#geometry_msgs.PoseStamped", "/note", "/tf#tf2_msgs.TFMessage"]
+
+
+def selected(rec: RecordReplay, *more: str) -> list[str]:
+    """Those channels of the robot that would be recorded."""
+    every = [*COUNTER, "/answer#std_msgs.String", "/view#sensor_msgs.Image", *more]
+    return [channel for channel in every if rec.selection.matches(channel)]
+
+
+def until_recorded(rec: RecordReplay, *streams: str) -> None:
+    def all_there() -> bool:
+        progress = rec.progress
+        return progress is not None and set(streams) <= set(progress.accounts)
+
+    wait_until(all_there)
+
+
+def test_a_module_is_its_outputs_and_its_shared_ports(tmp_path: Path) -> None:
+    rec = RecordReplay(tmp_path / "walk.db")
+    rec.add_module(Counter.blueprint())
+    assert selected(rec) == COUNTER
+    rec.add_module(Eye.blueprint().blueprints[0])
+    rec.remove_module(Counter.blueprint())
+    assert selected(rec) == ["/view#sensor_msgs.Image"]
+
+
+def test_a_class_gives_the_names_that_it_declares(tmp_path: Path) -> None:
+    rec = RecordReplay(tmp_path / "walk.db")
+    rec.add_module(Counter)
+    assert selected(rec) == COUNTER
+    rec.remove_module(Counter)
+    assert selected(rec) == []
+
+
+def test_a_blueprint_is_what_it_names(tmp_path: Path) -> None:
+    chosen = ROBOT.default_record_modules(Eye)
+    rec, everything = RecordReplay(tmp_path / "a.db"), RecordReplay(tmp_path / "b.db")
+    rec.record_blueprint(chosen)
+    assert selected(rec) == ["/view#sensor_msgs.Image"]
+    everything.record_blueprint(chosen, everything=True)
+    assert len(selected(everything)) == 5
+
+
+def test_what_is_no_module_is_refused(tmp_path: Path) -> None:
+    rec = RecordReplay(tmp_path / "walk.db")
+    with pytest.raises(OptionError, match="is no module"):
+        rec.add_module("/odom")
+    with pytest.raises(PlanError, match="nothing would be recorded"):
+        rec.record_blueprint(ROBOT.disabled_modules(Counter, Listener, Eye))
+
+
+def test_one_object_records_from_one_bus(tmp_path: Path) -> None:
+    pinned = {("view", Image): JpegLcmTransport.spec("/view", Image)}
+    mixed = ROBOT.transports(pinned).global_config(transport="zenoh")
+    with pytest.raises(OptionError, match=r"udpm://.*use blueprint\.record"):
+        RecordReplay(tmp_path / "walk.db").record_blueprint(mixed)
+    chosen = RecordReplay(tmp_path / "walk.db", bus="memory://mine")
+    chosen.record_blueprint(mixed)
+    assert chosen.bus.url == "memory://mine"
+    chosen.close()
+
+
+def test_a_blueprint_is_recorded_from_its_first_message_on(tmp_path: Path) -> None:
+    with RecordReplay(tmp_path / "walk.db") as rec:
+        rec.record_blueprint(ROBOT)
+        rec.start_recording()
+        with running(ROBOT):
+            until_recorded(rec, "count", "note", "tf", "answer", "view")
+        rec.stop_recording()
+        first = next(iter(rec.reader.rows("count"))).data
+        assert first == pose(0).lcm_encode()
+        assert rec.reader.find("/view").module == "eye"
+        assert rec.reader.find("/note").codec == "pickle"
+        assert set(rec.info().sessions[0].meta["modules"]) == {"counter", "listener", "eye"}
+
+
+def test_a_running_blueprint_is_followed(tmp_path: Path) -> None:
+    with (
+        running(autoconnect(Counter.blueprint(), Listener.blueprint())) as coordinator,
+        RecordReplay(tmp_path / "all.db") as everything,
+        RecordReplay(tmp_path / "one.db") as one,
+    ):
+        one.add_module(coordinator.get_instance(Counter))
+        one.start_recording()
+        everything.record_blueprint(coordinator)
+        everything.start_recording()
+        until_recorded(everything, "count", "note", "answer")
+        coordinator.load_blueprint(Eye.blueprint())
+        until_recorded(everything, "view")
+        everything.stop_recording()
+        coordinator.load_blueprint(Eye.blueprint().namespace("late"))
+        until_recorded(one, "count", "note")
+        one.stop_recording()
+        assert set(everything.streams) == {"count", "note", "answer", "view"}
+        assert everything.reader.find("/answer").module == "Listener"
+        assert set(one.streams) == {"count", "note"}
+        assert one.reader.find("/count").module == "Counter"
+        assert everything.info().sessions[0].meta["global_config"]["viewer"] == "none"
+
+
+def test_what_was_recorded_by_module_plays_like_any_other(tmp_path: Path) -> None:
+    with RecordReplay(tmp_path / "walk.db", bus="memory://played-by-module") as rec:
+        rec.add_module(Eye)
+        rec.start_recording()
+        with open_bus("memory://played-by-module") as robot:
+            robot.publish("/view#sensor_msgs.Image", b"\x00" * 100)
+        rec.stop_recording()
+        assert rec.reader.find("/view").module == "eye"
+        assert rec.play(block=True).stats.published == 1
