@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from dimos_record.bus.base import OnMessage, Selection, Subscription
 from dimos_record.bus.zenoh_names import key_of
-from dimos_record.bus.zenoh_session import may_close, open_session
+from dimos_record.bus.zenoh_session import links_beyond, may_close, open_session
 from dimos_record.bus.zenoh_subscription import ZenohSubscription
 from dimos_record.bus.zenoh_url import parse_zenoh_url
 from dimos_record.errors import BusError
@@ -50,12 +50,21 @@ class ZenohBus:
     @property
     def reach(self) -> str:
         """Where published messages go: 'Zenoh (this machine only)'."""
-        return self._network.reach
+        beyond = self._links_beyond() if self._network.is_local else []
+        return f"{self._network.name} via {', '.join(beyond)}" if beyond else self._network.reach
 
     @property
     def is_local(self) -> bool:
-        """Whether nothing that is published can leave this machine."""
-        return self._network.is_local
+        """Whether nothing that is published leaves this machine.
+
+        That takes a network on loopback, and no link elsewhere now: a peer here that has one makes
+        Zenoh link this session there, too.
+        """
+        return self._network.is_local and not self._links_beyond()
+
+    def _links_beyond(self) -> list[str]:
+        session = self._session
+        return links_beyond(session) if session is not None else []
 
     def publish(self, channel: str, data: bytes) -> None:
         """Send raw bytes, reliably: where a subscriber is slow it waits, for up to 5 s.

@@ -34,6 +34,17 @@ def channel_of(key: str, prefix: str) -> str | None:
     return f"/{name}"
 
 
+_INTERNAL = re.compile(r"dimos/(rpc/.+|runs/[^/]+/logs/[^/]+)")
+
+
+def is_internal(key: str) -> bool:
+    """Whether dimos uses a key for itself: calls of modules, and the output of hosted runs.
+
+    Its calls are Zenoh queries, which no subscriber sees anyway.
+    """
+    return _INTERNAL.fullmatch(key) is not None
+
+
 def key_of(channel: str, prefix: str) -> str:
     """The Zenoh key of one of our channels: the opposite of `channel_of`.
 

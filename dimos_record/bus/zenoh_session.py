@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dimos_record.bus.zenoh_url import ZenohNetwork
+from dimos_record.bus.zenoh_url import ZenohNetwork, is_loopback
 from dimos_record.errors import BusError, MissingExtra
 
 if TYPE_CHECKING:
@@ -65,6 +65,20 @@ def let_declarations_spread(session: zenoh.Session) -> None:
     """Wait until the linked peers know what was declared last, as far as that can be known."""
     if session.info.peers_zid() or session.info.routers_zid():
         time.sleep(_DECLARING_S)
+
+
+def links_beyond(session: zenoh.Session) -> list[str]:
+    """The links that lead to other machines, such as `tcp/192.168.0.4:7447`.
+
+    A peer on this machine that is linked to another machine tells of it (gossip), and Zenoh then
+    makes a link there, even in a session that looks for others on loopback only.
+    """
+    links = ((str(link.src), str(link.dst)) for link in session.info.links())
+    return sorted({far for here, far in links if _leads_away(here, far)})
+
+
+def _leads_away(here: str, far: str) -> bool:
+    return not is_loopback(far) and here.rpartition(":")[0] != far.rpartition(":")[0]
 
 
 def has_pending(session: zenoh.Session) -> bool:

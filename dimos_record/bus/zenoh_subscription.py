@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from dimos_record.bus.base import OnMessage, Selection
 from dimos_record.bus.receiver import Receiver
-from dimos_record.bus.zenoh_names import channel_of, key_expressions
+from dimos_record.bus.zenoh_names import channel_of, is_internal, key_expressions
 from dimos_record.bus.zenoh_session import has_pending, let_declarations_spread
 from dimos_record.errors import BusError
 
@@ -96,7 +96,7 @@ class ZenohSubscription(Receiver):
     def route(self, key: str, feed: _Feed) -> str | None:
         """The channel to deliver a key's messages on, None if that feed is not to deliver them."""
         channel = channel_of(key, self._prefix)
-        if channel is None or not self.selection.matches(channel):
+        if channel is None or is_internal(key) or not self.selection.matches(channel):
             return None
         owner = next(f for f in (*self._feeds, feed) if f.expression.includes(key))
         return channel if owner is feed else None

@@ -73,14 +73,19 @@ class ZenohNetwork(NamedTuple):
         return (
             self.mode == "peer"
             and bool(endpoints)
-            and all(map(_is_loopback, endpoints + self.connect))
+            and all(map(is_loopback, endpoints + self.connect))
             and (not self.multicast or self.interface == LOOPBACK_INTERFACE)
         )
 
     @property
+    def name(self) -> str:
+        """What people call it: 'Zenoh domain fleet'."""
+        return f"Zenoh domain {self.domain}" if self.domain else "Zenoh"
+
+    @property
     def reach(self) -> str:
         """Where messages go, for people: 'Zenoh domain fleet via tcp/192.168.0.4:7447'."""
-        name = f"Zenoh domain {self.domain}" if self.domain else "Zenoh"
+        name = self.name
         if self.is_local:
             return f"{name} (this machine only)"
         if self.connect:
@@ -199,7 +204,7 @@ def _timeout(value: str) -> float:
     return timeout_s
 
 
-def _is_loopback(endpoint: str) -> bool:
+def is_loopback(endpoint: str) -> bool:
     """Whether an endpoint such as `tcp/127.0.0.1:7447` is on this machine and nowhere else."""
     protocol, _, address = endpoint.partition("/")
     if protocol.startswith("unix"):

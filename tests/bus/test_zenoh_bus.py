@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import pytest
 import zenoh
 
-from dimos_record.bus import Bus, Selection, open_bus
+from dimos_record.bus import Bus, Selection, open_bus, zenoh_session
 from dimos_record.bus.zenoh_url import parse_zenoh_url
 from dimos_record.errors import BusError, MissingExtra, PatternError
 from dimos_record.testing import Collector, free_zenoh_url
@@ -68,7 +68,7 @@ def test_the_keys_are_those_of_dimos_and_deletions_are_no_messages(url: str) -> 
         other.declare_subscriber("dimos$*/**") as at_other,
         open_bus(url) as plain,
         open_bus(network._replace(domain="fleet").url) as fleet,
-        Collector(plain, "/k/**") as at_plain,
+        Collector(plain, "/k/**", "/runs/**") as at_plain,
         Collector(fleet, "/k/**") as at_fleet,
     ):
         plain.publish("/k/odom#geometry_msgs.Pose", b"1")
@@ -76,6 +76,7 @@ def test_the_keys_are_those_of_dimos_and_deletions_are_no_messages(url: str) -> 
         fleet.publish("/k/odom#geometry_msgs.Pose", b"2")
         assert str(at_other.recv().key_expr) == "dimos-domains/fleet/k/odom/geometry_msgs.Pose"
         other.put("elsewhere/k/agent", b"not ours")
+        other.put("dimos/runs/k/logs/host", b"not a topic")
         other.delete("dimos/k/agent")
         other.put("dimos/k/agent", b"3")
         assert at_plain.wait_for(2) == [("/k/odom#geometry_msgs.Pose", b"1"), ("/k/agent", b"3")]
@@ -356,6 +357,21 @@ def test_endpoints_alone_connect_two_buses() -> None:
     ):
         two.publish("/odom", b"1")
         assert received.wait_for(1) == [("/odom", b"1")]
+
+
+def test_a_link_to_another_machine_ends_what_is_local(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A peer here that is linked elsewhere makes Zenoh link us there, too."""
+    address = f"tcp/127.0.0.2:{_free_tcp_port()}"
+    elsewhere = f"zenoh://?multicast=false&listen={address}"
+    dialling = parse_zenoh_url(url)._replace(connect=(address,)).url
+    with open_bus(elsewhere), open_bus(dialling), open_bus(url) as own:
+        assert own.is_local
+        assert own.reach == "Zenoh (this machine only)"
+        monkeypatch.setattr(zenoh_session, "is_loopback", lambda far: "127.0.0.2" not in far)
+        assert not own.is_local
+        assert own.reach == f"Zenoh via {address}"
 
 
 def _free_tcp_port() -> int:

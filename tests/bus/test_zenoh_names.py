@@ -6,7 +6,7 @@ import pytest
 import zenoh
 
 from dimos_record.bus.base import Selection
-from dimos_record.bus.zenoh_names import channel_of, key_expressions, key_of
+from dimos_record.bus.zenoh_names import channel_of, is_internal, key_expressions, key_of
 from dimos_record.errors import BusError, ChannelTooLong
 
 
@@ -61,6 +61,12 @@ def test_what_zenoh_has_no_key_for_is_refused(channel: str, complaint: str) -> N
 def test_a_name_of_absurd_length_is_refused() -> None:
     with pytest.raises(ChannelTooLong, match="at most 4096"):
         key_of("/" + "a" * 5000, "dimos/")
+
+
+def test_what_dimos_uses_for_itself_is_no_topic() -> None:
+    internal = ["dimos/rpc/Driver/start", "dimos/runs/7f3a/logs/robot"]
+    topics = ["dimos/rpc", "dimos/runs/count", "dimos/agent", "dimos-domains/d/runs/1/logs/a"]
+    assert [key for key in internal + topics if is_internal(key)] == internal
 
 
 CHANNELS = [

@@ -62,7 +62,7 @@ def test_what_is_published_after_reselect_returns_is_received() -> None:
     url = free_zenoh_url()
     with open_bus(url) as other, open_bus(url) as bus, Collector(bus, "/always") as received:
         expected = []
-        for i in range(60):
+        for i in range(30):
             topic = f"/topic{i % 7}"
             received.subscription.reselect(Selection.of(["/always", topic]))
             other.publish(topic, b"%d" % i)
