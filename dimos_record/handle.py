@@ -31,7 +31,7 @@ class RecordingHandle:
     ) -> None:
         if (name is None) == (store is None):
             raise OptionError("give either the name of a recording or a store")
-        self._name, self._store = name, store
+        self._name, self._store = name, None if store is None else _store_of(store)
         self._bus = None if isinstance(bus, str) else bus
         self._bus_url = bus if isinstance(bus, str) else None
         self._owns_bus = self._bus is None
@@ -192,6 +192,17 @@ class RecordingHandle:
 
     def _query(self, info: StreamInfo) -> StreamQuery:
         return StreamQuery(cast(QueryableReader, _CurrentReader(self)), info)
+
+
+def _store_of(store: Any) -> Store:
+    """A store of ours; those of dimos's are told by their class, without importing dimos."""
+    if any(cls.__module__.startswith("dimos.memory.") for cls in type(store).__mro__):
+        from dimos_record.integrations.dimos import dimos_store
+
+        found: Store = dimos_store.store_of(store)
+        return found
+    ours: Store = store
+    return ours
 
 
 class _CurrentReader:

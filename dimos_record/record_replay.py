@@ -35,7 +35,8 @@ class RecordReplay(Recordable):
         name: file name of the recording, or a folder of segments. A path with a folder in it is
             taken as it stands; a bare name means the project's data folder where there is one,
             else the current folder.
-        store: where the recording lives, instead of a name: a `MemoryStore`, for example.
+        store: where the recording lives, instead of a name: a `MemoryStore`, for example, or a
+            store of dimos's.
         bus: a bus, or the URL of one; the default is ``LCM_DEFAULT_URL``, else LCM on this machine.
 
     Raises:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from dimos_record.errors import RecordingExists
 from dimos_record.store.connection import connect_in_memory
 from dimos_record.store.reader import RecordingReader
 from dimos_record.store.target import Target, cannot_split
 from dimos_record.store.writer import RecordingWriter
+
+Kind = TypeVar("Kind", bound="MemoryWriter")
 
 
 class MemoryStore:
@@ -15,7 +19,7 @@ class MemoryStore:
     name = "memory"
 
     def __init__(self) -> None:
-        self._writer = _MemoryWriter.new()
+        self._writer = MemoryWriter.new()
 
     def exists(self) -> bool:
         """Whether anything was recorded."""
@@ -41,11 +45,11 @@ class MemoryStore:
         if self.exists() and not (append or overwrite):
             raise RecordingExists("something is recorded in memory already; append, or overwrite")
         if self.exists() and overwrite:
-            fresh = _MemoryWriter.new()
+            fresh = MemoryWriter.new()
             return Target(fresh, cannot_split, fresh.forget, lambda: self._replace(fresh))
         return Target(self._writer, cannot_split, self._writer.take_back)
 
-    def _replace(self, fresh: _MemoryWriter) -> None:
+    def _replace(self, fresh: MemoryWriter) -> None:
         earlier, self._writer = self._writer, fresh
         earlier.forget()
 
@@ -54,13 +58,17 @@ class MemoryStore:
         self._writer.forget()
 
 
-class _MemoryWriter(RecordingWriter):
+class MemoryWriter(RecordingWriter):
     """A writer whose recording stays readable after it is finished."""
 
     @classmethod
-    def new(cls) -> _MemoryWriter:
-        """The writer of a new recording."""
-        writer = cls(connect_in_memory(), MemoryStore.name)
+    def new(cls: type[Kind], name: str = "memory") -> Kind:
+        """The writer of a new recording.
+
+        Args:
+            name: what messages call it.
+        """
+        writer = cls(connect_in_memory(), name)
         writer._prepare()
         return writer
 
