@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sized
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -32,7 +33,7 @@ def attach(
     ] = False,
     transport: Transport = None,
 ) -> None:
-    """Load a recorder into the running dimos blueprint, and return.
+    """Load a recorder into a running blueprint.
 
     It records what the modules publish, also those that are loaded later, until `detach` or until
     the robot stops; the file is finished then. The robot writes the file, on its machine.
@@ -60,14 +61,14 @@ def attach(
             append=append,
             overwrite=overwrite,
         )
-    print(f"Recording {len(recorder.topics)} topics to {recorder.path}: {_list(recorder.topics)}")
+    print(f"Recording {_many(recorder.topics)} to {recorder.path}: {_list(recorder.topics)}")
     say("End it with: dimos-record detach")
 
 
 def detach(transport: Transport = None, as_json: Json = False) -> None:
-    """Take the recorder of `attach` out of the running blueprint, and print its account.
+    """End the recorder of `attach`, and print its account.
 
-    Returns when the file is finished.
+    Takes it out of the running blueprint, and returns when the file is finished.
 
     Examples:
 
@@ -90,7 +91,7 @@ def detach(transport: Transport = None, as_json: Json = False) -> None:
         return
     total = sum(session.accounts.values(), StreamAccount())
     print(
-        f"{path}: {total.written:,} messages of {len(session.accounts)} topics in "
+        f"{path}: {total.written:,} messages of {_many(session.accounts)} in "
         f"{_elapsed_s(session):.1f} s"
     )
     print(loss_sentence(total.dropped, session.lost_before_reception))
@@ -98,6 +99,10 @@ def detach(transport: Transport = None, as_json: Json = False) -> None:
 
 def _elapsed_s(session: SessionInfo) -> float:
     return ((session.stop_ns or session.start_ns) - session.start_ns) / 1e9
+
+
+def _many(topics: Sized) -> str:
+    return "1 topic" if len(topics) == 1 else f"{len(topics)} topics"
 
 
 def _list(topics: tuple[str, ...]) -> str:

@@ -1,7 +1,7 @@
 """The options that we add to dimos's command line, and how they may stand in it.
 
-dimos's `--replay` is a switch and its `--record` takes `sqlite` or `mcap`. Ours take a file too, and
-nothing still means what it did; a parser of options cannot tell these apart, so `arranged` does.
+dimos's `--replay` is a switch and its `--record` takes `sqlite` or `mcap`. Ours take a file, too,
+and may stand without one; a parser of options cannot tell these apart, so `arranged` does.
 """
 
 from __future__ import annotations
@@ -66,14 +66,12 @@ REPLAY_OPTIONS = (
     RunOption("--replay-speed", "2, 0.5 ..., or max: no waiting.", "RATE"),
     RunOption(
         "--replay-only",
-        "Replace only these modules, or play only these topics: Driver,/tf.",
+        "Replace only these modules, play only these topics: 'Driver,/tf'.",
         "NAMES",
         repeatable=True,
     ),
     RunOption("--replay-keep", "Start these modules all the same.", "NAMES", repeatable=True),
-    RunOption(
-        "--replay-disable", "Do not start these modules either.", "NAMES", repeatable=True
-    ),
+    RunOption("--replay-disable", "Do not start these modules either.", "NAMES", repeatable=True),
     RunOption("--replay-start", "Begin here: 12.5, 1:23.5; -10 is 10 s before the end.", "TIME"),
     RunOption("--replay-end", "End here, written in the same way.", "TIME"),
     RunOption("--replay-loop", "Play again and again."),

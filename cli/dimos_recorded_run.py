@@ -18,7 +18,7 @@ from dimos_record.cli.dimos_options import (
 )
 from dimos_record.cli.running import say
 from dimos_record.cli.times import parse_position, parse_rate
-from dimos_record.errors import DimosRecordError, OptionError
+from dimos_record.errors import OptionError
 
 
 class RecordedRun:
@@ -62,7 +62,9 @@ class RecordedRun:
         if "dry_run" in self._given and not (self._records or "replay" in self._given):
             raise OptionError("--dry-run shows what --replay FILE or --record FILE do; give one")
         if "json" in self._given and "dry_run" not in self._given:
-            raise OptionError("--json is for --dry-run; dimos's commands have their own behind them")
+            raise OptionError(
+                "--json is for --dry-run; dimos's commands have their own behind them"
+            )
         if "record_append" in self._given and "record_overwrite" in self._given:
             raise OptionError("--record-append and --record-overwrite contradict each other")
 
@@ -103,8 +105,9 @@ class RecordedRun:
         if path is None:
             report.say("The blueprint names no recording; --replay is dimos's own")
             return blueprint
-        choice = {
-            name: names_in(self._given.get(f"replay_{name}")) for name in ("only", "keep", "disable")
+        choice: dict[str, Any] = {
+            name: names_in(self._given.get(f"replay_{name}"))
+            for name in ("only", "keep", "disable")
         }
         plan = replay_plan(blueprint, path, **choice)
         report.plan(plan)

@@ -1,4 +1,4 @@
-"""dimos's commands with `--record [FILE]` and `--replay [FILE]`: `dimos-record --replay x run y`."""
+"""dimos's commands with `--record [FILE]` and `--replay [FILE]`."""
 
 from __future__ import annotations
 
@@ -26,11 +26,12 @@ from dimos_record.cli.needs_dimos import has_dimos, need_dimos
 from dimos_record.cli.running import discard, say
 from dimos_record.errors import DimosRecordError, OptionError
 
-KNOWN_COMMANDS = frozenset(
-    "agent-send agentspy apriltag bake cache cameracalibrate data dataprep docs evals go2tool graph"
-    " hardware host humancli lcmspy list log login logout map mcp mem rerun-bridge restart run"
-    " shell show-config spy status stop top topic whoami".split()
+_KNOWN = (
+    "agent-send agentspy apriltag bake cache cameracalibrate data dataprep docs evals go2tool "
+    "graph hardware host humancli lcmspy list log login logout map mcp mem rerun-bridge restart "
+    "run shell show-config spy status stop top topic whoami"
 )
+KNOWN_COMMANDS = frozenset(_KNOWN.split())
 """dimos's commands, to be told from a mistyped one of ours where dimos is not installed."""
 
 
@@ -54,7 +55,7 @@ def run_dimos(arguments: list[str], *, own_commands: Sequence[str] = (), patched
 
     with _errors_said():
         dimos = _load()
-        group = typer.main.get_command(dimos.app)
+        group: Any = typer.main.get_command(dimos.app)
         commands = _commands(dimos)
         takes_value = _taking_value(group.params)
         bare_record = DIMOS_RECORDERS[0] if patched else _folder_for_runs()
@@ -110,7 +111,8 @@ def _load() -> Any:
 
 
 def _commands(dimos: Any) -> frozenset[str]:
-    return frozenset(typer.main.get_command(dimos.app).commands)
+    group: Any = typer.main.get_command(dimos.app)
+    return frozenset(group.commands)
 
 
 def _parameters(group: Any, command: str) -> list[Any]:
@@ -190,9 +192,8 @@ def _callback(
 
 
 def _parameter(option: RunOption) -> inspect.Parameter:
-    info = typer.Option(
-        option.name, metavar=option.metavar, help=option.help, rich_help_panel=_PANEL
-    )
+    metavar = f"[{option.metavar}]" if option.bare else option.metavar
+    info = typer.Option(option.name, metavar=metavar, help=option.help, rich_help_panel=_PANEL)
     if option.metavar is None:
         return _keyword(option.parameter, Annotated[bool, info], False)
     kind = list[str] | None if option.repeatable else str | None

@@ -24,11 +24,13 @@ from dimos_record.cli import (
     remote,
     topics,
 )
+from dimos_record.cli.dimos_help import WithDimos
 from dimos_record.cli.dimos_run import is_for_dimos, run_dimos
 from dimos_record.cli.running import run
 
 app = typer.Typer(
     name="dimos-record",
+    cls=WithDimos,
     help="Record LCM, replay LCM: the recorder and player for pub/sub robots.",
     rich_markup_mode=None,
     pretty_exceptions_enable=False,

@@ -28,7 +28,7 @@ def modules(
     transport: Transport = None,
     as_json: Json = False,
 ) -> None:
-    """Show the modules of the running dimos blueprint, and their topics.
+    """Show the modules of a running blueprint.
 
     Per module what it receives (in), publishes (out) or both (io): topic, type, and how often
     something was published there within a second.

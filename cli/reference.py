@@ -10,6 +10,7 @@ from typing import Any
 import typer
 
 from dimos_record import errors
+from dimos_record.cli.dimos_options import RECORD_OPTIONS, REPLAY_OPTIONS
 
 _OTHER_CODES = {
     0: "All is well; `compare`: the recordings are equal.",
@@ -24,6 +25,7 @@ def reference(app: typer.Typer) -> str:
     parts = [_INTRODUCTION, "## Commands\n", _overview(group)]
     for name, command in group.commands.items():
         parts += _command(name, command)
+    parts += _run()
     parts += ["## Exit codes\n", _exit_codes()]
     return "\n".join(parts)
 
@@ -76,6 +78,36 @@ def _command(name: str, command: Any) -> Iterator[str]:
     rows += [(_names(one), _help(one)) for one in options if one.name != "help"]
     yield "\n".join(["| | |", "|---|---|", *(f"| {left} | {right} |" for left, right in rows)])
     yield ""
+
+
+def _run() -> Iterator[str]:
+    """Our options of dimos's `run`."""
+    yield "## dimos-record run\n"
+    yield _RUN
+    for title, options in (("record", RECORD_OPTIONS), ("replay", REPLAY_OPTIONS)):
+        yield f"| to {title} | |\n|---|---|"
+        for one in options:
+            names = "; repeatable, or several with commas" if one.repeatable else ""
+            yield f"| `{one.shown}` | {_escaped(one.help.rstrip('.'))}{names}. |"
+        yield ""
+
+
+_RUN = """With dimos installed, `dimos-record` takes every command and option of dimos's own command
+line, and adds these to its global options. They stand before `run`, or behind the blueprint. A word
+after `--record` or `--replay` is its file, unless it is a command of dimos (`--record=run` is a
+file of that name). [How to use them](../how-to/dimos-command.md).
+
+```text
+dimos-record [OPTIONS] --record [FILE] run BLUEPRINT...
+dimos-record [OPTIONS] --replay [FILE] run BLUEPRINT...
+```
+
+```bash
+dimos-record --record walk.db run unitree-go2
+dimos-record --replay walk.db --dry-run run unitree-go2
+dimos-record --replay walk.db --replay-only Go2Connection --replay-loop run -d unitree-go2
+```
+"""
 
 
 def _split(paragraphs: list[str]) -> tuple[list[str], list[str]]:

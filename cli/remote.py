@@ -34,7 +34,9 @@ def remote(
     transport: Transport = None,
     as_json: Json = False,
 ) -> None:
-    """Steer the replay in the running dimos blueprint, and say where it is.
+    """Steer the replay in a running blueprint.
+
+    Says where it is then.
 
     `pause` and `resume`; `seek TIME` (12.5, 1:23.5, or -10 from the end); `rate RATE` (2, 0.5 or
     max); `step [N]` publishes the next N messages, or the previous if N is negative; `loop A B`
@@ -116,8 +118,8 @@ def _step(replay: _Replay, values: list[str]) -> None:
 def _loop(replay: _Replay, values: list[str]) -> None:
     if len(values) == 1:
         raise OptionError("loop takes A and B, or nothing to end the loop")
-    section = [replay.position(value, "loop") for value in values] or [None]
-    replay.call("loop", *section)
+    a_and_b: list[float | None] = [replay.position(value, "loop") for value in values]
+    replay.call("loop", *(a_and_b or [None]))
 
 
 _ACTIONS: dict[str, tuple[Action, int, int]] = {

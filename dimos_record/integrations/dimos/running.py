@@ -136,9 +136,7 @@ class Running:
 
     def load(self, blueprint: Blueprint) -> None:
         """Start more modules in the running robot."""
-        self.call_module(
-            self._rpc.name, "load_blueprint", blueprint, timeout_s=_LOAD_TIMEOUT_S
-        )
+        self.call_module(self._rpc.name, "load_blueprint", blueprint, timeout_s=_LOAD_TIMEOUT_S)
 
     def unload(self, class_name: str) -> None:
         """Stop the module of a class, and take it out of the robot."""

@@ -1,0 +1,35 @@
+"""What `dimos-record --help` says about dimos's commands and our options for them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer.core
+
+from dimos_record.cli.dimos_options import RECORD_OPTIONS, REPLAY_OPTIONS
+
+COMMANDS = (
+    ("run", "Start a blueprint, with the options below."),
+    ("stop, status, log", "End it, tell whether it runs, show what it logs."),
+    ("restart", "Stop it and run the same again: a replay is a replay again."),
+    ("list, graph, mem ...", "All others: see dimos --help."),
+)
+USAGE = (
+    "dimos-record [dimos's options] --record [FILE] run BLUEPRINT ...",
+    "dimos-record [dimos's options] --replay [FILE] run BLUEPRINT ...",
+)
+
+
+class WithDimos(typer.core.TyperGroup):
+    """Our commands; the help also names dimos's."""
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """Write what follows the list of commands."""
+        with formatter.section("Commands of dimos, where it is installed"):
+            formatter.write_dl(list(COMMANDS))
+        with formatter.section("Recording and replaying blueprints"):
+            for line in USAGE:
+                formatter.write_text(line)
+        for title, options in (("Recording", RECORD_OPTIONS), ("Replay", REPLAY_OPTIONS)):
+            with formatter.section(f"{title} options of run"):
+                formatter.write_dl([(one.shown, one.help) for one in options])
