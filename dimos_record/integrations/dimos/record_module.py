@@ -7,10 +7,11 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, fields
 from pathlib import Path
+from types import MappingProxyType, SimpleNamespace
 from typing import Any, NamedTuple
 
 from dimos.core.coordination.blueprints import Blueprint, BlueprintAtom, StreamRef
@@ -47,9 +48,11 @@ class RecordedPort(NamedTuple):
     """Names of the instances that publish it, likewise."""
 
 
-@dataclass(frozen=True)
-class RecordTask:
-    """What to record where; made by `record`."""
+class RecordTask(SimpleNamespace):
+    """What to record where; made by `record`.
+
+    No dataclass: dimos's configuration takes those apart where it parses a command line.
+    """
 
     name: str
     """Name of the recorder's instance, before namespaces are put around it."""
@@ -65,7 +68,7 @@ class RecordTask:
     options: RecordOptions
     append: bool = False
     overwrite: bool = False
-    meta: dict[str, Any] = field(default_factory=dict)
+    meta: Mapping[str, Any] = MappingProxyType({})
 
     def namespace_of(self, instance_name: str | None) -> str:
         """The namespace that was put around the blueprint since: `robot1/`, or nothing."""
