@@ -19,20 +19,28 @@ from dimos.core.coordination.blueprints import Blueprint, autoconnect
 from dimos.core.coordination.module_coordinator import ModuleCoordinator
 from dimos.core.transport import LCMTransport
 from dimos.msgs.geometry_msgs.PoseStamped import PoseStamped
+from dimos.protocol.rpc.zenohrpc import ZenohRPC
+from dimos.protocol.service.zenohservice import default_session_pool
 
 import dimos_record.integrations.dimos  # noqa: F401 - gives blueprints their methods
 from dimos_record import RecordReplay
 from dimos_record.bus import open_bus
+from dimos_record.bus.zenoh_url import parse_zenoh_url
 from dimos_record.errors import (
+    BusError,
     CommandsRefused,
+    DecodeError,
     OptionError,
     PlanError,
     PublisherConflict,
     RecordingNotFound,
 )
+from dimos_record.integrations.dimos.receivers import RpcReachingBus, open_bus_to_modules
 from dimos_record.integrations.dimos.replaced import ReplacedModule
+from dimos_record.integrations.dimos.routed_bus import RoutedBus, refuse_commands, route_of
 from dimos_record.integrations.dimos.wires import wire_of
 from dimos_record.store.memory import MemoryStore
+from dimos_record.testing import free_zenoh_url
 from tests.with_dimos.messages import pose, twist
 from tests.with_dimos.replay_modules import Dog, Follower, StandsUp, Trainer, Viewer, notes
 from tests.with_dimos.replay_runs import robot, running, write_walk
@@ -258,7 +266,7 @@ def test_a_topic_that_is_live_already_is_refused(
 ) -> None:
     replayed = blueprint.replay(walk)
     if namespace:
-        replayed = replayed.namespace(namespace)
+        replayed = pickle.loads(pickle.dumps(replayed.namespace(namespace)))
     topic = f"/{namespace}/pose" if namespace else "/pose"
     with (
         publishing(topic),
@@ -287,6 +295,46 @@ def test_commands_stay_on_this_machine_unless_they_are_allowed(tmp_path: Path) -
     refused = blueprint.replay(path, check_conflicts=False)
     with pytest.raises(CommandsRefused, match="allow_commands"), running(refused):
         pass
+
+
+class Carrier:
+    """A transport that carries messages, and no bytes."""
+
+    def __init__(self) -> None:
+        self.published: list[PoseStamped] = []
+
+    def publish(self, message: PoseStamped) -> None:
+        self.published.append(message)
+
+
+def test_what_only_a_transport_of_dimos_can_carry_is_decoded_for_it() -> None:
+    carrier = Carrier()
+    route = route_of("/cmd_vel", carrier, PoseStamped, open_bus)
+    with RoutedBus({"/there": route}, ()) as bus:
+        bus.check_channel("/there")
+        bus.publish("/there", pose(3).lcm_encode())
+        with pytest.raises(DecodeError):
+            bus.publish("/there", b"no pose")
+        with pytest.raises(BusError, match="no stream for /elsewhere"):
+            bus.publish("/elsewhere", b"")
+    assert [message.x for message in carrier.published] == [3.0]
+    with pytest.raises(CommandsRefused, match="its transport reaches beyond this machine"):
+        refuse_commands([route], "walk.db")
+
+
+def test_a_replay_on_zenoh_knows_when_it_reaches_a_module() -> None:
+    url = free_zenoh_url()
+    module = ZenohRPC(scout_addr=parse_zenoh_url(url).scout_addr)
+    module.start()
+    try:
+        module.serve_rpc(lambda: [], "dog/get_stream_descriptors")
+        with open_bus_to_modules(url) as bus:
+            assert isinstance(bus, RpcReachingBus)
+            assert bus.reaches("dog")
+            assert not bus.reaches("cat", timeout_s=0.1)
+    finally:
+        module.stop()
+        default_session_pool.release(module.config)
 
 
 def test_dimos_still_calls_checks_from_where_the_blueprint_is_known() -> None:

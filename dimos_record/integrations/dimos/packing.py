@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 import os
 import pickle
@@ -15,10 +16,19 @@ from dimos_record.errors import OptionError
 from dimos_record.integrations.dimos.opened import Recording, view_of
 from dimos_record.integrations.dimos.replaced import StandIn
 from dimos_record.record_replay import RecordReplay
+from dimos_record.replay import operators
 from dimos_record.replay.operators import Operator
 from dimos_record.replay.view import ReplayView
 
 _RECORDING = "recording"
+_CANNOT_PICKLE = (
+    pickle.PicklingError,
+    TypeError,
+    AttributeError,
+    ValueError,
+    RuntimeError,
+)
+"""What objects raise that cannot be pickled."""
 
 
 class PackedView:
@@ -46,8 +56,8 @@ class PackedView:
         """
         recording = RecordReplay(self.path)
         selection, start_s, end_s, options = self._parts
-        operators = tuple(self._unpickled(data, recording) for data in self._operators)
-        return ReplayView(recording, selection, start_s, end_s, operators, options)
+        functions = tuple(self._unpickled(data, recording) for data in self._operators)
+        return ReplayView(recording, selection, start_s, end_s, functions, options)
 
     def _unpickled(self, data: bytes, recording: RecordReplay) -> Operator:
         try:
@@ -125,18 +135,20 @@ def _pickled(operator: Operator) -> bytes:
     buffer = io.BytesIO()
     try:
         _Pickler(buffer).dump(operator)
-    except (pickle.PicklingError, TypeError, AttributeError, ValueError, NotImplementedError) as e:
+    except _CANNOT_PICKLE as error:
         raise OptionError(
-            f"{_name_of(operator)} cannot travel to the process of the replay module ({e}); give "
-            "a function that holds no open file, lock, thread or connection"
-        ) from e
+            f"{_name_of(operator)} cannot travel to the process of the replay module ({error}); "
+            "give a function that holds no open file, lock, thread or connection"
+        ) from error
     return buffer.getvalue()
 
 
 def _name_of(operator: Callable[..., Any]) -> str:
-    """The name of the user's function, which most operators enclose."""
-    cells = [cell.cell_contents for cell in getattr(operator, "__closure__", None) or ()]
-    inner = next(filter(callable, cells), operator)
-    name = getattr(inner, "__qualname__", None) or type(inner).__qualname__
-    code = getattr(inner, "__code__", None)
+    """The name of the user's function, which our own operators enclose."""
+    function: Any = operator
+    if getattr(operator, "__module__", None) == operators.__name__:
+        enclosed = inspect.getclosurevars(operator).nonlocals.values()
+        function = next(filter(callable, enclosed), operator)
+    name = getattr(function, "__qualname__", None) or type(function).__qualname__
+    code = getattr(function, "__code__", None)
     return f"{name} ({code.co_filename}, line {code.co_firstlineno})" if code else str(name)
