@@ -16,7 +16,9 @@ import pytest
 from dimos.core.coordination.blueprint_config.errors import BlueprintConfigError
 from dimos.core.coordination.blueprint_config.parser import BlueprintConfigParser
 from dimos.core.coordination.blueprints import Blueprint, autoconnect
-from dimos.core.coordination.module_coordinator import ModuleCoordinator
+from dimos.core.coordination.coordinator_rpc import CoordinatorRPC
+from dimos.core.coordination.module_coordinator import ModuleCoordinator, ModuleDescriptor
+from dimos.core.global_config import global_config
 from dimos.core.transport import LCMTransport
 from dimos.msgs.geometry_msgs.PoseStamped import PoseStamped
 from dimos.protocol.rpc.zenohrpc import ZenohRPC
@@ -38,6 +40,7 @@ from dimos_record.errors import (
 from dimos_record.integrations.dimos.receivers import RpcReachingBus, open_bus_to_modules
 from dimos_record.integrations.dimos.replaced import ReplacedModule
 from dimos_record.integrations.dimos.routed_bus import RoutedBus, refuse_commands, route_of
+from dimos_record.integrations.dimos.run_end import shut_down_run
 from dimos_record.integrations.dimos.wires import wire_of
 from dimos_record.store.memory import MemoryStore
 from dimos_record.testing import free_zenoh_url
@@ -335,6 +338,43 @@ def test_a_replay_on_zenoh_knows_when_it_reaches_a_module() -> None:
     finally:
         module.stop()
         default_session_pool.release(module.config)
+
+
+class OtherRun:
+    """Serves as the coordinator of a run, the way dimos's own does."""
+
+    def __init__(self, *modules: str) -> None:
+        self.modules = [ModuleDescriptor("Dog", "dogs.Dog", [], name) for name in modules]
+        self.ended = False
+        self.rpcs = {
+            "ping": self.ping,
+            "list_modules": self.list_modules,
+            "shutdown": self.shutdown,
+        }
+
+    def ping(self) -> str:
+        return "pong"
+
+    def list_modules(self) -> list[ModuleDescriptor]:
+        return self.modules
+
+    def shutdown(self) -> None:
+        self.ended = True
+
+
+def test_only_the_run_that_a_replay_belongs_to_is_ended_by_it() -> None:
+    before = global_config.transport
+    global_config.update(transport="lcm")
+    run = OtherRun("dog", "replay")
+    service = CoordinatorRPC.serve(run)
+    try:
+        assert not shut_down_run({"cat", "replay"})
+        assert not run.ended
+        assert shut_down_run({"dog", "replay"})
+        assert run.ended
+    finally:
+        service.stop()
+        global_config.update(transport=before)
 
 
 def test_dimos_still_calls_checks_from_where_the_blueprint_is_known() -> None:

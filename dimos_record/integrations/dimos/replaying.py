@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import keyword
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
@@ -87,27 +87,39 @@ def replay(
             "latched": (*view.options.latched, *latched),
         }
         _check_options(view, replace(view.options, **chosen))
+    return _replayed(
+        blueprint,
+        plan,
+        packed,
+        {**chosen, "exit_at_end": exit_at_end},
+        allow_commands=allow_commands or view.options.allow_commands,
+        listen=check_conflicts,
+    )
+
+
+def _replayed(
+    blueprint: Blueprint,
+    plan: ReplayPlan,
+    view: PackedView,
+    options: Mapping[str, Any],
+    *,
+    allow_commands: bool,
+    listen: bool,
+) -> Blueprint:
+    """The blueprint that a plan makes: some modules are gone, the replay module is there."""
     reasons = _reasons(plan)
+    gone = tuple(atom for atom in blueprint.active_blueprints if atom.name in reasons)
     rest, stand_ins = without(blueprint, reasons)
     name = _instance_name({atom.name for atom in rest.blueprints})
     ports = _ports(plan)
-    assignment = Assignment(
-        packed,
-        name,
-        tuple(ports.values()),
-        tuple(stand_ins),
-        allow_commands or view.options.allow_commands,
-    )
-    module = ReplayModule.blueprint(
-        assignment=assignment, instance_name=name, exit_at_end=exit_at_end, **chosen
-    )
-    gone = tuple(atom for atom in blueprint.active_blueprints if atom.name in reasons)
+    assignment = Assignment(view, name, tuple(ports.values()), tuple(stand_ins), allow_commands)
+    module = ReplayModule.blueprint(assignment=assignment, instance_name=name, **options)
     names = {(name, one.port): stream for stream, one in ports.items()}
     return replace(
         rest,
         blueprints=(*rest.blueprints, *module.blueprints),
         remapping_map=MappingProxyType({**rest.remapping_map, **names}),
-    ).requirements(ReplayCheck(assignment, gone, listen=check_conflicts))
+    ).requirements(ReplayCheck(assignment, gone, listen=listen))
 
 
 def _check_options(view: ReplayView, options: PlayOptions) -> None:
