@@ -27,7 +27,7 @@ OURS = "dimos_record.integrations."
 def about_blueprint(blueprint: Blueprint) -> dict[str, Any]:
     """The modules of a blueprint with their settings, what it records by default, and its code.
 
-    Credentials are left out.
+    And the command line of this process, which starts it. Credentials are left out.
     """
     atoms = [atom for atom in blueprint.active_blueprints if not is_ours(atom.module)]
     return {
@@ -40,6 +40,7 @@ def about_blueprint(blueprint: Blueprint) -> dict[str, Any]:
         },
         "default_modules": list(recorded_by_default(blueprint)),
         "code": _revisions({atom.module for atom in atoms}),
+        "argv": _without_secrets(sys.argv),
     }
 
 
@@ -64,7 +65,6 @@ def about_run(config: GlobalConfig) -> dict[str, Any]:
         "run_id": run_id,
         "blueprint": blueprint_from_run_id(run_id) if run_id else None,
         "global_config": _as_json(config),
-        "argv": _without_secrets(sys.argv),
     }
 
 
