@@ -8,6 +8,7 @@ import threading
 
 from dimos_record.bus import Selection, open_bus
 from dimos_record.testing import Collector, free_zenoh_url
+from tests.cli.commands import until
 
 COUNT = 30_000
 
@@ -49,8 +50,7 @@ def test_reselecting_under_load_keeps_every_message_of_the_other_topics() -> Non
             received.subscription.reselect(selections[changes % len(selections)])
             changes += 1
         assert publisher.wait() == 0
-        while (b"end") not in of_topic(received, "/a")[-1:]:
-            received.wait_for(len(received.messages) + 1, timeout_s=60)
+        until(lambda: ("/a", b"end") in received.messages, "the last message", timeout_s=60)
         assert received.subscription.catch_up(60)
     assert of_topic(received, "/a") == [*NUMBERS, b"end"]
     assert of_topic(received, "/c#test_msgs.C") == NUMBERS
