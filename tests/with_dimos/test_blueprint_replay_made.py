@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import pickle
 import sys
 import threading
@@ -79,6 +80,14 @@ def test_the_replay_takes_the_place_of_the_driver(blueprint: Blueprint, walk: Pa
     streams = {stream.name: stream.type for stream in replayed.blueprints[-1].streams}
     assert streams["pose"] is PoseStamped
     assert "dog" in names(blueprint)
+
+
+def test_nothing_stays_open_for_a_daemon_to_inherit(blueprint: Blueprint, walk: Path) -> None:
+    blueprint.replay(walk)  # what is imported for it may open something, once
+    before = os.listdir("/proc/self/fd"), threading.active_count()
+    replayed = blueprint.replay(RecordReplay(walk).seek(0.2).every(2))
+    assert (os.listdir("/proc/self/fd"), threading.active_count()) == before
+    assert "replay" in names(replayed)
 
 
 def test_a_blueprint_with_a_replay_can_be_pickled_and_configured(
