@@ -129,7 +129,7 @@ def loss_sentence(dropped: int, lost_before_reception: int | None) -> str:
     if parts:
         return f"LOST: {' and '.join(parts)}"
     if lost_before_reception is None:
-        return "Nothing was dropped; what the kernel dropped before that is not known here"
+        return "Nothing was dropped; what was lost on its way here is not known"
     return "Nothing was lost"
 
 

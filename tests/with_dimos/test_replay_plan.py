@@ -154,6 +154,7 @@ def test_a_full_recording_leaves_nothing_and_the_plan_proposes_what_does(tmp_pat
     assert full.running == ()
     assert full.proposal == ("Driver",)
     assert "--replay-only Driver" in full.text()
+    assert replay_plan(ROBOT, walk, only="*").proposal == ("Driver",)
     proposed = replay_plan(ROBOT, walk, only=full.proposal)
     proposed.check()
     assert proposed.replaced.keys() == {"driver"}

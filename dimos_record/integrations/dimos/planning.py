@@ -62,7 +62,7 @@ def replay_plan(
         disabled = choose("disable", disable, instances, ()).modules
         planner = _Planner(instances, active, declared, recorded, wanted, kept, disabled)
         plan = planner.plan(view, own_choice)
-    return replace(plan, proposal=_proposal(plan, declared)) if not wanted else plan
+    return replace(plan, proposal=_proposal(plan, declared))
 
 
 class _Recorded(NamedTuple):
