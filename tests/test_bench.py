@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -62,3 +63,32 @@ def test_only_what_is_between_the_markers_of_a_page_is_replaced(
         update_page(page, figures)
     expected = "before\n<!-- bench: begin -->\n\nnewer\n<!-- bench: end -->\nafter\n"
     assert page.read_text() == expected
+
+
+@pytest.mark.parametrize("flaw", ["lost", "changed", "out_of_order"])
+def test_a_promise_about_recording_inside_dimos_is_judged_by_every_run(
+    monkeypatch: pytest.MonkeyPatch, flaw: str
+) -> None:
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    from benchmarks.chapter_dimos import FULL_STACK
+    from benchmarks.measuring import Measurement
+    from benchmarks.promises import judge
+
+    perfect: dict[str, float | None] = {"lost": 0, "changed": 0, "out_of_order": 0}
+    runs = [Measurement("LCM", "ours", round_, perfect) for round_ in range(2)]
+    theirs = Measurement("LCM", "dimos", 0, {**perfect, flaw: 9})
+    flawed = Measurement("LCM, file locked for 1 s", "ours", 0, {**perfect, flaw: 1})
+    assert [v.holds for v in judge([replace(FULL_STACK, measurements=[*runs, theirs])])] == [True]
+    assert [v.holds for v in judge([replace(FULL_STACK, measurements=[*runs, flawed])])] == [False]
+
+
+def test_what_a_robot_lost_is_summed_over_its_topics(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    from benchmarks.chapter_dimos import TOPICS, losses
+
+    whole = {"published": 10, "stored": 10, "lost_at_start": 0}
+    whole |= {"misplaced": 0, "doubled": 0, "changed": 0}
+    late = {**whole, "stored": 7, "lost_at_start": 2, "changed": 7}
+    found = losses({name: late if name == "rgb" else whole for name in TOPICS})
+    assert (found["published"], found["lost"], found["lost_at_start"]) == (80, 3, 2)
+    assert (found["lost_rgb"], found["lost_imu"], found["changed"]) == (3, 0, 7)

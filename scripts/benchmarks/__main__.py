@@ -10,7 +10,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks import chapter_record, chapter_replay, chapter_storage, promises, report
+from benchmarks import (
+    chapter_dimos,
+    chapter_record,
+    chapter_replay,
+    chapter_storage,
+    promises,
+    report,
+)
 from benchmarks.measuring import Bench, Chapter
 from benchmarks.processes import SCRIPTS
 from benchmarks.subjects import find_subjects
@@ -21,6 +28,7 @@ CHAPTERS = (
     chapter_replay.REPLAY,
     chapter_replay.SPEED,
     chapter_storage.STORAGE,
+    chapter_dimos.FULL_STACK,
 )
 PAGE = SCRIPTS.parent / "docs" / "performance.md"
 
@@ -39,7 +47,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--dimos", action="store_true", help="set up dimos first, where it is missing: 3 GB"
     )
-    parser.add_argument("--quick", action="store_true", help="short runs, few rounds: 3 minutes")
+    parser.add_argument("--quick", action="store_true", help="short runs, few rounds: 6 minutes")
     parser.add_argument("--rounds", type=int, help="rounds of every case")
     parser.add_argument("--json", type=Path, default=Path("build/bench/results.json"))
     parser.add_argument(

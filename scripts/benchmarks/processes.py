@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,6 +36,51 @@ class Usage(NamedTuple):
     exit_code: int
 
 
+class Process:
+    """A process as the kernel sees it."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self._folder = Path(f"/proc/{pid}")
+
+    def cpu_s(self) -> float:
+        """Processor time used since its start."""
+        fields = (self._folder / "stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
+
+    def session(self) -> int:
+        """Which session it is of: that of a program and of what it has started."""
+        return int((self._folder / "stat").read_text().rpartition(")")[2].split()[3])
+
+    def peak_bytes(self) -> int:
+        """Most memory that it has had; `ru_maxrss` would include that of its parent."""
+        status = (self._folder / "status").read_text().splitlines()
+        (line,) = [line for line in status if line.startswith("VmHWM")]
+        return int(line.split()[1]) * 1024
+
+    def written_bytes(self) -> int:
+        """What it made the kernel write to the disk."""
+        lines = (self._folder / "io").read_text().splitlines()
+        return int(dict(line.split(": ") for line in lines)["write_bytes"])
+
+    def open_files(self) -> list[str]:
+        """The files that it has open, as absolute paths."""
+        found = []
+        for link in (self._folder / "fd").iterdir():
+            with suppress(FileNotFoundError):  # closed meanwhile
+                found.append(os.readlink(link))
+        return found
+
+    def wait_until_idle(self, timeout_s: float = 15.0) -> None:
+        """Wait until it has worked off what it was sent."""
+        end = time.monotonic() + timeout_s
+        while time.monotonic() < end:
+            before = self.cpu_s()
+            time.sleep(_IDLE_S)
+            if self.cpu_s() - before < _IDLE_S * _IDLE_SHARE:
+                return
+
+
 class Program:
     """A running program whose output goes to a file. A context manager, after which it is gone."""
 
@@ -53,6 +99,7 @@ class Program:
                 start_new_session=True,
                 preexec_fn=end_with_parent,
             )
+        self.process = Process(self._process.pid)
         self.ready_cpu_s = 0.0
         """Processor time that does not count."""
         self._peak_bytes = 0
@@ -65,12 +112,12 @@ class Program:
 
     def wait_for_output(self, text: str, timeout_s: float = 30.0) -> None:
         """Wait until it has printed something; what it used before that does not count."""
-        self._wait(lambda: text in self.output, timeout_s, f"no {text!r}")
+        self.wait_until(lambda: text in self.output, timeout_s, f"no {text!r}")
         self.count_from_now()
 
     def wait_for_port(self, port: int, timeout_s: float = 10.0) -> None:
         """Wait until a UDP port of this machine is bound; see `wait_for_output`."""
-        self._wait(lambda: _is_bound(port), timeout_s, f"port {port} is not bound")
+        self.wait_until(lambda: _is_bound(port), timeout_s, f"port {port} is not bound")
         time.sleep(0.2)
         self.count_from_now()
 
@@ -78,7 +125,12 @@ class Program:
         """What it used before now does not count."""
         self.ready_cpu_s = self.cpu_s()
 
-    def _wait(self, condition: Callable[[], bool], timeout_s: float, complaint: str) -> None:
+    def wait_until(self, condition: Callable[[], bool], timeout_s: float, complaint: str) -> None:
+        """Wait for something while it runs.
+
+        Raises:
+            BenchError: it ended, or that took too long.
+        """
         end = time.monotonic() + timeout_s
         while not condition():
             if self._poll():
@@ -89,17 +141,21 @@ class Program:
 
     def cpu_s(self) -> float:
         """Processor time used since its start."""
-        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
+        return self.process.cpu_s()
 
-    def wait_until_idle(self, timeout_s: float = 15.0) -> None:
+    def wait_until_idle(self) -> None:
         """Wait until it has worked off what it was sent."""
-        end = time.monotonic() + timeout_s
-        while time.monotonic() < end:
-            before = self.cpu_s()
-            time.sleep(_IDLE_S)
-            if self.cpu_s() - before < _IDLE_S * _IDLE_SHARE:
-                return
+        self.process.wait_until_idle()
+
+    def processes(self) -> list[Process]:
+        """It and what it has started, as far as that is still running."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            with suppress(FileNotFoundError, ProcessLookupError):  # ended meanwhile
+                if entry.name.isdecimal():
+                    process = Process(int(entry.name))
+                    found += [process] if process.session() == self.process.pid else []
+        return found
 
     def suspend(self, duration_s: float) -> None:
         """Keep it from running for some time, as a machine that does something else would."""
@@ -129,7 +185,7 @@ class Program:
     def finish(self, number: int = signal.SIGINT, timeout_s: float = 60.0) -> Usage:
         """Ask it to end, and wait for it."""
         if not self._poll():
-            self._peak_bytes = _peak_bytes(self._process.pid)
+            self._peak_bytes = self.process.peak_bytes()
             os.kill(self._process.pid, number)
         return self.wait(timeout_s)
 
@@ -169,13 +225,6 @@ def module_env() -> dict[str, str]:
     """What a program needs in its environment to import this package."""
     paths = [str(SCRIPTS), os.environ.get("PYTHONPATH", "")]
     return {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
-
-
-def _peak_bytes(pid: int) -> int:
-    """Most memory that a process has had; `ru_maxrss` would include that of its parent."""
-    status = Path(f"/proc/{pid}/status").read_text().splitlines()
-    (line,) = [line for line in status if line.startswith("VmHWM")]
-    return int(line.split()[1]) * 1024
 
 
 def _is_bound(port: int) -> bool:

@@ -6,8 +6,11 @@ import statistics
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from benchmarks.chapter_dimos import PUBLISHERS_DROP
 from benchmarks.measuring import Chapter
 from benchmarks.subjects import DIMOS, LCM, OURS
+
+_FLAWS = ("lost", "changed", "out_of_order")
 
 
 class Verdict(NamedTuple):
@@ -29,6 +32,8 @@ def judge(chapters: Sequence[Chapter]) -> list[Verdict]:
         verdicts += _of_replay(by_name["replay"])
     if "speed" in by_name:
         verdicts += _of_speed(by_name["speed"])
+    if "dimos" in by_name:
+        verdicts += _of_dimos(by_name["dimos"])
     return verdicts
 
 
@@ -108,4 +113,24 @@ def _of_speed(chapter: Chapter) -> Iterator[Verdict]:
                 ratio >= 1,
                 f"{ratio:.2f} of its rate",
                 is_goal=True,
+            )
+
+
+def _of_dimos(chapter: Chapter) -> Iterator[Verdict]:
+    for is_goal in (False, True):
+        runs = [
+            m.figures
+            for m in chapter.measurements
+            if m.subject == OURS and (m.case == PUBLISHERS_DROP) == is_goal
+        ]
+        perfect = [run for run in runs if not any(run[name] for name in _FLAWS)]
+        kind = ", though its publishers drop pictures" if is_goal else ""
+        if runs:
+            yield Verdict(
+                f"inside dimos, ours keeps every message of the full stack, in order and as it was "
+                f"sent{kind}",
+                len(perfect) == len(runs),
+                f"in {len(perfect)} of {len(runs)} runs, "
+                f"{max(run['lost'] or 0 for run in runs):,.0f} messages lost at most",
+                is_goal,
             )

@@ -24,6 +24,7 @@ _NAMES = {
     ("speed", LCM): "lcm-logplayer",
     ("record", DIMOS): "dimos TransportRecorder",
     ("replay", DIMOS): "dimos replay",
+    ("dimos", DIMOS): "dimos --record",
     ("storage", DIMOS): "dimos SqliteStore",
     ("storage", MCAP): "mcap writer",
     ("storage", PLAIN): "plain file",

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from benchmarks.processes import SCRIPTS, module_env
 
 OURS, LCM, DIMOS, MCAP, PLAIN = "ours", "lcm", "dimos", "mcap", "plain file"
+NOBODY = "not recorded"
 
 
 class Subjects(NamedTuple):
