@@ -20,6 +20,7 @@ from dimos_record import RecordReplay
 from dimos_record.errors import OptionError, PlanError, RecordingExists, StorageError
 from dimos_record.integrations.dimos.late_modules import recorded_too
 from dimos_record.integrations.dimos.record_module import RecordModule
+from dimos_record.integrations.dimos.remote_errors import error_in
 from dimos_record.testing import free_lcm_url
 from tests.with_dimos.messages import color, pose, same_value
 from tests.with_dimos.processes import running as program
@@ -230,6 +231,17 @@ def test_a_file_that_exists_is_one_sentence_before_anything_starts(tmp_path: Pat
     assert path.read_bytes() == b"precious"
 
 
+def test_what_only_the_recorder_notices_is_one_sentence_too(tmp_path: Path) -> None:
+    path = tmp_path / "walk.db"
+    in_the_last_moment = Counter.blueprint().record(path).requirements(path.touch)
+    with pytest.raises(Exception) as raised, running(in_the_last_moment):
+        pass
+    error = error_in(raised.value)
+    assert isinstance(error, RecordingExists)
+    assert str(error).startswith(f"{path} exists already")
+    assert path.read_bytes() == b""
+
+
 def test_a_folder_that_is_missing_is_one_sentence(tmp_path: Path) -> None:
     with (
         pytest.raises(StorageError, match="there is no folder"),
@@ -243,6 +255,10 @@ def test_a_blueprint_that_publishes_nothing_cannot_be_recorded(tmp_path: Path) -
         Counter.blueprint().record(tmp_path / "walk.db", topics="/odom")
     with pytest.raises(OptionError, match="contradict"):
         Counter.blueprint().record(tmp_path / "walk.db", append=True, overwrite=True)
+    with pytest.raises(OptionError, match="cannot be chosen"):
+        Counter.blueprint().record(tmp_path / "walk.db", codecs={"*": "zip"})
+    with pytest.raises(OptionError, match="already"):
+        Counter.blueprint().record(tmp_path / "walk.db").record(tmp_path / "walk.db")
 
 
 def test_two_recorders_in_one_blueprint_write_two_files(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from dimos_record.integrations.dimos.declared import Port, ports
 from dimos_record.integrations.dimos.markers import recorded_by_default
 from dimos_record.integrations.dimos.offers import Offer, described, offers_of
 from dimos_record.integrations.dimos.record_module import RecordedPort, RecordModule, RecordTask
+from dimos_record.record.codec_choice import codec_chooser
 from dimos_record.record.keeper import check_room
 from dimos_record.record.options import RecordOptions
 from dimos_record.store.paths import path_for_writing
@@ -58,14 +59,16 @@ def record(
         options: the fields of `RecordOptions`.
 
     Raises:
-        OptionError, PatternError: an option makes no sense.
+        OptionError, PatternError: an option makes no sense, or the file is recorded into already.
         PlanError: nothing would be recorded.
         When the blueprint is built: RecordingExists, RecordingBusy, DiskFull, StorageError.
     """
     if append and overwrite:
         raise OptionError("append and overwrite contradict each other; give one of them")
     path = path_for_writing(recording).absolute()
+    _refuse_twice(blueprint, path)
     chosen = RecordOptions(**options)
+    codec_chooser(chosen.codecs)
     selection = Selection.of(_listed(topics) or ("*",), _listed(exclude))
     wanted = () if everything else recorded_by_default(blueprint)
     name = _free_name(blueprint)
@@ -109,6 +112,12 @@ class _CanBeWritten:
         split = self.options.split_s is not None or self.options.split_bytes is not None
         check_target(self.path, split=split, append=self.append, overwrite=self.overwrite)
         check_room(self.path, self.options.min_free_bytes)
+
+
+def _refuse_twice(blueprint: Blueprint, path: Path) -> None:
+    tasks = (atom.kwargs.get("task") for atom in blueprint.blueprints)
+    if any(isinstance(task, RecordTask) and task.path == str(path) for task in tasks):
+        raise OptionError(f"the blueprint is recorded to {path} already; choose another name")
 
 
 def _listed(names: str | Sequence[str]) -> tuple[str, ...]:
