@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import textwrap
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from dimos_record.cli.dimos_options import (
 )
 from dimos_record.cli.running import say
 from dimos_record.cli.times import parse_position, parse_rate
-from dimos_record.errors import OptionError
+from dimos_record.errors import OptionError, RecordingExists
 
 
 class RecordedRun:
@@ -88,12 +89,11 @@ class RecordedRun:
         """The blueprint that is to be started: with the plan printed, or nothing at all."""
         if self._wants_help or not (self._records or "replay" in self._given):
             return blueprint
-        report = _Report(dry="dry_run" in self._given, as_json="json" in self._given)
-        if "replay" in self._given:
-            blueprint = self._replayed(blueprint, report)
-        if self._records:
-            blueprint = self._recorded(blueprint, report)
-        report.end()
+        with _Report(dry="dry_run" in self._given, as_json="json" in self._given) as report:
+            if "replay" in self._given:
+                blueprint = self._replayed(blueprint, report)
+            if self._records:
+                blueprint = self._recorded(blueprint, report)
         return blueprint
 
     def _replayed(self, blueprint: Any, report: _Report) -> Any:
@@ -155,6 +155,11 @@ class RecordedRun:
         path = given["record"]
         if path.endswith(os.sep):
             path = str(Path(path, f"{self._dimos.run_id_for(self._blueprint_name)}.db"))
+        elif os.path.exists(path) and not {"record_append", "record_overwrite"} & given.keys():
+            raise RecordingExists(
+                f"{path} exists already; add to it with --record-append, replace it with "
+                "--record-overwrite, or choose another name"
+            )
         recorded = record(
             blueprint,
             path,
@@ -164,7 +169,7 @@ class RecordedRun:
             append="record_append" in given,
             overwrite="record_overwrite" in given,
         )
-        report.say(f"Recording to {path}")
+        report.recording(path, recorded.blueprints[-1].kwargs["task"].ports)
         return recorded
 
     def while_running(self, coordinator: Any) -> AbstractContextManager[object]:
@@ -177,10 +182,23 @@ class RecordedRun:
 
 
 class _Report:
-    """Tells a person what will happen: on stderr, or where nothing will, on stdout."""
+    """Tells a person what will happen: on stderr, or where nothing will, on stdout.
+
+    Leaving its ``with`` block ends the command if nothing is to be started.
+    """
 
     def __init__(self, *, dry: bool, as_json: bool) -> None:
         self._dry, self._as_json = dry, as_json
+        self._found: dict[str, Any] = {}
+
+    def __enter__(self) -> _Report:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if self._as_json:
+            print(json.dumps(self._found, indent=2, ensure_ascii=False), file=sys.__stdout__)
+        if self._dry and kind is None:
+            sys.exit(0)
 
     def say(self, text: str) -> None:
         if not self._dry:
@@ -189,13 +207,25 @@ class _Report:
             print(text, file=sys.__stdout__)
 
     def plan(self, plan: Any) -> None:
-        if self._as_json:
-            plan_text = json.dumps(plan.to_dict(), indent=2, ensure_ascii=False, default=str)
-            print(plan_text, file=sys.__stdout__)
-        else:
-            self.say(f"{plan.text()}\n")
+        """What a replay does to the blueprint."""
+        self._found |= plan.to_dict()
+        self.say(f"{plan.text()}\n")
 
-    def end(self) -> None:
-        """End the command if nothing is to be started."""
+    def recording(self, path: str, ports: tuple[Any, ...]) -> None:
+        """What is recorded; before a run, the topics too."""
+        topics: dict[str, list[str]] = {}
+        for port in ports:
+            topics.setdefault(port.module, []).append(f"/{port.stream}")
+        self._found["record"] = {"recording": path, "modules": topics}
+        self.say(f"Recording to {path}")
         if self._dry:
-            sys.exit(0)
+            for module, names in topics.items():
+                self.say(textwrap.fill(f"{module}: {' '.join(names)}", 80, **_INDENTED))
+
+
+_INDENTED: dict[str, Any] = {
+    "initial_indent": "  ",
+    "subsequent_indent": "    ",
+    "break_long_words": False,
+    "break_on_hyphens": False,
+}

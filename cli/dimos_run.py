@@ -88,9 +88,11 @@ def run_dimos(arguments: list[str], *, own_commands: Sequence[str] = (), patched
 def _errors_said() -> Iterator[None]:
     """Make one line of an error of ours; whoever stops reading has read enough."""
     try:
-        yield
-        if sys.__stdout__ is not None:
-            sys.__stdout__.flush()
+        try:
+            yield
+        finally:
+            if sys.__stdout__ is not None:
+                sys.__stdout__.flush()
     except DimosRecordError as error:
         say(f"error: {error}")
         sys.exit(error.exit_code)

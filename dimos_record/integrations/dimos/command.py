@@ -6,6 +6,7 @@ process. A test fails when one of them is gone.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import sys
@@ -46,6 +47,7 @@ def change_runs(
     """
     with_relay_bridge = lifecycle._with_relay_bridge
     lifecycle._with_relay_bridge = lambda blueprint: change(with_relay_bridge(blueprint))
+    run_registry.generate_run_id = functools.cache(run_registry.generate_run_id)
     status = _DaemonStatus()
     lifecycle.fork_daemon = status.remembering(lifecycle.fork_daemon)
     lifecycle.read_daemon_status = _raising(lifecycle.read_daemon_status)
@@ -53,9 +55,11 @@ def change_runs(
 
 
 def run_id_for(blueprint_name: str) -> str:
-    """The id that the run about to start will have: `20261120-101530-1a2b-unitree-go2`."""
-    run_id = run_registry.generate_run_id(blueprint_name)
-    run_registry.generate_run_id = lambda _: run_id
+    """The id that the run about to start will have: `20261120-101530-1a2b-unitree-go2`.
+
+    Only after `change_runs`.
+    """
+    run_id: str = run_registry.generate_run_id(blueprint_name)
     return run_id
 
 
