@@ -65,8 +65,8 @@ class RecordingReader:
         self._tables: dict[str, StreamTable] = {}
         self._tables_version: int | None = None
         connection.create_function("dr_tag", 2, meta.tag_of, deterministic=True)
-        with self._reading():
-            schema.check(connection, self.path)
+        with self._reading() as current:  # another one, if the file has just been finished
+            schema.check(current, self.path)
             self._load_tables()
 
     @contextmanager

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from dimos_record.store.connection import ReadConnection
 from dimos_record.store.reader import RecordingReader
 from dimos_record.store.writer import RecordingWriter
 from tests.store.samples import (
@@ -268,3 +269,17 @@ def test_closing_readers_leaves_no_descriptor_open(tmp_path: Path) -> None:
     for _ in range(5):
         check_all_of_it(path)
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_file_that_is_finished_while_it_is_opened_is_read_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "walk.db"
+    finished(path)
+    outdated = [False, True]
+    monkeypatch.setattr(
+        ReadConnection, "is_outdated", lambda self: bool(outdated) and outdated.pop()
+    )
+    with RecordingReader.open(path) as reader:
+        assert outdated == []
+        assert reader.stats("big").count == COUNT
