@@ -85,7 +85,8 @@ class _Replay:
         if name is not None and name not in replays:
             raise NotRunning(f"no replay {name!r} is running; these are: {', '.join(replays)}")
         if name is None and len(replays) > 1:
-            raise OptionError(f"several replays are running; name one with --module: {replays}")
+            names = ", ".join(replays)
+            raise OptionError(f"several replays are running; name one with --module: {names}")
         self._robot, self._name = robot, name or replays[0]
 
     def call(self, method: str, *arguments: Any) -> Any:

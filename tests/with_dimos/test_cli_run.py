@@ -126,8 +126,14 @@ def test_restart_from_another_folder_replays_again(network: Network, walk: Path)
         assert registered(network).run_id != first.run_id
         running = {one["class"] for one in json.loads(network.run("modules", "--json").stdout)}
         assert running == {"DemoMapper", "DemoFollower", "ReplayModule"}
-        status = json.loads(network.run("remote", "step", "-2", "--json").stdout)
-        assert status["state"] == "paused"
+        assert network.run("remote", "step", "-2").stdout.startswith("paused")
+        assert network.run("remote", "rate", "2").returncode == 0
+        assert network.run("remote", "loop", "0", "1.5").returncode == 0
+        status = json.loads(network.run("remote", "seek", "0:01", "--json").stdout)
+        assert (status["state"], status["rate"]) == ("paused", 2)
+        assert status["position_s"] == pytest.approx(1.0, abs=0.05)
+        wrong = network.run("remote", "loop", "2", "1")
+        assert (wrong.returncode, wrong.stderr.count("\n")) == (2, 1)
     finally:
         assert network.run("stop").returncode == 0
     assert network.run("status").stdout == "No running DimOS instance\n"
