@@ -29,6 +29,8 @@ class Case(NamedTuple):
 
     name: str
     transport: str = "lcm"
+    sets_buffer: bool = True
+    """Whether LCM's receive buffer is set for all; else each asks for what it does by default."""
     publishers_wait: bool = False
     stalls: bool = False
     is_locked: bool = False
@@ -40,6 +42,7 @@ _CASES = (
     Case("LCM"),
     Case("LCM, writer stalled for 1 s", stalls=True),
     Case("LCM, file locked for 1 s", is_locked=True),
+    Case("LCM, buffers by default", sets_buffer=False),
     Case(PUBLISHERS_DROP, "zenoh"),
     Case("Zenoh, publishers that wait", "zenoh", publishers_wait=True),
 )
@@ -52,12 +55,17 @@ def _run_full_stack(bench: Bench) -> Iterator[Measurement]:
     duration_s = bench.pick(60, 8)
     for round_ in bench.rounds_of(2):
         for case in filter(lambda case: bench.wants(case.name), _CASES):
-            who = [OURS, DIMOS, NOBODY] if case == _CASES[0] else [OURS, DIMOS]
-            for subject in alternating(who, round_):
+            for subject in alternating(_subjects(case), round_):
                 bench.say(f"dimos: {case.name}, {subject}, round {round_ + 1}")
                 with bench.scratch() as folder:
                     figures = _record(bench, case, subject, duration_s, folder)
                 yield Measurement(case.name, subject, round_, figures)
+
+
+def _subjects(case: Case) -> list[str]:
+    if case.publishers_wait:
+        return [OURS]
+    return [OURS, DIMOS, NOBODY] if case == _CASES[0] else [OURS, DIMOS]
 
 
 def _record(
@@ -97,9 +105,9 @@ def _record(
 
 def _env(bench: Bench, case: Case, folder: Path) -> Mapping[str, str]:
     from dimos_record.bus.zenoh_url import parse_zenoh_url
-    from dimos_record.testing import free_zenoh_url
+    from dimos_record.testing import free_lcm_url, free_zenoh_url
 
-    env = dict(dimos_env(bench.lcm_url()))
+    env = dict(dimos_env(bench.lcm_url() if case.sets_buffer else free_lcm_url()))
     return env | {
         "DIMOS_TRANSPORT": case.transport,
         "ZENOH_SCOUT_ADDR": parse_zenoh_url(free_zenoh_url()).scout_addr,
@@ -195,9 +203,10 @@ FULL_STACK = Chapter(
     "`blueprint.record(FILE)`, by `dimos --record`, and not at all. Every message has a number; "
     "what is in the file is compared with what was published, byte by byte. Changed: dimos stores "
     "colour and grey pictures as JPEG. CPU is that of the process that records (with dimos its "
-    "main process), and that of the whole run, both from when dimos says that it is ready. On "
-    "Zenoh, dimos's publishers drop pictures and clouds that cannot be sent at once; in the last "
-    "case they are told to wait.",
+    "main process), and that of the whole run, both from when dimos says that it is ready. Buffers "
+    "by default: dimos asks LCM for no receive buffer, ours for 32 MiB. On Zenoh, dimos's "
+    "publishers drop pictures and clouds that cannot be sent at once; in the last case they are "
+    "told to wait.",
     (
         Column("published", "published", "{:,.0f}"),
         Column("lost", "lost", "{:,.0f}"),
