@@ -74,7 +74,7 @@ def test_the_command_starts_what_the_wheel_contains(dist: Path) -> None:
     (wheel,) = dist.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         (name,) = (n for n in archive.namelist() if n.endswith(".dist-info/entry_points.txt"))
-        assert "dimos-record = dimos_record.cli.main:main" in archive.read(name).decode()
+        assert "dimos-record = dimos_record.cli.entry:main" in archive.read(name).decode()
 
 
 def test_the_sdist_has_every_file_of_the_library_as_a_real_file(
