@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dimos_record.cli.needs_dimos import Modules, Transport, need_dimos
+from dimos_record.cli.needs_dimos import Modules, Transport, need_running_dimos
 from dimos_record.cli.running import Json, say
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def attach(
 
       dimos-record attach walk.db --module Go2Connection --exclude '/camera/*'
     """
-    need_dimos("attaching a recorder")
+    need_running_dimos("attaching a recorder")
     from dimos_record.errors import OptionError
     from dimos_record.integrations.dimos.attaching import attach as attach_to
     from dimos_record.integrations.dimos.running import connected
@@ -76,7 +76,7 @@ def detach(transport: Transport = None, as_json: Json = False) -> None:
 
       dimos-record detach --json
     """
-    need_dimos("detaching a recorder")
+    need_running_dimos("detaching a recorder")
     from dimos_record.cli.account import account_as_json, loss_sentence
     from dimos_record.cli.tables import print_json
     from dimos_record.integrations.dimos.attaching import detach as detach_from

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dimos_record.cli import text
-from dimos_record.cli.needs_dimos import Transport, need_dimos
+from dimos_record.cli.needs_dimos import Transport, need_running_dimos
 from dimos_record.cli.running import Json, stop_signals
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def modules(
 
       dimos-record modules --json | jq -r '.[].module'
     """
-    need_dimos("looking at a running blueprint")
+    need_running_dimos("looking at a running blueprint")
     from dimos_record.cli.tables import print_json, show
     from dimos_record.errors import OptionError
     from dimos_record.integrations.dimos.running import connected

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from typing import Annotated
 
 import typer
@@ -41,3 +42,15 @@ def need_dimos(feature: str) -> None:
     """
     if not has_dimos():
         raise MissingExtra(feature, "dimos")
+
+
+def need_running_dimos(feature: str) -> None:
+    """Prepare for talking to a running blueprint.
+
+    Zenoh, which dimos sets up for that, logs to stdout; that is for data. `RUST_LOG` lets it.
+
+    Raises:
+        MissingExtra: dimos is not installed.
+    """
+    need_dimos(feature)
+    os.environ.setdefault("RUST_LOG", "off")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dimos_record.cli.needs_dimos import Modules, Transport, need_dimos
+from dimos_record.cli.needs_dimos import Modules, Transport, need_running_dimos
 from dimos_record.cli.running import BusUrl, Json, keep_threads_punctual, say, stop_signals
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ def record(
 
 def _add_modules(rec: RecordReplay, names: list[str], transport: str | None) -> None:
     """Choose what modules of the running robot publish, on the bus where they do."""
-    need_dimos("--module")
+    need_running_dimos("--module")
     from dimos_record.integrations.dimos.running import connected
 
     with connected(transport=transport) as robot:

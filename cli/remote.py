@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dimos_record.cli.needs_dimos import Transport, need_dimos
+from dimos_record.cli.needs_dimos import Transport, need_running_dimos
 from dimos_record.cli.running import Json
 from dimos_record.errors import NotRunning, OptionError
 
@@ -52,7 +52,7 @@ def remote(
 
       dimos-record remote status --json
     """
-    need_dimos("steering a replay")
+    need_running_dimos("steering a replay")
     from dimos_record.cli.tables import print_json
     from dimos_record.integrations.dimos.running import connected
 
