@@ -5,6 +5,7 @@ Of every page, in order and in one folder, each ```python block runs, unless it 
 `<!-- test: background -->` it runs until the page is done. A page with `<!-- given: walk.db -->`
 finds a recording of that name. Topics go over an LCM network of the
 test's own. Each ```sql block runs on a recording; the tables that it creates must be the real ones.
+Blocks after a line `<!-- test with dimos -->` run in `with_dimos/test_docs_dimos.py`.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ _BLOCK = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 _LINK = re.compile(r"\]\((?!\w+:)(?P<target>[^)#\s]*)(?:#(?P<anchor>[^)\s]*))?\)")
+WITH_DIMOS = "test with dimos"
 _HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 
 
@@ -58,7 +60,11 @@ def examples(page: Path) -> list[Example]:
 
 def runs(example: Example) -> bool:
     mark = example.mark or ("test" if example.language == "python" else "no test")
-    return example.language in ("python", "bash") and not mark.startswith("no test")
+    return example.language in ("python", "bash") and not mark.startswith(("no test", WITH_DIMOS))
+
+
+def needs_dimos(example: Example) -> bool:
+    return (example.mark or "").startswith(WITH_DIMOS)
 
 
 def named(pages: list[Path]) -> list[object]:
