@@ -283,6 +283,14 @@ def test_a_recorder_that_is_unloaded_has_finished_its_file(tmp_path: Path) -> No
             assert rec.info().sessions[0].state == "finished"
 
 
+def test_modules_can_be_loaded_when_the_recorder_is_gone(tmp_path: Path) -> None:
+    recorded = Counter.blueprint().record(tmp_path / "walk.db")
+    with running(recorded) as coordinator, recorded_too(coordinator):
+        coordinator.unload_module(RecordModule)
+        coordinator.load_blueprint(Eye.blueprint())
+        assert coordinator.list_module_names() == ["Counter", "Eye"]
+
+
 def _recorder_of(blueprint: Any, path: Path) -> Any:
     """The recorder alone, to be loaded beside what runs already."""
     from dataclasses import replace

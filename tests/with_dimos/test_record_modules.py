@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 from dimos.core.coordination.blueprints import autoconnect
-from dimos.core.transport import JpegLcmTransport
+from dimos.core.transport import JpegLcmTransport, LCMTransport
 from dimos.msgs.sensor_msgs.Image import Image
 
 import dimos_record.integrations.dimos  # noqa: F401 - gives blueprints their methods
 from dimos_record import RecordReplay
 from dimos_record.bus import open_bus
 from dimos_record.errors import OptionError, PlanError
+from dimos_record.testing import free_lcm_url
 from tests.with_dimos.messages import pose
 from tests.with_dimos.processes import wait_until
 from tests.with_dimos.recorded_modules import Counter, Eye, Listener
@@ -120,6 +121,20 @@ def test_a_running_blueprint_is_followed(tmp_path: Path) -> None:
         assert set(one.streams) == {"count", "note"}
         assert one.reader.find("/count").module == "Counter"
         assert everything.info().sessions[0].meta["global_config"]["viewer"] == "none"
+
+
+def test_a_module_that_cannot_be_recorded_is_loaded_all_the_same(tmp_path: Path) -> None:
+    elsewhere = {("view", Image): LCMTransport.spec("/view", Image, url=free_lcm_url())}
+    with (
+        running(autoconnect(Counter.blueprint(), Listener.blueprint())) as coordinator,
+        RecordReplay(tmp_path / "walk.db") as rec,
+    ):
+        rec.record_blueprint(coordinator)
+        rec.start_recording()
+        coordinator.load_blueprint(Eye.blueprint().transports(elsewhere))
+        until_recorded(rec, "count", "note", "answer")
+        rec.stop_recording()
+        assert set(rec.streams) == {"count", "note", "answer"}
 
 
 def test_what_was_recorded_by_module_plays_like_any_other(tmp_path: Path) -> None:

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
 from dimos.core.coordination.module_coordinator import ModuleCoordinator
-from dimos.core.rpc_client import RPCClient
+from dimos.core.introspection.module.info import StreamDescriptor
+from dimos.core.transport_factory import rpc_backend
+from dimos.utils.logging_config import setup_logger
 
 from dimos_record.integrations.dimos.offers import describe
 from dimos_record.integrations.dimos.record_module import RecordModule
+
+logger = setup_logger()
+
+_TIMEOUT_S = 5.0
+"""The robot waits meanwhile."""
 
 
 @contextmanager
@@ -18,25 +25,42 @@ def recorded_too(coordinator: ModuleCoordinator) -> Iterator[None]:
     """While entered, the recorders of a coordinator learn of new streams before anybody publishes.
 
     Without it they learn when the new modules have started. It is for the coordinator's process.
+    A recorder that does not answer, or cannot record a stream, is a warning in the log: the modules
+    are loaded all the same.
     """
     existing = set(coordinator.transports)
-    with ExitStack() as clients:
-        recorders = []
-        for one in coordinator.list_modules():
-            if one.qualified_path == f"{RecordModule.__module__}.{RecordModule.__name__}":
-                client = RPCClient.remote(RecordModule, remote_name=one.rpc_name)
-                clients.callback(client.stop_rpc_client)
-                recorders.append(client)
+    rpc = rpc_backend()()
+    rpc.start()
 
-        def connected(name: str, type_: type, transport: Any) -> None:
-            if (name, type_) in existing:
-                return
-            module = _publisher(coordinator, name, type_)
-            for recorder in recorders:
-                recorder.add_streams([describe(name, type_, transport, module)])
+    def connected(name: str, type_: type, transport: Any) -> None:
+        if (name, type_) in existing:
+            return
+        stream = describe(name, type_, transport, _publisher(coordinator, name, type_))
+        for recorder in _recorders(coordinator):
+            _tell(rpc, recorder, stream)
 
+    try:
         with coordinator.observe_transports(connected):
             yield
+    finally:
+        rpc.stop()
+
+
+def _recorders(coordinator: ModuleCoordinator) -> list[str]:
+    """RPC names of the recorders that are there now: they come and go like other modules."""
+    path = f"{RecordModule.__module__}.{RecordModule.__name__}"
+    return [one.rpc_name for one in coordinator.list_modules() if one.qualified_path == path]
+
+
+def _tell(rpc: Any, recorder: str, stream: StreamDescriptor) -> None:
+    try:
+        _, forget = rpc.call_sync(
+            f"{recorder}/add_streams", ([[stream]], {}), rpc_timeout=_TIMEOUT_S
+        )
+    except Exception as error:  # noqa: BLE001 - whatever it is, the robot gets its module
+        logger.warning(f"{recorder} does not record the first messages of {stream.name}: {error}")
+    else:
+        forget()
 
 
 def _publisher(coordinator: ModuleCoordinator, name: str, type_: type) -> str:

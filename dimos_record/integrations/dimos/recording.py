@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -14,9 +14,10 @@ from typing import Any
 from dimos.core.coordination.blueprints import Blueprint, BlueprintAtom
 from dimos.core.coordination.module_coordinator import ModuleCoordinator
 from dimos.core.module import ModuleBase
+from dimos.utils.logging_config import setup_logger
 
 from dimos_record.bus import Selection
-from dimos_record.errors import OptionError, PlanError
+from dimos_record.errors import DimosRecordError, OptionError, PlanError
 from dimos_record.integrations.dimos.about import about_blueprint, about_run, is_ours
 from dimos_record.integrations.dimos.declared import Port, ports
 from dimos_record.integrations.dimos.markers import recorded_by_default
@@ -27,6 +28,8 @@ from dimos_record.record.keeper import check_room
 from dimos_record.record.options import RecordOptions
 from dimos_record.store.paths import path_for_writing
 from dimos_record.store.target import check_target
+
+logger = setup_logger()
 
 
 def record(
@@ -234,15 +237,28 @@ def meta_of(blueprint: Blueprint | ModuleCoordinator) -> dict[str, Any]:
     return about_blueprint(blueprint)
 
 
-def following(
-    coordinator: ModuleCoordinator, add: Callable[[Offer], None]
-) -> AbstractContextManager[None]:
-    """While entered, offers every stream of a running coordinator, and those that come later."""
+@contextmanager
+def following(coordinator: ModuleCoordinator, add: Callable[[Offer], None]) -> Iterator[None]:
+    """While entered, offers every stream of a running coordinator, and those that come later.
+
+    Raises:
+        DimosRecordError: what `add` raises for the streams that are there. For those that come
+            later it is a warning: the coordinator is loading modules then, and goes on.
+    """
     published = {offer.channel: offer for offer in described(coordinator.list_streams())}
+    entered = False
 
     def connected(name: str, type_: type, transport: Any) -> None:
         offer = Offer.of(name, type_, transport, None)
-        if offer.wire is not None:
+        if offer.wire is None:
+            return
+        try:
             add(published.get(offer.channel, offer))
+        except DimosRecordError as error:
+            if not entered:
+                raise
+            logger.warning(f"{offer.topic} is not recorded: {error}")
 
-    return coordinator.observe_transports(connected)
+    with coordinator.observe_transports(connected):
+        entered = True
+        yield
