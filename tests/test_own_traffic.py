@@ -326,3 +326,36 @@ def test_what_another_process_plays_is_recorded(tmp_path: Path) -> None:
             subprocess.run(command, check=True, capture_output=True, timeout=60)
         assert recorded(rec) == {"played": [b"%d" % i for i in range(20)]}
         assert left_out(rec) == []
+
+
+def test_a_player_may_end_while_the_recording_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_bus("memory://own-both-end") as bus:
+        player = Player(Timeline(walk()), bus, options(paused=True))
+        player.start()
+        session = session_on(bus, tmp_path / "new.db").start()
+        subscription, failures = session._subscription, list[Exception]()
+        playing_ends = threading.Event()
+
+        def close_player() -> None:
+            try:
+                player.close()
+            except Exception as error:  # noqa: BLE001 - whatever it is, there should be none
+                failures.append(error)
+
+        ending = threading.Thread(target=close_player)
+
+        def catch_up(_timeout_s: float) -> bool:
+            if threading.current_thread() is ending:
+                playing_ends.set()
+                wait_until(lambda: session._subscription is None)
+            else:  # the recording ends first
+                ending.start()
+                playing_ends.wait(10)
+            return True
+
+        monkeypatch.setattr(subscription, "catch_up", catch_up)
+        session.stop()
+        ending.join()
+        assert failures == []

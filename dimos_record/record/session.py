@@ -231,11 +231,12 @@ class RecordingSession:
     def _follow_players(self) -> None:
         """Leave out what this process plays, from before it is published until it has passed."""
         with self._changing:
-            if self._subscription is None or self._players is None:
+            subscription = self._subscription  # the end of the session takes it away any time
+            if subscription is None or self._players is None:
                 return
             playing = self._players.channels
             ended = self._played - playing
-            if ended and not self._subscription.catch_up(CATCH_UP_S):
+            if ended and not subscription.catch_up(CATCH_UP_S):
                 playing |= ended  # some of it may still be on its way: the keeper asks again
             if playing == self._played:
                 return
@@ -243,7 +244,7 @@ class RecordingSession:
             if not self._paused:
                 # one that is closed, or whose bus failed, receives nothing anyway
                 with suppress(BusError):
-                    self._subscription.reselect(self._without_played(self._selection))
+                    subscription.reselect(self._without_played(self._selection))
             self._note_what_is_left_out(self._selection)
 
     def _note_what_is_left_out(self, selection: Selection) -> None:
@@ -305,8 +306,9 @@ class RecordingSession:
             self._loop.writer.write_log(lines)
 
     def _find_bus_failure(self) -> BusError | None:
-        if self._subscription is not None:
-            self._bus_failure = self._subscription.failure
+        subscription = self._subscription
+        if subscription is not None:
+            self._bus_failure = subscription.failure
         return self._bus_failure
 
     def _end_input(self) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from dimos_record.bus import Bus, Selection, open_bus
+from dimos_record.bus.memory import MemoryBus
 from dimos_record.errors import BusError
 from dimos_record.integrations.dimos.joined_bus import JoinedBus
 
@@ -66,3 +67,16 @@ def test_it_tells_where_messages_come_from_and_publishes_nothing(
     assert JoinedBus().lost_before_reception() is None
     with pytest.raises(BusError, match="only receives"):
         joined.publish("/odom", b"")
+
+
+def test_a_bus_may_be_added_while_the_others_are_asked(buses: tuple[JoinedBus, Bus, Bus]) -> None:
+    joined = buses[0]
+
+    class Slow(MemoryBus):
+        def lost_before_reception(self) -> int:
+            joined.add("/late", "memory://joined-late", lambda: open_bus("memory://joined-late"))
+            return 2
+
+    joined.add("/slow", "memory://joined-slow", lambda: Slow("memory://joined-slow"))
+    assert joined.lost_before_reception() == 2
+    assert "joined-late" in joined.url

@@ -49,23 +49,23 @@ class JoinedBus:
 
     @property
     def buses(self) -> dict[str, Bus]:
-        """The buses by key."""
-        return self._buses
+        """The buses by key, as of now: more may be added by another thread."""
+        return dict(self._buses)
 
     @property
     def url(self) -> str:
         """The URLs of all of them."""
-        return " ".join(bus.url for bus in self._buses.values())
+        return " ".join(bus.url for bus in self.buses.values())
 
     @property
     def is_local(self) -> bool:
         """Whether none of them reaches beyond this machine."""
-        return all(bus.is_local for bus in self._buses.values())
+        return all(bus.is_local for bus in self.buses.values())
 
     @property
     def reach(self) -> str:
         """Where messages come from, for people."""
-        return " and ".join(bus.reach for bus in self._buses.values())
+        return " and ".join(bus.reach for bus in self.buses.values())
 
     def publish(self, channel: str, data: bytes) -> None:
         """Nothing is published here."""
@@ -82,14 +82,14 @@ class JoinedBus:
 
     def lost_before_reception(self) -> int | None:
         """Packets the kernel dropped, as far as the buses know; None where none of them does."""
-        known = [bus.lost_before_reception() for bus in self._buses.values()]
+        known = [bus.lost_before_reception() for bus in self.buses.values()]
         counts = [count for count in known if count is not None]
         return sum(counts) if counts else None
 
     def close(self) -> None:
         """Close every bus. Closing twice is harmless."""
         with ExitStack() as every:
-            for bus in self._buses.values():
+            for bus in self.buses.values():
                 every.callback(bus.close)
             for subscription in self._subscriptions:
                 every.callback(subscription.close)
@@ -116,7 +116,7 @@ class JoinedSubscription:
 
     def reselect(self, selection: Selection) -> None:
         """Change what is received; channels that were added since are received, too."""
-        for key, bus in list(self._bus.buses.items()):
+        for key, bus in self._bus.buses.items():
             wanted = self._bus.selection(selection, key)
             if key in self._parts:
                 self._parts[key].reselect(wanted)
@@ -127,12 +127,12 @@ class JoinedSubscription:
     @property
     def failure(self) -> BusError | None:
         """Why one of them receives nothing any more; None as long as all work."""
-        failures = [part.failure for part in self._parts.values()]
+        failures = [part.failure for part in list(self._parts.values())]
         return next((failure for failure in failures if failure is not None), None)
 
     def catch_up(self, timeout_s: float) -> bool:
         """Wait until what had arrived before the call is delivered, on each bus in turn."""
-        in_time = [part.catch_up(timeout_s) for part in self._parts.values()]
+        in_time = [part.catch_up(timeout_s) for part in list(self._parts.values())]
         return all(in_time)
 
     def close(self) -> None:
