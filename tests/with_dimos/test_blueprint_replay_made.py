@@ -162,6 +162,17 @@ def test_a_reference_that_nobody_meets_yet_is_left_to_dimos(walk: Path) -> None:
     assert {ref.spec for ref in trainer.module_refs} >= {StandsUp, Dog}
 
 
+def test_a_reference_that_could_mean_several_is_not_bound_to_the_one_that_is_left(
+    blueprint: Blueprint, walk: Path
+) -> None:
+    other = Dog.blueprint(instance_name="other").remappings(
+        [("other", "pose", "other_pose"), ("other", "picture", "other_picture")]
+    )
+    two = autoconnect(blueprint, other)
+    with pytest.raises(PlanError, match=r"trainer\.\w+ could mean several modules.*only other"):
+        two.replay(walk)
+
+
 def test_a_stand_in_answers_methods_with_nothing_and_has_nothing_else() -> None:
     module = ReplacedModule("trainer.dog", "dog", "replaced", {"sit", "measure"}, {"measure"})
     there = pickle.loads(pickle.dumps(module))

@@ -21,6 +21,8 @@ from dimos.core.module import is_module_type
 from dimos.spec.utils import get_protocol_members, is_spec
 from dimos.utils.logging_config import setup_logger
 
+from dimos_record.errors import PlanError
+
 logger = setup_logger()
 
 
@@ -96,6 +98,9 @@ def without(blueprint: Blueprint, reasons: Mapping[str, str]) -> tuple[Blueprint
     Args:
         blueprint: the blueprint; it is not changed.
         reasons: the instances to take out, and what becomes of them: `replaced by walk.db`.
+
+    Raises:
+        PlanError: a reference that could mean several modules would mean one of them now.
     """
     stand_ins = [
         _stand_in(blueprint, atom, ref, reasons)
@@ -112,21 +117,34 @@ def without(blueprint: Blueprint, reasons: Mapping[str, str]) -> tuple[Blueprint
         for atom in blueprint.blueprints
         if atom.name not in reasons
     ]
-    return (
-        replace(
-            blueprint,
-            blueprints=tuple(kept),
-            remapping_map=MappingProxyType(
-                {
-                    (instance, name): target
-                    for (instance, name), target in blueprint.remapping_map.items()
-                    if instance not in reasons and (instance, name) not in settled
-                }
-            ),
-            hosted_placements=tuple(_placements(blueprint, reasons)),
+    rest = replace(
+        blueprint,
+        blueprints=tuple(kept),
+        remapping_map=MappingProxyType(
+            {
+                (instance, name): target
+                for (instance, name), target in blueprint.remapping_map.items()
+                if instance not in reasons and (instance, name) not in settled
+            }
         ),
-        stand_ins,
+        hosted_placements=tuple(_placements(blueprint, reasons)),
     )
+    _refuse_other_providers(blueprint, rest)
+    return rest, stand_ins
+
+
+def _refuse_other_providers(blueprint: Blueprint, rest: Blueprint) -> None:
+    """Raise if what could be bound to several modules is bound to the one that is left of them."""
+    before = {atom.name: atom for atom in blueprint.blueprints}
+    for atom in rest.active_blueprints:
+        for ref in atom.module_refs:
+            provider = _provider(rest, atom, ref)
+            if provider is not None and provider != _provider(blueprint, before[atom.name], ref):
+                raise PlanError(
+                    f"{atom.name}.{ref.name} could mean several modules of the blueprint, and only "
+                    f"{provider} would be left of them: choose one with .remappings, or put what "
+                    "belongs together into a namespace"
+                )
 
 
 def _provider(blueprint: Blueprint, consumer: BlueprintAtom, ref: ModuleRef) -> str | None:
