@@ -13,6 +13,8 @@ import dimos_record.integrations.dimos  # noqa: F401 - gives blueprints their me
 from dimos_record import RecordReplay
 from dimos_record.bus import open_bus
 from dimos_record.errors import OptionError, PlanError
+from dimos_record.integrations.dimos.attaching import attach, detach
+from dimos_record.integrations.dimos.running import connected
 from dimos_record.testing import free_lcm_url
 from tests.with_dimos.messages import pose
 from tests.with_dimos.processes import wait_until
@@ -135,6 +137,21 @@ def test_a_module_that_cannot_be_recorded_is_loaded_all_the_same(tmp_path: Path)
         until_recorded(rec, "count", "note", "answer")
         rec.stop_recording()
         assert set(rec.streams) == {"count", "note", "answer"}
+
+
+def test_an_attached_recorder_records_the_named_module_and_not_its_twin_in_a_namespace(
+    tmp_path: Path,
+) -> None:
+    fleet = autoconnect(Counter.blueprint(), Counter.blueprint().namespace("robot1"))
+    with running(fleet) as coordinator:
+        coordinator.start_rpc_service()
+        with connected() as robot:
+            one = attach(robot, tmp_path / "one.db", modules=["Counter"])
+            detach(robot)
+            other = attach(robot, tmp_path / "other.db", modules=["robot1/counter"])
+            detach(robot)
+    assert one.topics == ("/count", "/note", "/tf")
+    assert other.topics == ("/robot1/count", "/robot1/note", "/robot1/tf")
 
 
 def test_what_was_recorded_by_module_plays_like_any_other(tmp_path: Path) -> None:

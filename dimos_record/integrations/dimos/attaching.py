@@ -68,7 +68,7 @@ def attach(
         path=str(path),
         ports=(),
         selection=Selection.of(tuple(topics) or ("*",), tuple(exclude)),
-        modules=tuple(robot.module(name).name.lower() for name in modules),
+        modules=tuple(f"/{robot.module(name).name.lower()}" for name in modules),
         known=frozenset(),
         options=RecordOptions(),
         append=append,

@@ -61,8 +61,8 @@ class RecordTask(SimpleNamespace):
     selection: Selection
     """Topics of modules that come later."""
     modules: tuple[str, ...]
-    """Modules that come later and are recorded, by name or class name in lower case; if there are
-    none, all."""
+    """Modules that come later and are recorded, in lower case; if there are none, all. A class, or
+    an instance in any namespace: `driver`; exactly one instance: `/robot1/driver`."""
     known: frozenset[str]
     """Instances that the blueprint had, as their RPC names; and as their names in a blueprint."""
     options: RecordOptions
@@ -87,7 +87,9 @@ class RecordTask(SimpleNamespace):
         if own in self.known or not module.startswith(namespace):
             return False
         path = f"/{own.lower()}"
-        return not self.modules or any(path.endswith(f"/{name}") for name in self.modules)
+        return not self.modules or any(
+            path == name or path.endswith(f"/{name}") for name in self.modules
+        )
 
 
 class RecordConfig(ModuleConfig):
