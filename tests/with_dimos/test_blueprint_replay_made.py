@@ -140,6 +140,14 @@ def test_ports_have_names_that_the_module_has_room_for(tmp_path: Path) -> None:
     ]
 
 
+def test_one_topic_is_as_good_as_several(blueprint: Blueprint, walk: Path) -> None:
+    one = blueprint.replay(walk, only="/pose", latched="/picture")
+    several = blueprint.replay(walk, only=(t for t in ["/pose"]), latched=iter(["/picture"]))
+    for replayed in (one, several):
+        assert replayed.blueprints[-1].kwargs["latched"] == ("/picture",)
+        assert [stream.name for stream in replayed.blueprints[-1].streams] == ["pose"]
+
+
 def test_placements_on_hosts_forget_what_is_replaced(blueprint: Blueprint, walk: Path) -> None:
     placed = autoconnect(blueprint, Dog.blueprint().hosted(host="dog-nx"))
     placed = autoconnect(placed, Viewer.blueprint().hosted(host="desk"))

@@ -91,9 +91,8 @@ def _kebab(class_name: str) -> str:
 
 
 def _several(choices: Any) -> tuple[Any, ...]:
-    if isinstance(choices, (list, tuple, set, frozenset)):
-        return tuple(choices)
-    return (choices,)
+    is_one = isinstance(choices, str) or not isinstance(choices, Iterable)
+    return (choices,) if is_one else tuple(choices)
 
 
 def _unknown(

@@ -123,7 +123,7 @@ def _content(script: Path) -> bytes:
 
 
 def _write(path: Path, content: bytes, *, like: Path) -> None:
-    """Write a file at once, with mode and owner of another: a running shell must not see half."""
+    """Write a file at once, with the mode of another: a running shell must not see half."""
     new = path.with_name(f"{path.name}.new")
     try:
         shutil.copy2(like, new)

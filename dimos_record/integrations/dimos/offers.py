@@ -19,7 +19,7 @@ logger = setup_logger()
 
 _LEAST_BUFFER = parse_lcm_url("udpm://").recv_buf_size
 _BUILTINS = ("bool", "bytes", "dict", "float", "int", "list", "str", "tuple")
-_UNREADABLE = (ImportError, AttributeError, pickle.UnpicklingError, EOFError, TypeError, ValueError)
+UNREADABLE = (ImportError, AttributeError, pickle.UnpicklingError, EOFError, TypeError, ValueError)
 """What unpickling a description raises where a class is missing, or another one than there."""
 
 
@@ -112,7 +112,7 @@ def described(descriptors: Iterable[StreamDescriptor]) -> Iterator[Offer]:
             continue
         try:
             type_, transport = pickle.loads(one.transport)
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             logger.warning(f"{one.channel} of {one.module} is not recorded: {error}")
             continue
         yield Offer.of(one.name, type_, transport, one.module or None)

@@ -40,7 +40,7 @@ def replay(
     restamp: bool = False,
     paused: bool = False,
     clock_topic: str | None = None,
-    latched: Iterable[str] = (),
+    latched: str | Iterable[str] = (),
     exit_at_end: bool = False,
     allow_commands: bool = False,
     check_conflicts: bool = True,
@@ -84,7 +84,7 @@ def replay(
             "restamp": restamp or view.options.restamp,
             "paused": paused or view.options.paused,
             "clock_topic": clock_topic or view.options.clock_topic,
-            "latched": (*view.options.latched, *latched),
+            "latched": (*view.options.latched, *_listed(latched)),
         }
         _check_options(view, replace(view.options, **chosen))
     return _replayed(
@@ -95,6 +95,10 @@ def replay(
         allow_commands=allow_commands or view.options.allow_commands,
         listen=check_conflicts,
     )
+
+
+def _listed(topics: str | Iterable[str]) -> tuple[str, ...]:
+    return (topics,) if isinstance(topics, str) else tuple(topics)
 
 
 def _replayed(

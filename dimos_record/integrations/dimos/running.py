@@ -26,6 +26,7 @@ from dimos.core.introspection.module.info import StreamDescriptor
 
 from dimos_record.bus import Selection, open_bus, split_channel
 from dimos_record.errors import NotRunning, OptionError
+from dimos_record.integrations.dimos.offers import UNREADABLE
 from dimos_record.integrations.dimos.remote_errors import error_in
 from dimos_record.integrations.dimos.wires import Wire, wire_of
 
@@ -218,6 +219,6 @@ def _wire(descriptor: StreamDescriptor) -> Wire | None:
     """
     try:
         _, transport = pickle.loads(descriptor.transport)
-    except (ImportError, AttributeError, pickle.UnpicklingError):
+    except UNREADABLE:
         return None
     return wire_of(transport)
