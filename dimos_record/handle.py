@@ -64,11 +64,17 @@ class RecordingHandle:
         """Use the bus of modules that are to be recorded, unless another was asked for.
 
         Raises:
-            OptionError: another one is in use already, for other modules.
+            OptionError: another one is in use already, for other modules or for want of a choice.
         """
         with self._lock:
+            usual = self._bus if self._owns_bus and self._bus_url is None else None
             if self._bus_url is None and self._bus is None:
                 self._bus_url, self._follows_modules = url, True
+            elif usual is not None and usual.url.partition("?")[0] != url.partition("?")[0]:
+                raise OptionError(
+                    f"the module publishes on {url}, and this object uses {usual.url} already; "
+                    "choose modules before anything else, or give bus="
+                )
             elif self._follows_modules and self._bus_url != url:
                 raise OptionError(
                     f"these modules publish on {self._bus_url} and on {url}, and this object "

@@ -87,6 +87,16 @@ def test_one_object_records_from_one_bus(tmp_path: Path) -> None:
     chosen.close()
 
 
+def test_a_module_is_not_looked_for_on_another_bus_that_nobody_chose(tmp_path: Path) -> None:
+    with RecordReplay(tmp_path / "walk.db") as rec:
+        usual = rec.bus.url
+        with pytest.raises(OptionError, match=r"publishes on zenoh.*uses udpm.*give bus="):
+            rec.record_blueprint(ROBOT.global_config(transport="zenoh"))
+        rec.record_blueprint(ROBOT)
+        assert rec.bus.url == usual
+        assert len(selected(rec)) == 5
+
+
 def test_a_blueprint_is_recorded_from_its_first_message_on(tmp_path: Path) -> None:
     with RecordReplay(tmp_path / "walk.db") as rec:
         rec.record_blueprint(ROBOT)

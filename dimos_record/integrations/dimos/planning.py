@@ -10,6 +10,7 @@ from dimos.core.coordination.blueprints import Blueprint
 
 from dimos_record.bus.base import split_channel
 from dimos_record.errors import OptionError
+from dimos_record.integrations.dimos.about import is_ours
 from dimos_record.integrations.dimos.choices import Choice, Chosen, choose, modules_named
 from dimos_record.integrations.dimos.declared import Port, ports
 from dimos_record.integrations.dimos.opened import Recording, view_of
@@ -169,7 +170,7 @@ class _Planner:
         return {module: tuple(topics[module]) for module in self.instances if module in topics}
 
     def _owners_to_replace(self, one: _Recorded) -> set[str]:
-        owners = {p.module for p in one.ports if p.is_source and not _is_ours(p)}
+        owners = {p.module for p in one.ports if p.is_source and not is_ours(p.cls)}
         if one.topic not in self.only.topics and self.only.modules:
             owners &= self.only.modules
         return owners - self.keep.modules
@@ -186,7 +187,7 @@ class _Planner:
             type=port.type,
             wire=port.wire,
             modules=tuple(m for m, topics in replaced.items() if one.topic in topics),
-            listeners=tuple(dict.fromkeys(p.module for p in same if not _is_ours(p))),
+            listeners=tuple(dict.fromkeys(p.module for p in same if not is_ours(p.cls))),
         )
 
     def _partly(
@@ -222,11 +223,6 @@ def _choice_of(
     chosen: set[str] = set().union(*(modules_named(str(name), instances) for name in names))
     with_outputs: set[str] = set().union(*(one.owners for one in recorded))
     return tuple(module for module in instances if module in chosen & with_outputs)
-
-
-def _is_ours(port: Port) -> bool:
-    """Whether a port belongs to a recording or replaying module of this package."""
-    return port.cls.__module__.startswith("dimos_record.integrations.")
 
 
 def _sources(ports: Iterable[Port]) -> set[str]:
