@@ -89,7 +89,7 @@ class ZenohSubscription(Receiver):
         with ExitStack() as undo:
             for expression in missing:
                 added.append(_Feed(self, self._session, expression))
-                undo.callback(added[-1].close)
+                undo.callback(added[-1].undeclare)  # no waiting: its thread may wait for us
             undo.pop_all()
         return wanted, tuple(added)
 
@@ -198,14 +198,18 @@ class _Feed:
         if mark:
             mark.set()
 
-    def close(self) -> None:
-        """End it, unless in a callback only when its own callback has returned."""
+    def undeclare(self) -> None:
+        """Receive nothing more; the thread ends when the queue is empty."""
         import zenoh
 
         try:
             self._subscriber.undeclare()  # type: ignore[no-untyped-call]
         except zenoh.ZError:  # the session was closed before
             pass
+
+    def close(self) -> None:
+        """End it, unless in a callback only when its own callback has returned."""
+        self.undeclare()
         if not _in_a_callback():
             self._thread.join()
 

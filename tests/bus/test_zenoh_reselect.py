@@ -5,8 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+from typing import Any
+
+import pytest
 
 from dimos_record.bus import Selection, open_bus
+from dimos_record.bus.zenoh_subscription import _Feed
+from dimos_record.errors import BusError
 from dimos_record.testing import Collector, free_zenoh_url
 from tests.cli.commands import until
 
@@ -108,3 +113,24 @@ def test_what_is_needed_no_more_is_not_received_any_more() -> None:
         received.subscription.reselect(Selection.of(["/a"]))
         bus.publish("/a", b"again")
         assert received.wait_for(1) == [("/a", b"again")]
+
+
+def test_a_reselection_that_fails_halfway_leaves_everything_as_it_was(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    declare = _Feed.__init__
+
+    def declare_or_fail(feed: _Feed, *rest: Any) -> None:
+        if str(rest[-1]) == "dimos/b/**":
+            bus.publish("/a", b"for the one that was declared before")
+            raise BusError("cannot subscribe")
+        declare(feed, *rest)
+
+    with open_bus(free_zenoh_url()) as bus, Collector(bus, "/always") as received:
+        monkeypatch.setattr(_Feed, "__init__", declare_or_fail)
+        with pytest.raises(BusError, match="cannot subscribe"):
+            received.subscription.reselect(Selection.of(["/always", "/a", "/b"]))
+        bus.publish("/always", b"1")
+        received.wait_for(1)
+        assert received.subscription.catch_up(10)
+        assert received.messages == [("/always", b"1")]
