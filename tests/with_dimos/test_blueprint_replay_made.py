@@ -82,6 +82,14 @@ def test_the_replay_takes_the_place_of_the_driver(blueprint: Blueprint, walk: Pa
     assert "dog" in names(blueprint)
 
 
+def test_a_replay_and_a_recorder_take_no_worker_from_the_modules(
+    blueprint: Blueprint, walk: Path, tmp_path: Path
+) -> None:
+    assert blueprint.replay(walk).global_config_overrides["n_workers"] == 2
+    assert blueprint.record(tmp_path / "new.db").global_config_overrides["n_workers"] == 2
+    assert blueprint.global_config_overrides["n_workers"] == 1
+
+
 def test_nothing_stays_open_for_a_daemon_to_inherit(blueprint: Blueprint, walk: Path) -> None:
     blueprint.replay(walk)  # what is imported for it may open something, once
     before = os.listdir("/proc/self/fd"), threading.active_count()

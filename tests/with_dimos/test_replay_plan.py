@@ -284,6 +284,7 @@ def test_the_recording_names_the_modules_that_it_was_made_for(tmp_path: Path) ->
     assert plan.chosen_by_recording == ("driver",)
     assert plan.running == ("mapper", "follower")
     assert replay_plan(ROBOT, walk, only=[Mapper]).replaced.keys() == {"mapper"}
+    assert replay_plan(ROBOT, walk, keep=Driver).replaced.keys() == {"mapper", "follower"}
 
 
 def test_a_view_chooses_and_renames_what_is_replayed(tmp_path: Path) -> None:

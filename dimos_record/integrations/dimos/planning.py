@@ -56,10 +56,10 @@ def replay_plan(
         topics = [one.topic for one in recorded]
         known = {*topics, *(port.topic for port in declared)}
         wanted = choose("only", only, instances, known)
-        own_choice = () if wanted else _choice_of(view, instances, recorded)
+        kept = choose("keep", keep, instances, known)
+        own_choice = () if wanted else _choice_of(view, instances, recorded, kept)
         if own_choice:
             wanted = Chosen(frozenset(own_choice))
-        kept = choose("keep", keep, instances, known)
         disabled = choose("disable", disable, instances, ()).modules
         planner = _Planner(instances, active, declared, recorded, wanted, kept, disabled)
         plan = planner.plan(view, own_choice)
@@ -213,7 +213,7 @@ class _Planner:
 
 
 def _choice_of(
-    view: ReplayView, instances: dict[str, type], recorded: Sequence[_Recorded]
+    view: ReplayView, instances: dict[str, type], recorded: Sequence[_Recorded], kept: Chosen
 ) -> tuple[str, ...]:
     """The modules that `default_record_modules` named when the recording was made, if here too."""
     names: list[str] = []
@@ -222,7 +222,8 @@ def _choice_of(
         names += default if isinstance(default, list) else []
     chosen: set[str] = set().union(*(modules_named(str(name), instances) for name in names))
     with_outputs: set[str] = set().union(*(one.owners for one in recorded))
-    return tuple(module for module in instances if module in chosen & with_outputs)
+    wanted = chosen & with_outputs - kept.modules
+    return tuple(module for module in instances if module in wanted)
 
 
 def _sources(ports: Iterable[Port]) -> set[str]:

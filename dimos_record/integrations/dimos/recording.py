@@ -23,6 +23,7 @@ from dimos_record.integrations.dimos.declared import Port, ports
 from dimos_record.integrations.dimos.markers import recorded_by_default
 from dimos_record.integrations.dimos.offers import Offer, described, offers_of
 from dimos_record.integrations.dimos.record_module import RecordedPort, RecordModule, RecordTask
+from dimos_record.integrations.dimos.workers import with_one_more_worker
 from dimos_record.record.codec_choice import codec_chooser
 from dimos_record.record.keeper import check_room
 from dimos_record.record.options import RecordOptions
@@ -95,7 +96,7 @@ def record(
     recorder = RecordModule.blueprint(task=task, **instance)
     names = {(name, one.port): one.stream for one in inputs if one.port != one.stream}
     return replace(
-        blueprint,
+        with_one_more_worker(blueprint),
         blueprints=(*blueprint.blueprints, *recorder.blueprints),
         remapping_map=MappingProxyType({**blueprint.remapping_map, **names}),
     ).requirements(_CanBeWritten(path, chosen, append, overwrite))

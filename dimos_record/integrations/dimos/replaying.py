@@ -19,6 +19,7 @@ from dimos_record.integrations.dimos.planning import replay_plan
 from dimos_record.integrations.dimos.replaced import without
 from dimos_record.integrations.dimos.replay_check import ReplayCheck
 from dimos_record.integrations.dimos.replay_module import ReplayModule
+from dimos_record.integrations.dimos.workers import with_one_more_worker
 from dimos_record.replay.options import PlayOptions
 from dimos_record.replay.player import Player
 from dimos_record.replay.view import ReplayView
@@ -120,7 +121,7 @@ def _replayed(
     module = ReplayModule.blueprint(assignment=assignment, instance_name=name, **options)
     names = {(name, one.port): stream for stream, one in ports.items()}
     return replace(
-        rest,
+        with_one_more_worker(rest),
         blueprints=(*rest.blueprints, *module.blueprints),
         remapping_map=MappingProxyType({**rest.remapping_map, **names}),
     ).requirements(ReplayCheck(assignment, gone, listen=listen))
