@@ -65,7 +65,7 @@ def remote(
     with connected(transport=transport) as robot:
         replay = _Replay(robot, module)
         do(replay, given)
-        status = replay.call("status")
+        status = replay.call("replay_status")
     if as_json:
         print_json(status)
     else:
@@ -95,23 +95,23 @@ class _Replay:
     def position(self, value: str, action: str) -> float:
         from dimos_record.cli.times import parse_position
 
-        return parse_position(value, action, self.call("status")["duration_s"])
+        return parse_position(value, action, self.call("replay_status")["duration_s"])
 
 
 def _seek(replay: _Replay, values: list[str]) -> None:
-    replay.call("seek", replay.position(values[0], "seek"))
+    replay.call("seek_replay", replay.position(values[0], "seek"))
 
 
 def _rate(replay: _Replay, values: list[str]) -> None:
     from dimos_record.cli.times import parse_rate
 
-    replay.call("set_rate", parse_rate(values[0], "rate"))
+    replay.call("set_replay_rate", parse_rate(values[0], "rate"))
 
 
 def _step(replay: _Replay, values: list[str]) -> None:
     count = values[0] if values else "1"
     try:
-        replay.call("step", int(count))
+        replay.call("step_replay", int(count))
     except ValueError:
         raise OptionError(f"step {count!r}: write how many messages, such as 5 or -1") from None
 
@@ -120,12 +120,12 @@ def _loop(replay: _Replay, values: list[str]) -> None:
     if len(values) == 1:
         raise OptionError("loop takes A and B, or nothing to end the loop")
     a_and_b: list[float | None] = [replay.position(value, "loop") for value in values]
-    replay.call("loop", *(a_and_b or [None]))
+    replay.call("loop_replay", *(a_and_b or [None]))
 
 
 _ACTIONS: dict[str, tuple[Action, int, int]] = {
-    "pause": (lambda replay, _: replay.call("pause"), 0, 0),
-    "resume": (lambda replay, _: replay.call("resume"), 0, 0),
+    "pause": (lambda replay, _: replay.call("pause_replay"), 0, 0),
+    "resume": (lambda replay, _: replay.call("resume_replay"), 0, 0),
     "seek": (_seek, 1, 1),
     "rate": (_rate, 1, 1),
     "step": (_step, 0, 1),

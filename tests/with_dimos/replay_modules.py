@@ -150,3 +150,41 @@ class Trainer(Module):
 
     async def _measure(self) -> float:
         return await self.by_async_spec.measure()
+
+
+class Music(Module):
+    """Something else that can be paused."""
+
+    @rpc
+    def pause(self) -> None: ...
+
+    @rpc
+    def resume(self) -> None: ...
+
+
+class CanPause(Spec, Protocol):
+    def pause(self) -> None: ...
+    def resume(self) -> None: ...
+
+
+class CanSeek(Spec, Protocol):
+    def seek(self, seconds: float) -> None: ...
+
+
+class HasStatus(Spec, Protocol):
+    def status(self) -> dict[str, Any]: ...
+
+
+class HasProgress(Spec, Protocol):
+    def progress(self) -> dict[str, Any]: ...
+
+
+class Needs(Module):
+    music: CanPause
+
+
+class Listens(Module):
+    music: CanPause | None = None
+    film: CanSeek | None = None
+    washing: HasStatus | None = None
+    baking: HasProgress | None = None

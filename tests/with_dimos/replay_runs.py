@@ -75,6 +75,6 @@ def running(blueprint: Blueprint, transport: str = "lcm") -> Iterator[ModuleCoor
 
 def until_finished(replay: Any) -> dict[str, Any]:
     """Wait for the end of the recording; returns the last status."""
-    wait_until(lambda: replay.status()["state"] == "finished")
-    status: dict[str, Any] = replay.status()
+    wait_until(lambda: replay.replay_status()["state"] == "finished")
+    status: dict[str, Any] = replay.replay_status()
     return status

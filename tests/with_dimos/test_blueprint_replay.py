@@ -102,23 +102,23 @@ def test_references_to_the_driver_can_be_used_and_do_nothing(run: Run) -> None:
 
 def test_a_replay_is_steered_by_rpc(run: Run) -> None:
     received = len(run.poses())
-    run.replay.seek(0.4)
-    assert run.replay.status()["state"] == "paused"
-    assert run.replay.step(3) == 3  # pose 20, picture 10, pose 21
+    run.replay.seek_replay(0.4)
+    assert run.replay.replay_status()["state"] == "paused"
+    assert run.replay.step_replay(3) == 3  # pose 20, picture 10, pose 21
     wait_until(lambda: len(run.poses()) == received + 2)
     assert run.poses()[received:] == [pose_bytes(20), pose_bytes(21)]
-    assert run.replay.step(-1) == 1
-    run.replay.set_rate(4.0)
-    run.replay.loop(0.0, 0.1)
-    run.replay.seek(0.0)
-    run.replay.resume()
+    assert run.replay.step_replay(-1) == 1
+    run.replay.set_replay_rate(4.0)
+    run.replay.loop_replay(0.0, 0.1)
+    run.replay.seek_replay(0.0)
+    run.replay.resume_replay()
     wait_until(lambda: run.poses()[received:].count(pose_bytes(0)) >= 3)
-    run.replay.pause()
-    status = run.replay.status()
+    run.replay.pause_replay()
+    status = run.replay.replay_status()
     assert (status["state"], status["rate"]) == ("paused", 4.0)
     assert pose_bytes(30) not in run.poses()[received:]
-    run.replay.loop(None)
-    run.replay.resume()
+    run.replay.loop_replay(None)
+    run.replay.resume_replay()
     assert until_finished(run.replay)["position_s"] == pytest.approx(0.78)
 
 
@@ -128,7 +128,7 @@ def test_a_module_that_comes_later_or_again_finds_everything_as_before(run: Run)
         [("late", "pose", "here")]
     )
     run.coordinator.load_blueprint(late)
-    assert run.replay.status()["state"] == "finished"
+    assert run.replay.replay_status()["state"] == "finished"
     run.coordinator.restart_module("trainer", reload_source=False).train()
     assert notes(run.notes, trainer="trainer")[1:] == [{"trainer": "trainer", **NOTHING}]
     run.coordinator.restart_module("replay", reload_source=False)

@@ -18,7 +18,11 @@ from dimos.core.coordination.blueprint_config.errors import BlueprintConfigError
 from dimos.core.coordination.blueprint_config.parser import BlueprintConfigParser
 from dimos.core.coordination.blueprints import Blueprint, autoconnect
 from dimos.core.coordination.coordinator_rpc import CoordinatorRPC
-from dimos.core.coordination.module_coordinator import ModuleCoordinator, ModuleDescriptor
+from dimos.core.coordination.module_coordinator import (
+    ModuleCoordinator,
+    ModuleDescriptor,
+    resolve_module_refs,
+)
 from dimos.core.global_config import global_config
 from dimos.core.transport import LCMTransport
 from dimos.msgs.geometry_msgs.PoseStamped import PoseStamped
@@ -46,7 +50,17 @@ from dimos_record.integrations.dimos.wires import wire_of
 from dimos_record.store.memory import MemoryStore
 from dimos_record.testing import free_zenoh_url
 from tests.with_dimos.messages import pose, twist
-from tests.with_dimos.replay_modules import Dog, Follower, StandsUp, Trainer, Viewer, notes
+from tests.with_dimos.replay_modules import (
+    Dog,
+    Follower,
+    Listens,
+    Music,
+    Needs,
+    StandsUp,
+    Trainer,
+    Viewer,
+    notes,
+)
 from tests.with_dimos.replay_runs import robot, running, write_walk
 
 pytestmark = pytest.mark.dimos
@@ -130,19 +144,19 @@ def test_options_of_a_replaced_module_are_accepted_and_ignored(
 def test_ports_have_names_that_the_module_has_room_for(tmp_path: Path) -> None:
     path = tmp_path / "odd.db"
     with RecordReplay(path) as rec:
-        for i, topic in enumerate(("/status", "/a/b-c", "/a__b_c")):
+        for i, topic in enumerate(("/start", "/a/b-c", "/a__b_c")):
             rec.stream(f"s{i}", topic=topic, type_name="geometry_msgs.PoseStamped").append(
                 pose(0).lcm_encode()
             )
     followers = [
         Follower.blueprint(instance_name=f"f{i}").remappings([(f"f{i}", "pose", name)])
-        for i, name in enumerate(("status", "a/b-c", "a__b_c"))
+        for i, name in enumerate(("start", "a/b-c", "a__b_c"))
     ]
     replayed = autoconnect(*followers).replay(path)
     ports = [stream.name for stream in replayed.blueprints[-1].streams]
-    assert ports == ["status_2", "a__b_c", "a__b_c_2"]
+    assert ports == ["start_2", "a__b_c", "a__b_c_2"]
     assert [replayed.remapping_map["replay", port] for port in ports] == [
-        "status",
+        "start",
         "a/b-c",
         "a__b_c",
     ]
@@ -187,6 +201,18 @@ def test_a_reference_that_could_mean_several_is_not_bound_to_the_one_that_is_lef
     two = autoconnect(blueprint, other)
     with pytest.raises(PlanError, match=r"trainer\.\w+ could mean several modules.*only other"):
         two.replay(walk)
+
+
+def test_nobodys_reference_is_bound_to_what_records_or_replays(
+    blueprint: Blueprint, walk: Path, tmp_path: Path
+) -> None:
+    """dimos binds it to any module with methods of these names."""
+    alone = autoconnect(blueprint, Listens.blueprint())
+    bound = resolve_module_refs(alone.replay(walk).record(tmp_path / "new.db"))
+    assert [name for consumer, name in bound if consumer == "listens"] == []
+    with_music = autoconnect(blueprint, Listens.blueprint(), Needs.blueprint(), Music.blueprint())
+    bound = resolve_module_refs(with_music.replay(walk).record(tmp_path / "new.db"))
+    assert bound["needs", "music"] == bound["listens", "music"] == "music"
 
 
 def test_a_stand_in_answers_methods_with_nothing_and_has_nothing_else() -> None:
@@ -321,7 +347,7 @@ def test_what_is_live_outside_of_the_namespace_is_nobodys_concern(
 ) -> None:
     replayed = blueprint.replay(walk, paused=True, disable="Trainer").namespace("robot1")
     with publishing("/pose"), running(replayed) as coordinator:
-        assert coordinator.get_instance("robot1/replay").status()["state"] == "paused"
+        assert coordinator.get_instance("robot1/replay").replay_status()["state"] == "paused"
 
 
 def test_commands_stay_on_this_machine_unless_they_are_allowed(tmp_path: Path) -> None:

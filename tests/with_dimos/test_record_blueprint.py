@@ -39,7 +39,7 @@ def first_count(rec: RecordReplay, stream: str) -> bytes:
 
 def until_recorded(recorder: Any, topics: int) -> None:
     """Wait until so many topics have a message."""
-    wait_until(lambda: len(recorder.progress()["accounts"]) >= topics)
+    wait_until(lambda: len(recorder.recording_progress()["accounts"]) >= topics)
 
 
 class Run(NamedTuple):

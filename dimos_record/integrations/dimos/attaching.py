@@ -109,7 +109,7 @@ def attached(robot: Running) -> Attached | None:
     """What the attached recorder of a robot records; None if there is none."""
     for module in robot.modules():
         if module.cls == AttachedRecorder.__name__:
-            progress = robot.call_module(module.name, "progress")
+            progress = robot.call_module(module.name, "recording_progress")
             return Attached(progress["recording"], tuple(progress["topics"]))
     return None
 

@@ -55,7 +55,7 @@ def _recorders(coordinator: ModuleCoordinator) -> list[str]:
 def _tell(rpc: Any, recorder: str, stream: StreamDescriptor) -> None:
     try:
         _, forget = rpc.call_sync(
-            f"{recorder}/add_streams", ([[stream]], {}), rpc_timeout=_TIMEOUT_S
+            f"{recorder}/record_streams", ([[stream]], {}), rpc_timeout=_TIMEOUT_S
         )
     except Exception as error:  # noqa: BLE001 - whatever it is, the robot gets its module
         logger.warning(f"{recorder} does not record the first messages of {stream.name}: {error}")

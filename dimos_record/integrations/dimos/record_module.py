@@ -102,7 +102,8 @@ class RecordModule(Module):
     """Writes what other modules publish into a recording, as it comes off the wire.
 
     It subscribes in `build`, before any module starts, so that the first message of each is
-    recorded. The file is finished when the module stops, however the run ends.
+    recorded. The file is finished when the module stops, however the run ends. Its methods have
+    names of their own, since dimos binds a `Spec` to whatever has methods of its names.
     """
 
     config: RecordConfig
@@ -183,13 +184,13 @@ class RecordModule(Module):
         try:
             for module in modules:
                 if task.wants_late(module.remote_name, namespace) and not _is_ours(module):
-                    self.add_streams(module.get_stream_descriptors())
+                    self.record_streams(module.get_stream_descriptors())
         finally:
             for module in modules:
                 module.stop_rpc_client()
 
     @rpc
-    def add_streams(self, descriptors: list[StreamDescriptor]) -> list[str]:
+    def record_streams(self, descriptors: list[StreamDescriptor]) -> list[str]:
         """Record streams that the blueprint did not have, from now on.
 
         Args:
@@ -219,7 +220,7 @@ class RecordModule(Module):
             return new
 
     @rpc
-    def progress(self) -> dict[str, Any]:
+    def recording_progress(self) -> dict[str, Any]:
         """Where the recording stands: seconds, messages and losses, in all and per topic."""
         with self._lock:
             session = self._session
@@ -238,13 +239,13 @@ class RecordModule(Module):
         }
 
     @rpc
-    def pause(self) -> None:
-        """Record nothing until `resume`."""
+    def pause_recording(self) -> None:
+        """Record nothing until `resume_recording`."""
         if self._session is not None:
             self._session.pause()
 
     @rpc
-    def resume(self) -> None:
+    def resume_recording(self) -> None:
         """Go on recording."""
         if self._session is not None:
             self._session.resume()

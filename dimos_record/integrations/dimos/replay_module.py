@@ -68,7 +68,8 @@ class ReplayModule(Module):
 
     It opens the recording in `build`, before any module starts, and begins to publish when every
     module has started and its subscriptions are known here, so that the first message arrives.
-    Methods can be called by RPC at any time; positions are seconds from the recording's start.
+    Methods can be called by RPC at any time; positions are seconds from the recording's start. They
+    have names of their own, since dimos binds a `Spec` to whatever has methods of its names.
     """
 
     config: ReplayConfig
@@ -152,32 +153,32 @@ class ReplayModule(Module):
         super().stop()
 
     @rpc
-    def pause(self) -> None:
+    def pause_replay(self) -> None:
         """Hold playback where it is."""
         self._playing().pause()
 
     @rpc
-    def resume(self) -> None:
+    def resume_replay(self) -> None:
         """Go on; from the beginning again when the end was reached."""
         self._playing().resume()
 
     @rpc
-    def seek(self, seconds: float) -> None:
+    def seek_replay(self, seconds: float) -> None:
         """Move the playhead."""
         self._playing().seek(seconds)
 
     @rpc
-    def set_rate(self, rate: float) -> None:
+    def set_replay_rate(self, rate: float) -> None:
         """Change the speed: recorded seconds per second."""
         self._playing().set_rate(rate)
 
     @rpc
-    def loop(self, a: float | None, b: float | None = None) -> None:
+    def loop_replay(self, a: float | None, b: float | None = None) -> None:
         """Play ``[a, b)`` over and over; None ends that."""
         self._playing().loop(a, b)
 
     @rpc
-    def step(self, n: int = 1) -> int:
+    def step_replay(self, n: int = 1) -> int:
         """Publish the next `n` messages (the previous, if negative) and stay paused behind them.
 
         Returns:
@@ -187,7 +188,7 @@ class ReplayModule(Module):
         return player.play_previous(-n) if n < 0 else player.play_next(n)
 
     @rpc
-    def status(self) -> dict[str, Any]:
+    def replay_status(self) -> dict[str, Any]:
         """What is played, where playback is, and what has been published how late."""
         stats = self._playing().stats
         return {
