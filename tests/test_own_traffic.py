@@ -39,7 +39,7 @@ def bus(url: str) -> Iterator[Bus]:
 @pytest.fixture(autouse=True)
 def nothing_is_left_in_the_registry() -> Iterator[None]:
     yield
-    assert (played._PLAYING, played._WATCHES) == ({}, {})
+    assert (played._PLAYING, played._WATCHES) == ([], [])
 
 
 @pytest.fixture
@@ -222,6 +222,39 @@ def test_another_network_is_recorded(tmp_path: Path, bus: Bus) -> None:
         player.start()
         bus.publish("/played", b"live")
         wait_until(lambda: written(session) == 1)
+
+
+def test_two_zenoh_networks_of_one_domain_are_two(tmp_path: Path) -> None:
+    pytest.importorskip("zenoh")
+    with (
+        open_bus(free_zenoh_url()) as bus,
+        open_bus(free_zenoh_url()) as elsewhere,
+        session_on(bus, tmp_path / "new.db") as session,
+        Player(Timeline(walk()), elsewhere, options(paused=True)) as player,
+    ):
+        player.start()
+        bus.publish("/played", b"live")
+        wait_until(lambda: written(session) == 1)
+        with Player(Timeline(walk()), bus, options(paused=True)) as here, Collector(bus) as heard:
+            here.start()
+            here.play_next(10)
+            heard.wait_for(10)
+    with RecordReplay(tmp_path / "new.db") as rec:
+        assert recorded(rec) == {"played": [b"live"]}
+
+
+def test_a_bus_that_consists_of_several_is_each_of_them() -> None:
+    """As those of a blueprint do, whose streams travel on LCM and on Zenoh."""
+
+    class Joined:
+        url = f"{free_zenoh_url()} memory://own-joined"
+
+    with open_bus("memory://own-joined") as bus, open_bus("memory://own-else") as elsewhere:
+        watch = played.Watch(Joined(), lambda: None)  # type: ignore[arg-type]
+        playing = [played.Playing(bus, ["/here"]), played.Playing(elsewhere, ["/there"])]
+        assert watch.channels == {"/here"}
+        for one in (watch, *playing):
+            one.close()
 
 
 def test_the_same_network_under_another_url_is_the_same_network(tmp_path: Path) -> None:

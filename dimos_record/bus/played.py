@@ -6,18 +6,19 @@ a recorder watches the network that it records from. Neither knows of the other.
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from dimos_record.bus.base import Bus
+from dimos_record.bus.zenoh_url import may_be_linked, parse_zenoh_url
 
 _Entry = TypeVar("_Entry")
 
 _LOCK = threading.Lock()
-_PLAYING: dict[str, list[Playing]] = {}
-_WATCHES: dict[str, list[Watch]] = {}
-"""By network, and only for networks that have any."""
+_PLAYING: list[Playing] = []
+_WATCHES: list[Watch] = []
 
 
 class Playing:
@@ -28,14 +29,14 @@ class Playing:
 
     def __init__(self, bus: Bus, channels: Iterable[str]) -> None:
         self.channels = frozenset(channels)
-        self._network = _network_of(bus)
-        _add(_PLAYING, self._network, self)
-        _tell(self._network)
+        self.url = bus.url
+        _add(_PLAYING, self)
+        _tell(self.url)
 
     def close(self) -> None:
         """Nothing more is published. Closing twice is harmless."""
-        if _remove(_PLAYING, self._network, self):
-            _tell(self._network)
+        if _remove(_PLAYING, self):
+            _tell(self.url)
 
 
 class Watch:
@@ -49,45 +50,58 @@ class Watch:
 
     def __init__(self, bus: Bus, on_change: Callable[[], object]) -> None:
         self.on_change = on_change
-        self._network = _network_of(bus)
-        _add(_WATCHES, self._network, self)
+        self.url = bus.url
+        _add(_WATCHES, self)
 
     @property
     def channels(self) -> frozenset[str]:
         """The channels that are being played now."""
         with _LOCK:
-            playing = _PLAYING.get(self._network, [])
-            return frozenset[str]().union(*(one.channels for one in playing))
+            playing = list(_PLAYING)
+        here = (one.channels for one in playing if _may_be_one(one.url, self.url))
+        return frozenset[str]().union(*here)
 
     def close(self) -> None:
         """Watch no more. Closing twice is harmless."""
-        _remove(_WATCHES, self._network, self)
+        _remove(_WATCHES, self)
 
 
-def _network_of(bus: Bus) -> str:
-    """What the buses that carry the same messages have in common: their URLs less the options."""
-    return bus.url.partition("?")[0]
+def _may_be_one(one: str, other: str) -> bool:
+    """Whether what is published on the bus of one URL may arrive on that of the other.
+
+    A bus that consists of several has the URLs of all of them, with blanks between.
+    """
+    return any(_may_be_one_network(a, b) for a in _split(one) for b in _split(other))
 
 
-def _tell(network: str) -> None:
+def _split(urls: str) -> list[str]:
+    return re.split(r" (?=[a-z]+://)", urls)
+
+
+def _may_be_one_network(one: str, other: str) -> bool:
+    if one.partition("?")[0] != other.partition("?")[0]:
+        return False
+    is_zenoh = one.startswith("zenoh:")
+    return not is_zenoh or may_be_linked(parse_zenoh_url(one), parse_zenoh_url(other))
+
+
+def _tell(url: str) -> None:
     with _LOCK:
-        watches = list(_WATCHES.get(network, []))
+        watches = list(_WATCHES)
     for watch in watches:
-        watch.on_change()
+        if _may_be_one(url, watch.url):
+            watch.on_change()
 
 
-def _add(registry: dict[str, list[_Entry]], network: str, entry: _Entry) -> None:
+def _add(registry: list[_Entry], entry: _Entry) -> None:
     with _LOCK:
-        registry.setdefault(network, []).append(entry)
+        registry.append(entry)
 
 
-def _remove(registry: dict[str, list[_Entry]], network: str, entry: _Entry) -> bool:
+def _remove(registry: list[_Entry], entry: _Entry) -> bool:
     """Whether it was still there."""
     with _LOCK:
-        entries = registry.get(network, [])
-        if entry not in entries:
+        if entry not in registry:
             return False
-        entries.remove(entry)
-        if not entries:
-            del registry[network]
+        registry.remove(entry)
         return True

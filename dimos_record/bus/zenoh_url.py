@@ -20,6 +20,7 @@ LOOPBACK_INTERFACE = "lo0" if platform.system() == "Darwin" else "lo"
 _ALL_INTERFACES = "auto"
 _LOOPBACK_LISTEN = "tcp/127.0.0.1:0"  # on a port that the kernel picks
 _ROBOT_PORT = 7447
+_USUAL_SCOUT_ADDR = "224.0.0.224:7446"  # Zenoh's own
 _LONGEST_TIMEOUT_S = 86_400.0
 
 
@@ -76,6 +77,12 @@ class ZenohNetwork(NamedTuple):
             and all(map(is_loopback, endpoints + self.connect))
             and (not self.multicast or self.interface == LOOPBACK_INTERFACE)
         )
+
+    @property
+    def finds_by_multicast_alone(self) -> bool:
+        """Whether nobody is dialled, and no address is named that others could dial."""
+        usual = self.listen in ((), (_LOOPBACK_LISTEN,))
+        return self.mode == "peer" and self.multicast and not self.connect and usual
 
     @property
     def name(self) -> str:
@@ -202,6 +209,17 @@ def _timeout(value: str) -> float:
     if not 0 <= timeout_s <= _LONGEST_TIMEOUT_S:
         raise ValueError
     return timeout_s
+
+
+def may_be_linked(one: ZenohNetwork, other: ZenohNetwork) -> bool:
+    """Whether messages may get from one network of a domain to the other.
+
+    Only where both look for others by multicast alone, at different addresses, they certainly do
+    not: a link that somebody dials joins what it likes.
+    """
+    by_multicast = one.finds_by_multicast_alone and other.finds_by_multicast_alone
+    addresses = {network.scout_addr or _USUAL_SCOUT_ADDR for network in (one, other)}
+    return one.prefix == other.prefix and not (by_multicast and len(addresses) == 2)
 
 
 def is_loopback(endpoint: str) -> bool:

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from dimos_record.bus.zenoh_url import ZenohNetwork, parse_zenoh_url
+from dimos_record.bus.zenoh_url import ZenohNetwork, may_be_linked, parse_zenoh_url
 from dimos_record.errors import BusError
 
 
@@ -109,6 +109,33 @@ def test_local_is_only_what_nothing_can_leave(url: str, local: bool) -> None:
     network = parse_zenoh_url(url)
     assert network.is_local is local
     assert ("this machine only" in network.reach) is local
+
+
+A, B = "scout_addr=224.0.0.224:7447", "scout_addr=224.0.0.224:7448"
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "linked"),
+    [
+        (A, B, False),
+        ("", A, False),
+        ("", "scout_addr=224.0.0.224:7446", True),  # Zenoh's own
+        (A, f"{A}&interface=auto&gossip=false", True),
+        (A, f"{B}&connect=tcp/127.0.0.1:7447", True),
+        (A, f"{B}&listen=tcp/127.0.0.1:7447", True),
+        (A, f"{B}&interface=auto", False),
+        (A, f"{B}&multicast=false", True),
+        (A, f"{B}&mode=client", True),
+        (A, f"{A}&domain=fleet", False),
+    ],
+)
+def test_networks_are_two_only_where_nothing_can_link_them(
+    one: str, other: str, linked: bool
+) -> None:
+    networks = parse_zenoh_url(f"zenoh://?{one}"), parse_zenoh_url(f"zenoh://?{other}")
+    as_a_bus_says = [parse_zenoh_url(network.url) for network in networks]
+    for a, b in (networks, networks[::-1], as_a_bus_says):
+        assert may_be_linked(a, b) is linked
 
 
 @pytest.mark.parametrize(
