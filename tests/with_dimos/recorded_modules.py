@@ -13,6 +13,7 @@ from dimos.msgs.std_msgs.String import String
 from dimos.msgs.tf2_msgs.TFMessage import TFMessage
 from reactivex.disposable import Disposable
 
+from dimos_record.errors import BusError
 from tests.with_dimos.messages import color, pose, transform
 
 STEP_S = 0.02
@@ -92,3 +93,13 @@ class Courier(PubSubTransport):  # type: ignore[type-arg]
 
     def stop(self) -> None:
         self._hidden.stop()
+
+
+class Deaf(Courier):
+    """A transport on which nobody can listen."""
+
+    def __reduce__(self) -> Any:
+        return Deaf, (self.topic,)
+
+    def subscribe(self, callback: Any, selfstream: Any = None) -> Any:
+        raise BusError(f"nobody can listen to {self.topic}")

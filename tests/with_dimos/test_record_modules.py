@@ -12,13 +12,13 @@ from dimos.msgs.sensor_msgs.Image import Image
 import dimos_record.integrations.dimos  # noqa: F401 - gives blueprints their methods
 from dimos_record import RecordReplay
 from dimos_record.bus import open_bus
-from dimos_record.errors import OptionError, PlanError
+from dimos_record.errors import BusError, OptionError, PlanError
 from dimos_record.integrations.dimos.attaching import attach, detach
 from dimos_record.integrations.dimos.running import connected
 from dimos_record.testing import free_lcm_url
 from tests.with_dimos.messages import pose
 from tests.with_dimos.processes import wait_until
-from tests.with_dimos.recorded_modules import Counter, Eye, Listener
+from tests.with_dimos.recorded_modules import Counter, Deaf, Eye, Listener
 from tests.with_dimos.replay_runs import running
 
 pytestmark = pytest.mark.dimos
@@ -162,6 +162,23 @@ def test_an_attached_recorder_records_the_named_module_and_not_its_twin_in_a_nam
             detach(robot)
     assert one.topics == ("/count", "/note", "/tf")
     assert other.topics == ("/robot1/count", "/robot1/note", "/robot1/tf")
+
+
+def test_an_attached_recorder_says_what_it_cannot_record_only_of_what_is_there(
+    tmp_path: Path,
+) -> None:
+    unheard = {("view", Image): Deaf.spec("/view")}
+    with running(Counter.blueprint()) as coordinator:
+        coordinator.start_rpc_service()
+        with connected() as robot:
+            attach(robot, tmp_path / "walk.db")
+            coordinator.load_blueprint(Eye.blueprint().transports(unheard))
+            coordinator.load_blueprint(Counter.blueprint().namespace("late"))
+            path, _ = detach(robot)
+            with pytest.raises(BusError, match="nobody can listen to /view"):
+                attach(robot, tmp_path / "all.db")
+    with RecordReplay(path) as rec:
+        assert {"count", "late__count"} <= set(rec.streams)
 
 
 def test_what_was_recorded_by_module_plays_like_any_other(tmp_path: Path) -> None:

@@ -133,6 +133,7 @@ class RecordModule(Module):
         self._origin = Origin()
         self._topics: dict[str, Offer] = {}
         self._session: RecordingSession | None = None
+        self._has_seen_modules = False
         _outlive_signals()
 
     @rpc
@@ -178,16 +179,33 @@ class RecordModule(Module):
 
     @rpc
     def on_system_modules(self, modules: list[Any]) -> None:
-        """Record modules that were loaded since, from now on; called when any come or go."""
+        """Record modules that the blueprint did not have, from now on; called when any come or go.
+
+        Raises:
+            Exception: one of those that were there when this one was loaded cannot be recorded. For
+                those that come later it is a warning in the log: they run already.
+        """
+        failures = self._record_late(modules)
+        is_first, self._has_seen_modules = not self._has_seen_modules, True
+        if is_first and failures:
+            raise next(iter(failures.values()))
+        for name, error in failures.items():
+            logger.warning(f"{name} is not recorded, or not all of it: {error}")
+
+    def _record_late(self, modules: list[Any]) -> dict[str, Exception]:
+        """Record what the blueprint did not have; returns what went wrong, by module."""
         task = self.config.task
         namespace = task.namespace_of(self.config.instance_name)
-        try:
-            for module in modules:
+        failures: dict[str, Exception] = {}
+        for module in modules:
+            try:
                 if task.wants_late(module.remote_name, namespace) and not _is_ours(module):
                     self.record_streams(module.get_stream_descriptors())
-        finally:
-            for module in modules:
+            except Exception as error:  # noqa: BLE001 - whatever it is, the others are recorded
+                failures[module.remote_name] = error
+            finally:
                 module.stop_rpc_client()
+        return failures
 
     @rpc
     def record_streams(self, descriptors: list[StreamDescriptor]) -> list[str]:
@@ -198,6 +216,9 @@ class RecordModule(Module):
 
         Returns:
             The topics that are new and selected.
+
+        Raises:
+            BusError: one of them cannot be received.
         """
         task = self.config.task
         namespace = task.namespace_of(self.config.instance_name)
@@ -207,16 +228,18 @@ class RecordModule(Module):
         with self._lock:
             if self._session is None:
                 return []
-            new = []
-            for offer in offers:
-                if offer.channel in self._topics:
-                    self._learn_module(offer)
-                elif task.selection.matches(offer.topic):
-                    self._add(offer)
-                    new.append(offer.topic)
-            if new:
-                self._session.select(self._selection())
-                logger.info(f"Recording {', '.join(new)}, too")
+            new: list[str] = []
+            try:
+                for offer in offers:
+                    if offer.channel in self._topics:
+                        self._learn_module(offer)
+                    elif task.selection.matches(offer.topic):
+                        self._add(offer)
+                        new.append(offer.topic)
+            finally:  # what came before one that cannot be recorded is
+                if new:
+                    self._session.select(self._selection())
+                    logger.info(f"Recording {', '.join(new)}, too")
             return new
 
     @rpc

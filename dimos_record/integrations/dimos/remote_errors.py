@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 
 from dimos.protocol.rpc.rpc_utils import RemoteError
 
 from dimos_record import errors
 from dimos_record.errors import DimosRecordError
+
+_OURS = re.compile(re.escape(errors.__name__) + r"\.(\w+)")
 
 
 def error_in(error: BaseException) -> DimosRecordError | None:
@@ -15,11 +18,22 @@ def error_in(error: BaseException) -> DimosRecordError | None:
     if isinstance(error, DimosRecordError):
         return error
     if isinstance(error, RemoteError):
-        module, _, name = error.remote_type.rpartition(".")
-        return _made(name, error.args[0]) if module == errors.__name__ else None
+        found = _OURS.match(_original_type(error))
+        return _made(found[1], error.args[0]) if found else None
     inside = [*getattr(error, "exceptions", ()), error.__cause__]
-    found = (error_in(one) for one in inside if one is not None)
-    return next((one for one in found if one is not None), None)
+    all_inside = (error_in(one) for one in inside if one is not None)
+    return next((one for one in all_inside if one is not None), None)
+
+
+def _original_type(error: RemoteError) -> str:
+    """The class of an error that has come through one process or more, as `module.Name`.
+
+    Only its sentence and its traceback come through all of them.
+    """
+    if error.remote_type != f"{RemoteError.__module__}.{RemoteError.__name__}":
+        return error.remote_type
+    innermost: list[str] = re.findall(r"\[Remote (\S+)\] ", error.remote_traceback)
+    return innermost[-1] if innermost else error.remote_type
 
 
 def to_text(error: DimosRecordError) -> str:
