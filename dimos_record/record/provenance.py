@@ -10,17 +10,18 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from dimos_record.record.secrets import argv_without_secrets
 from dimos_record.store.sessions import process_identity
 
 _PACKAGES = ("dimos-record", "lcm", "dimos-lcm", "numpy", "dimos", "eclipse-zenoh")
 
 
 def describe_session(bus_url: str, bus_reach: str) -> dict[str, Any]:
-    """What a session's `meta` says about where the recording comes from."""
+    """What a session's `meta` says about where the recording comes from; no credentials."""
     return {
         "session": uuid.uuid4().hex,
         **process_identity(),
-        "argv": sys.argv,
+        "argv": argv_without_secrets(sys.argv),
         "git_revision": git_revision(),
         "packages": _versions(),
         "python": platform.python_version(),

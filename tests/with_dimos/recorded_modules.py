@@ -22,6 +22,7 @@ STEP_S = 0.02
 class CounterConfig(ModuleConfig):
     step_s: float = STEP_S
     api_key: str = ""
+    clients: tuple[dict[str, str], ...] = ()
 
 
 class Counter(Module):

@@ -54,7 +54,9 @@ class Run(NamedTuple):
 def fleet(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Ten robots that publish as they start, one under another name, and one that comes later."""
     path = tmp_path_factory.mktemp("fleet") / "fleet.db"
-    robots = [Counter.blueprint(api_key="secret", step_s=0.05).namespace(name) for name in FLEET]
+    clients = ({"name": "me", "openai_apikey": "secret"},)
+    settings = {"api_key": "secret", "clients": clients, "step_s": 0.05}
+    robots = [Counter.blueprint(**settings).namespace(name) for name in FLEET]
     robots[1] = robots[1].remappings([("robot1/counter", "count", "robot1/steps")])
     chosen = autoconnect(*robots, Listener.blueprint()).default_record_modules(Counter)
     recorded = chosen.record(path, meta={"operator": "me"})
@@ -135,7 +137,8 @@ def test_the_session_says_what_was_run(fleet: Run) -> None:
     robot = meta["modules"]["robot0/counter"]
     assert robot["class"] == "tests.with_dimos.recorded_modules.Counter"
     assert robot["config"]["step_s"] == 0.05
-    assert "api_key" not in robot["config"]
+    assert robot["config"]["clients"] == [{"name": "me"}]
+    assert "secret" not in str(meta)
     assert meta["global_config"]["viewer"] == "none"
     assert len(meta["modules"]) == len(FLEET) + 1
     assert all(len(revision) >= 40 for revision in meta["code"].values())

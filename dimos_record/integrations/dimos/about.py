@@ -10,7 +10,7 @@ from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from dimos.core.config_secrets import SECRET_CONFIG_FIELDS, config_field_name, without_secret_values
+from dimos.core.config_secrets import without_secret_values
 from dimos.core.coordination.blueprints import Blueprint
 from dimos.core.coordination.process_lifecycle import DIMOS_RUN_ID_ENV
 from dimos.core.global_config import GlobalConfig
@@ -19,6 +19,7 @@ from pydantic import BaseModel
 
 from dimos_record.integrations.dimos.markers import recorded_by_default
 from dimos_record.record.provenance import git_revision
+from dimos_record.record.secrets import argv_without_secrets, settings_without_secrets
 
 OURS = "dimos_record.integrations."
 """Where the modules are that record and replay."""
@@ -40,7 +41,7 @@ def about_blueprint(blueprint: Blueprint) -> dict[str, Any]:
         },
         "default_modules": list(recorded_by_default(blueprint)),
         "code": _revisions({atom.module for atom in atoms}),
-        "argv": _without_secrets(sys.argv),
+        "argv": argv_without_secrets(sys.argv),
     }
 
 
@@ -69,8 +70,9 @@ def about_run(config: GlobalConfig) -> dict[str, Any]:
 
 
 def _as_json(settings: Any) -> dict[str, Any]:
-    plain: dict[str, Any] = json.loads(json.dumps(_plain(settings), default=str))
-    return without_secret_values(plain)
+    plain = json.loads(json.dumps(_plain(settings), default=str))
+    safe: dict[str, Any] = settings_without_secrets(without_secret_values(plain))
+    return safe
 
 
 def _plain(value: Any) -> Any:
@@ -83,17 +85,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (list, tuple, set, frozenset)):
         return [_plain(one) for one in value]
     return value
-
-
-def _without_secrets(argv: Iterable[str]) -> list[str]:
-    """A command line without the values of options that are credentials."""
-    safe, hidden = [], False
-    for argument in argv:
-        name, equals, _ = argument.partition("=")
-        is_secret = config_field_name(name) in SECRET_CONFIG_FIELDS
-        safe.append("***" if hidden else f"{name}=***" if is_secret and equals else argument)
-        hidden = is_secret and not equals
-    return safe
 
 
 def _revisions(classes: Iterable[type]) -> dict[str, str]:
