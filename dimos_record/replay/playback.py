@@ -48,6 +48,7 @@ class Playback:
         options: PlayOptions | None = None,
         *,
         on_finished: Callable[[], object] | None = None,
+        on_failed: Callable[[Exception], object] | None = None,
         time: Time | None = None,
     ) -> None:
         self._options = options = options or PlayOptions()
@@ -56,7 +57,7 @@ class Playback:
         self._stamps = StampPaced(publishable) if options.pace == "stamp" else None
         self._source: Source = self._stamps or publishable
         self._bus = bus
-        self._on_finished = on_finished
+        self._on_finished, self._on_failed = on_finished, on_failed
         self._time = time or SystemTime()
         self._output = Output(bus, options)
         self._meter = Meter(options.late_after_s)
@@ -167,6 +168,8 @@ class Playback:
             self._condition.notify_all()
         if error is not None:
             self._output.close()
+            if self._on_failed is not None:
+                self._on_failed(error)
 
     def _next_generation(self) -> int | None:
         with self._condition:

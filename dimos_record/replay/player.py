@@ -29,6 +29,8 @@ class Player(Playback):
         bus: where to publish.
         options: how to play.
         on_finished: called on the publishing thread whenever the end is reached.
+        on_failed: called on the publishing thread with the error that has ended playback; it is
+            raised by `wait` and `stop` all the same.
         time: where the time comes from; the operating system if None.
 
     Raises:

@@ -471,6 +471,24 @@ def test_an_error_while_publishing_is_raised_by_the_end_of_the_with_block(bus: L
     assert text(bus) == "01"
 
 
+def test_an_error_is_told_also_after_the_end_was_reached_once(bus: ListBus) -> None:
+    def fail() -> None:
+        raise DimosRecordError("the bus is closed")
+
+    failures = list[Exception]()
+    options = PlayOptions(check_conflicts=False)
+    player = Player(Timeline(ten()), bus, options, time=bus.time, on_failed=failures.append)
+    player.start()
+    assert player.wait(10)
+    assert failures == []
+    bus.on_message(12, fail)
+    player.resume()
+    with pytest.raises(DimosRecordError, match="the bus is closed") as raised:
+        player.wait(10)
+    player.close()
+    assert failures == [raised.value]
+
+
 @pytest.mark.parametrize("loop", [(10.0, 12.0), (9.5, 10.0)])
 def test_positions_beyond_the_end_are_refused(bus: ListBus, loop: tuple[float, float]) -> None:
     with pytest.raises(OptionError, match=r"beyond the end of list.db"):
