@@ -1,10 +1,11 @@
-"""A real dimos blueprint, recorded from outside and replayed into dimos's own rerun-bridge."""
+"""A real dimos blueprint, recorded from outside or by dimos, replayed into dimos's rerun-bridge."""
 
 from __future__ import annotations
 
 import socket
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from dimos.msgs.geometry_msgs.Twist import Twist
 from rerun.experimental import RrdReader
 
 from dimos_record.bus import Selection, default_url, open_bus
+from dimos_record.integrations.dimos.replay_module import ReplayModule
 from dimos_record.record.options import RecordOptions
 from dimos_record.record.session import RecordingSession
 from dimos_record.replay.options import PlayOptions
@@ -38,21 +40,24 @@ ENOUGH = 20
 def walk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The blueprint's topics, recorded while the real coordinator runs it."""
     path = tmp_path_factory.mktemp("walk") / "walk.db"
-    blueprint = autoconnect(Wanderer.blueprint(), Homing.blueprint()).global_config(
-        transport="lcm", viewer="none", n_workers=1
-    )
     with (
         open_bus(default_url()) as bus,
         RecordingSession(
             bus, open_target(path), Selection.of(TOPICS), RecordOptions(strict=True)
         ) as session,
     ):
-        coordinator = ModuleCoordinator.build(blueprint)
+        coordinator = ModuleCoordinator.build(_blueprint())
         try:
             wait_until(lambda: _fewest(session) >= ENOUGH)
         finally:
             coordinator.stop()
     return path
+
+
+def _blueprint() -> Any:
+    return autoconnect(Wanderer.blueprint(), Homing.blueprint()).global_config(
+        transport="lcm", viewer="none", n_workers=1
+    )
 
 
 def _fewest(session: RecordingSession) -> int:
@@ -82,6 +87,12 @@ def test_a_blueprint_is_recorded_from_outside_by_topic(walk: Path) -> None:
 @pytest.fixture
 def rerun_bridge(lcm_url: str, dimos_env: dict[str, str], tmp_path: Path) -> Iterator[Any]:
     """`dimos rerun-bridge` without a viewer, which saves all it logs to an .rrd file."""
+    with listening_bridge(dimos_env, tmp_path) as bridge:
+        yield bridge
+
+
+@contextmanager
+def listening_bridge(dimos_env: dict[str, str], tmp_path: Path) -> Iterator[Any]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -117,6 +128,60 @@ def test_dimos_rerun_bridge_shows_what_we_replay(
     assert shown["/world/pose", "Transform3D:translation"] == [[[p.x, p.y, p.z]] for p in poses]
     pictures = recorded["/picture#sensor_msgs.Image"]
     assert len(shown["/world/picture", "EncodedImage:blob"]) == len(pictures)
+
+
+@pytest.fixture(scope="module")
+def dimos_walk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The blueprint's topics, recorded by dimos's own `--record`."""
+    from dimos.core.global_config import global_config
+    from dimos.memory import tap
+
+    monkeypatch = pytest.MonkeyPatch()
+    monkeypatch.setattr(tap, "RECORDINGS_DIR", tmp_path_factory.mktemp("recordings"))
+    monkeypatch.setenv("DIMOS_RUN_ID", "walk")
+    path = tap.recording_dir() / "memory.db"
+    coordinator = ModuleCoordinator.build(_blueprint())
+    try:
+        global_config.update(record="sqlite")
+        with (
+            open_bus(default_url()) as bus,
+            Collector(bus, "/pose") as heard,
+            tap.recording(coordinator),
+        ):
+            heard.wait_for(ENOUGH)
+    finally:
+        global_config.update(record="")
+        coordinator.stop()
+        monkeypatch.undo()
+    return path
+
+
+def test_a_recording_of_dimos_replays_through_the_blueprint_and_rerun_shows_it(
+    dimos_walk: Path, dimos_env: dict[str, str], tmp_path: Path
+) -> None:
+    with RecordingReader.open(dimos_walk) as reader:
+        recorded = [row.data for row in reader.rows("pose")]
+    replayed = _blueprint().replay(dimos_walk, only=Wanderer)
+    assert [atom.module for atom in replayed.active_blueprints] == [Homing, ReplayModule]
+    env = {**dimos_env, "LCM_DEFAULT_URL": default_url()}
+    with (
+        open_bus(default_url()) as bus,
+        Collector(bus, "/pose", "/cmd_vel") as heard,
+        listening_bridge(env, tmp_path) as bridge,
+    ):
+        coordinator = ModuleCoordinator.build(replayed)
+        try:
+            messages = heard.wait_for(2 * len(recorded))
+        finally:
+            coordinator.stop()
+        assert bridge.interrupt() == 0, bridge.output
+    by_topic = {topic: [d for c, d in messages if c.startswith(topic)] for topic in TOPICS}
+    assert by_topic["/pose"] == recorded
+    poses = [PoseStamped.lcm_decode(data) for data in recorded]
+    answers = [Twist.lcm_decode(data).linear.x for data in by_topic["/cmd_vel"]]
+    assert answers == [GAIN * pose.x for pose in poses]
+    shown = _logged(tmp_path / "dimos" / "recordings" / "walk" / "rerun.rrd")
+    assert shown["/world/pose", "Transform3D:translation"] == [[[p.x, p.y, p.z]] for p in poses]
 
 
 def _logged(path: Path) -> dict[tuple[str, str], list[Any]]:
