@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import os
 import pickle
 import sys
@@ -42,14 +43,18 @@ from dimos_record.errors import (
     PublisherConflict,
     RecordingNotFound,
 )
+from dimos_record.integrations.dimos import replay_module, run_end
 from dimos_record.integrations.dimos.receivers import RpcReachingBus, open_bus_to_modules
 from dimos_record.integrations.dimos.replaced import ReplacedModule
+from dimos_record.integrations.dimos.replay_module import ReplayModule
 from dimos_record.integrations.dimos.routed_bus import RoutedBus, refuse_commands, route_of
 from dimos_record.integrations.dimos.run_end import shut_down_run
 from dimos_record.integrations.dimos.wires import wire_of
 from dimos_record.store.memory import MemoryStore
+from dimos_record.store.observation import Observation
 from dimos_record.testing import free_zenoh_url
 from tests.with_dimos.messages import pose, twist
+from tests.with_dimos.processes import wait_until
 from tests.with_dimos.replay_modules import (
     Dog,
     Follower,
@@ -372,6 +377,61 @@ class Carrier:
         self.published.append(message)
 
 
+@contextmanager
+def module_of(replayed: Blueprint) -> Iterator[ReplayModule]:
+    """The replay module of a blueprint, in this process, with transports on LCM."""
+    atom = replayed.blueprints[-1]
+    module = ReplayModule(**atom.kwargs)
+    try:
+        for stream in atom.streams:
+            name = replayed.remapping_map.get((atom.name, stream.name), stream.name)
+            module.set_transport(stream.name, LCMTransport(f"/{name}", stream.type))
+        yield module
+    finally:
+        module.stop()
+
+
+def test_a_failure_is_logged_also_after_the_end_was_reached_once(
+    walk: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the run ends with it, if it is to end with the replay."""
+    ended = threading.Event()
+    monkeypatch.setattr(replay_module, "shut_down_run", lambda *_: ended.set())
+    passes: list[object] = []
+
+    def fails_in_the_second_pass(one: Observation) -> Observation:
+        if one.id == 1:
+            passes.append(one)
+        if len(passes) > 1:
+            raise ValueError("out of order")
+        return one
+
+    view = RecordReplay(walk).view().select("/pose").map(fails_in_the_second_pass)
+    with module_of(Follower.blueprint().replay(view, speed=math.inf)) as module:
+        module.build()
+        module.on_system_modules([])
+        wait_until(lambda: module.replay_status()["state"] == "finished")
+        module.config.exit_at_end = True
+        module.resume_replay()
+        wait_until(lambda: "has failed: ValueError('out of order')" in caplog.text)
+        assert ended.wait(10)
+
+
+def test_a_replay_that_cannot_be_prepared_leaves_nothing_open(walk: Path) -> None:
+    with module_of(Follower.blueprint().replay(walk)) as module:
+        module.config.start_s = 99.0
+        with pytest.raises(OptionError, match="beyond the end"):
+            module.build()
+        assert not [fd for fd in os.listdir("/proc/self/fd") if _leads_to(fd, walk)]
+
+
+def _leads_to(fd: str, path: Path) -> bool:
+    try:
+        return os.readlink(f"/proc/self/fd/{fd}") == str(path)
+    except FileNotFoundError:
+        return False
+
+
 def test_what_only_a_transport_of_dimos_can_carry_is_decoded_for_it() -> None:
     carrier = Carrier()
     route = route_of("/cmd_vel", carrier, PoseStamped, open_bus)
@@ -424,19 +484,57 @@ class OtherRun:
         self.ended = True
 
 
-def test_only_the_run_that_a_replay_belongs_to_is_ended_by_it() -> None:
+class BusyRun(OtherRun):
+    """Does not answer the first time."""
+
+    def __init__(self, *modules: str) -> None:
+        super().__init__(*modules)
+        self.asked = 0
+        self.free = threading.Event()
+
+    def list_modules(self) -> list[ModuleDescriptor]:
+        self.asked += 1
+        if self.asked == 1:
+            self.free.wait(30)
+        return self.modules
+
+
+@contextmanager
+def served(run: OtherRun) -> Iterator[None]:
     before = global_config.transport
     global_config.update(transport="lcm")
-    run = OtherRun("dog", "replay")
     service = CoordinatorRPC.serve(run)
     try:
-        assert not shut_down_run({"cat", "replay"})
-        assert not run.ended
-        assert shut_down_run({"dog", "replay"})
-        assert run.ended
+        yield
     finally:
         service.stop()
         global_config.update(transport=before)
+
+
+def test_only_the_run_that_a_replay_belongs_to_is_ended_by_it() -> None:
+    run, ending = OtherRun("dog", "replay"), threading.Event()
+    with served(run):
+        assert not shut_down_run({"cat", "replay"}, ending)
+        assert not run.ended
+        assert shut_down_run({"dog", "replay"}, ending)
+        assert run.ended
+
+
+def test_a_coordinator_that_is_busy_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_end, "_TIMEOUT_S", 0.5)
+    run, ending = BusyRun("dog", "replay"), threading.Event()
+    with served(run):
+        assert shut_down_run({"dog", "replay"}, ending)
+        run.free.set()
+    assert run.ended
+    assert run.asked == 2
+
+
+def test_nobody_is_asked_any_more_when_the_run_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_end, "_TIMEOUT_S", 0.1)
+    ending = threading.Event()
+    ending.set()
+    assert not shut_down_run({"replay"}, ending)
 
 
 def test_dimos_still_calls_checks_from_where_the_blueprint_is_known() -> None:

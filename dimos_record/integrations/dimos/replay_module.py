@@ -113,20 +113,29 @@ class ReplayModule(Module):
         super().build()
         self._set_references(self.config.assignment.stand_ins)
         with self._lock:
-            view = self.config.assignment.view.open()
-            self._opened.callback(view.recording.close)
-            routes = self._routes()
-            assignment = self.config.assignment
-            if not assignment.allow_commands:
-                refuse_commands(routes.values(), assignment.view.path, assignment.view.commands)
-            source = Planned(view, routes)
-            options = self.config.options(view.options)
-            if options.clock_topic is not None:
-                clock = clock_channel(options.clock_topic)
-                routes[clock] = self._clock_route(clock)
-            way_out = RoutedBus(routes, self._buses.values())
-            self._player = Player(source, way_out, options, on_finished=self._at_end)
-            self._opened.callback(self._player.close)
+            try:
+                self._prepare()
+            except BaseException:
+                self._opened.close()
+                raise
+
+    def _prepare(self) -> None:
+        assignment = self.config.assignment
+        view = assignment.view.open()
+        self._opened.callback(view.recording.close)
+        routes = self._routes()
+        if not assignment.allow_commands:
+            refuse_commands(routes.values(), assignment.view.path, assignment.view.commands)
+        source = Planned(view, routes)
+        options = self.config.options(view.options)
+        if options.clock_topic is not None:
+            clock = clock_channel(options.clock_topic)
+            routes[clock] = self._clock_route(clock)
+        way_out = RoutedBus(routes, self._buses.values())
+        self._player = Player(
+            source, way_out, options, on_finished=self._at_end, on_failed=self._at_failure
+        )
+        self._opened.callback(self._player.close)
 
     @rpc
     def on_system_modules(self, modules: list[Any]) -> None:
@@ -139,7 +148,6 @@ class ReplayModule(Module):
                 others = self._module_names - {self._rpc_name}
                 until_reached(self._buses.values(), others)
                 self._playing().start()
-                threading.Thread(target=self._report_failure, daemon=True).start()
             else:  # one of them may have been restarted, and have lost its references
                 stand_ins = self.config.assignment.stand_ins
                 names = self._module_names
@@ -276,17 +284,22 @@ class ReplayModule(Module):
         )
         self._end_run()
 
-    def _end_run(self) -> None:
-        if self.config.exit_at_end and not self._ending.wait(_LINGER_S):
-            shut_down_run(self._module_names)
+    def _at_failure(self, error: Exception) -> None:
+        """Called on the publishing thread; nobody else would hear of it."""
+        what = error if isinstance(error, DimosRecordError) else repr(error)
+        logger.error(f"The replay of {self.config.assignment.view.path} has failed: {what}")
+        self._end_run()
 
-    def _report_failure(self) -> None:
-        try:
-            self._playing().wait()
-        except Exception as error:  # noqa: BLE001 - nobody else would hear of it
-            what = error if isinstance(error, DimosRecordError) else repr(error)
-            logger.error(f"The replay of {self.config.assignment.view.path} has failed: {what}")
-            self._end_run()
+    def _end_run(self) -> None:
+        """End the run if that is wished, once receivers have had their time."""
+        if self.config.exit_at_end:
+            thread = threading.Thread(target=self._shut_down, name="replay-end", daemon=True)
+            self._opened.callback(thread.join)
+            thread.start()
+
+    def _shut_down(self) -> None:
+        if not self._ending.wait(_LINGER_S):
+            shut_down_run(self._module_names, self._ending)
 
 
 def _release(proxies: Iterable[Any]) -> None:
