@@ -58,10 +58,11 @@ def test_only_what_is_between_the_markers_of_a_page_is_replaced(
     from benchmarks.report import update_page
 
     page = tmp_path / "page.md"
-    page.write_text("before\n<!-- bench: begin -->\nold\n<!-- bench: end -->\nafter\n")
+    other = "<!-- other: begin -->\nkept\n<!-- other: end -->\n"
+    page.write_text(f"before\n<!-- bench: begin -->\nold\n<!-- bench: end -->\nafter\n{other}")
     for figures in ("new", "newer"):
-        update_page(page, figures)
-    expected = "before\n<!-- bench: begin -->\n\nnewer\n<!-- bench: end -->\nafter\n"
+        update_page(page, "bench", figures)
+    expected = f"before\n<!-- bench: begin -->\n\nnewer\n<!-- bench: end -->\nafter\n{other}"
     assert page.read_text() == expected
 
 

@@ -80,16 +80,26 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     wanted = [c for c in CHAPTERS if not chosen.chapters or c.name in chosen.chapters]
     if chosen.show:
-        text = _text(wanted, *report.from_json(chosen.show.read_text(), wanted))
-        print(text)
+        about = report.from_json(chosen.show.read_text(), wanted)
+        print(_text(wanted, *about))
     else:
-        text = _run(chosen, wanted)
+        about = _run(chosen, wanted)
     if chosen.update_docs:
-        report.update_page(PAGE, text)
-        _say(f"Written into {PAGE}")
+        _update_page(wanted, *about)
 
 
-def _run(chosen: argparse.Namespace, chapters: list[Chapter]) -> str:
+def _update_page(chapters: list[Chapter], machine: dict[str, Any], missing: list[str]) -> None:
+    """Recording inside dimos takes long and has a part of the page, and a run, of its own."""
+    inside = [chapter for chapter in chapters if chapter is chapter_dimos.FULL_STACK]
+    outside = [chapter for chapter in chapters if chapter not in inside]
+    for part, measured in (("bench", outside), ("bench inside dimos", inside)):
+        if any(chapter.measurements for chapter in measured):
+            report.update_page(PAGE, part, _text(measured, machine, missing))
+            _say(f"Written into {PAGE}: {part}")
+
+
+def _run(chosen: argparse.Namespace, chapters: list[Chapter]) -> tuple[dict[str, Any], list[str]]:
+    """Measure, print and keep the figures; returns what they were measured on."""
     chosen.folder.mkdir(parents=True, exist_ok=True)
     chosen.json.parent.mkdir(parents=True, exist_ok=True)
     subjects = find_subjects(chosen.command, os.environ.get("BENCH_DIMOS_PYTHON") or None)
@@ -113,10 +123,9 @@ def _run(chosen: argparse.Namespace, chapters: list[Chapter]) -> str:
         machine["load_after"] = round(os.getloadavg()[0], 2)
         machine["minutes"] = round((time.monotonic() - began) / 60, 1)
         chosen.json.write_text(report.to_json(chapters, machine, missing))
-        text = _text(chapters, machine, missing)
-        print(text)
+        print(_text(chapters, machine, missing))
         _say(f"Every figure of every round: {chosen.json}")
-    return text
+    return machine, missing
 
 
 def _measure(chapters: list[Chapter], bench: Bench) -> None:

@@ -16,7 +16,6 @@ from typing import Any
 from benchmarks.measuring import Chapter, Column, Measurement
 from benchmarks.subjects import DIMOS, LCM, MCAP, OURS, PLAIN
 
-_BEGIN, _END = "<!-- bench: begin -->", "<!-- bench: end -->"
 _NAMES = {
     ("record", LCM): "lcm-logger",
     ("times", LCM): "lcm-logger",
@@ -85,13 +84,14 @@ def to_text(chapters: Sequence[Chapter], machine: dict[str, Any], missing: list[
     return "\n\n".join(parts) + "\n"
 
 
-def update_page(page: Path, text: str) -> None:
-    """Replace what is between the markers of a page."""
-    before, found, rest = page.read_text().partition(_BEGIN)
-    _, found_end, after = rest.partition(_END)
+def update_page(page: Path, part: str, text: str) -> None:
+    """Replace what is between the markers of a part of a page."""
+    begin, end = f"<!-- {part}: begin -->", f"<!-- {part}: end -->"
+    before, found, rest = page.read_text().partition(begin)
+    _, found_end, after = rest.partition(end)
     if not found or not found_end:
-        raise SystemExit(f"{page} has no {_BEGIN} ... {_END} to write the figures between")
-    page.write_text(f"{before}{_BEGIN}\n\n{text}\n{_END}{after}")
+        raise SystemExit(f"{page} has no {begin} ... {end} to write the figures between")
+    page.write_text(f"{before}{begin}\n\n{text}\n{end}{after}")
 
 
 def _table(chapter: Chapter) -> str:
