@@ -15,6 +15,8 @@ from dimos.msgs.sensor_msgs.Image import Image
 import dimos_record.integrations.dimos  # noqa: F401 - gives blueprints their methods
 from dimos_record import RecordReplay
 from dimos_record.bus import default_url, open_bus
+from dimos_record.errors import PublisherConflict
+from dimos_record.integrations.dimos.remote_errors import error_in
 from dimos_record.testing import Collector
 from tests.with_dimos.messages import HEIGHT, WIDTH, pose
 from tests.with_dimos.processes import wait_until
@@ -98,6 +100,15 @@ def test_the_status_says_what_was_published_where(run: Run, walk: Path) -> None:
 
 def test_references_to_the_driver_can_be_used_and_do_nothing(run: Run) -> None:
     assert notes(run.notes, trainer="trainer")[:1] == [{"trainer": "trainer", **NOTHING}]
+
+
+def test_the_coordinator_of_another_run_on_the_bus_does_not_disturb_a_replay(run: Run) -> None:
+    """It builds what it calls by the same name."""
+    with pytest.raises(Exception, match="another run on this bus is a replay of ") as raised:
+        run.replay.build()
+    assert isinstance(error_in(raised.value), PublisherConflict)
+    status = run.replay.replay_status()
+    assert (status["state"], status["published"]) == ("finished", run.status["published"])
 
 
 def test_a_replay_is_steered_by_rpc(run: Run) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,8 +14,17 @@ from dimos.msgs.sensor_msgs.Image import Image
 import dimos_record.integrations.dimos  # noqa: F401 - gives blueprints their methods
 from dimos_record import RecordReplay
 from dimos_record.bus import open_bus
-from dimos_record.errors import BusError, OptionError, PlanError
+from dimos_record.errors import (
+    BusError,
+    NotARecording,
+    NotRunning,
+    OptionError,
+    PlanError,
+    RecordingBusy,
+)
 from dimos_record.integrations.dimos.attaching import attach, detach
+from dimos_record.integrations.dimos.record_module import RecordModule
+from dimos_record.integrations.dimos.remote_errors import error_in
 from dimos_record.integrations.dimos.running import connected
 from dimos_record.testing import free_lcm_url
 from tests.with_dimos.messages import pose
@@ -179,6 +190,50 @@ def test_an_attached_recorder_says_what_it_cannot_record_only_of_what_is_there(
                 attach(robot, tmp_path / "all.db")
     with RecordReplay(path) as rec:
         assert {"count", "late__count"} <= set(rec.streams)
+
+
+def test_what_keeps_an_attached_recorder_from_recording_is_said_and_it_makes_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    damaged = tmp_path / "damaged.db"
+    with running(Counter.blueprint()) as coordinator:
+        coordinator.start_rpc_service()
+        with connected() as robot:
+
+            def left_behind() -> None:
+                """As by an `attach` that is killed under way."""
+                with monkeypatch.context() as killed, refused(damaged):
+                    killed.setattr(robot, "unload", lambda name: None)
+                    attach(robot, damaged, append=True)
+
+            left_behind()
+            with pytest.raises(NotRunning, match="was not recording, and has been taken out: "):
+                detach(robot)
+            left_behind()
+            attach(robot, tmp_path / "walk.db")
+            detach(robot)
+            with refused(damaged):
+                attach(robot, damaged, append=True)
+            assert [module.cls for module in robot.modules()] == ["Counter"]
+
+
+@contextmanager
+def refused(path: Path) -> Iterator[None]:
+    """Something that is no recording cannot be recorded into, which only the recorder notices."""
+    path.write_text("no recording")
+    with pytest.raises(NotARecording, match=f"{path.name} is not a recording"):
+        yield
+
+
+def test_another_run_on_the_bus_does_not_end_a_recording(tmp_path: Path) -> None:
+    """Its coordinator builds what it calls by the same name."""
+    with running(Counter.blueprint().record(tmp_path / "walk.db")) as coordinator:
+        recorder = coordinator.get_instance(RecordModule)
+        with pytest.raises(Exception, match="another run on this bus is recording to ") as raised:
+            recorder.build()
+        assert isinstance(error_in(raised.value), RecordingBusy)
+        written = recorder.recording_progress()["written"]
+        wait_until(lambda: recorder.recording_progress()["written"] > written + 10)
 
 
 def test_what_was_recorded_by_module_plays_like_any_other(tmp_path: Path) -> None:

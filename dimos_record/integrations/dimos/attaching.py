@@ -6,10 +6,18 @@ import os
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from dimos.core.core import rpc
 
 from dimos_record.bus import Selection
-from dimos_record.errors import NotRunning, OptionError, RecordingBusy, StorageError
+from dimos_record.errors import (
+    DimosRecordError,
+    NotRunning,
+    OptionError,
+    RecordingBusy,
+    StorageError,
+)
 from dimos_record.integrations.dimos.record_module import RecordModule, RecordTask
 from dimos_record.integrations.dimos.running import Running
 from dimos_record.record.keeper import check_room
@@ -23,7 +31,32 @@ _POLL_S = 0.05
 
 
 class AttachedRecorder(RecordModule):
-    """The recorder that `attach` loads: all modules are to it as if they came later."""
+    """The recorder that `attach` loads: all modules are to it as if they came later.
+
+    What `build` raises does not come through dimos's coordinator to those who asked it to load a
+    module, so `recording_progress` raises it.
+    """
+
+    _failure: DimosRecordError | None = None
+
+    @rpc
+    def build(self) -> None:
+        """Begin to record, or remember why not."""
+        try:
+            super().build()
+        except DimosRecordError as error:
+            self._failure = error
+
+    @rpc
+    def recording_progress(self) -> dict[str, Any]:
+        """Where the recording stands; see there.
+
+        Raises:
+            DimosRecordError: it cannot be recorded.
+        """
+        if self._failure is not None:
+            raise self._failure
+        return super().recording_progress()
 
 
 class Attached(NamedTuple):
@@ -60,8 +93,7 @@ def attach(
         PatternError, RecordingExists, DiskFull, StorageError: it cannot be recorded.
         OptionError: nothing would be recorded.
     """
-    if attached(robot) is not None:
-        raise RecordingBusy("a recorder is attached already; end it with: dimos-record detach")
+    _refuse_second(robot)
     path = path_for_writing(recording).absolute()
     task = RecordTask(
         name=str(AttachedRecorder.name),
@@ -87,6 +119,18 @@ def attach(
     if recorder is None:
         raise NotRunning("the recorder was loaded, but does not run; see the robot's log")
     return recorder
+
+
+def _refuse_second(robot: Running) -> None:
+    try:
+        recorder = attached(robot)
+    except NotRunning:  # it may be recording all the same
+        raise
+    except DimosRecordError:  # whoever attached this one was killed before taking it out again
+        robot.unload(AttachedRecorder.__name__)
+        return
+    if recorder is not None:
+        raise RecordingBusy("a recorder is attached already; end it with: dimos-record detach")
 
 
 def _check_topics(robot: Running, task: RecordTask) -> None:
@@ -121,10 +165,18 @@ def detach(robot: Running, timeout_s: float = 30.0) -> tuple[str, SessionInfo]:
         The path of the recording, and its session with the account of every stream.
 
     Raises:
-        NotRunning: no recorder is attached.
+        NotRunning: no recorder is attached, or it does not answer, or was not recording.
         StorageError: the file is not finished within `timeout_s`.
     """
-    recorder = attached(robot)
+    try:
+        recorder = attached(robot)
+    except NotRunning:
+        raise
+    except DimosRecordError as error:
+        robot.unload(AttachedRecorder.__name__)
+        raise NotRunning(
+            f"the attached recorder was not recording, and has been taken out: {error}"
+        ) from None
     if recorder is None:
         raise NotRunning("no recorder is attached; attach one with: dimos-record attach FILE")
     robot.unload(AttachedRecorder.__name__)

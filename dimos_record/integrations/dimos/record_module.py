@@ -24,7 +24,7 @@ from pydantic import InstanceOf
 
 from dimos_record.bus import Bus, Selection, open_bus
 from dimos_record.bus.base import literal
-from dimos_record.errors import DimosRecordError
+from dimos_record.errors import DimosRecordError, RecordingBusy
 from dimos_record.integrations.dimos.about import about_run, in_namespace
 from dimos_record.integrations.dimos.joined_bus import JoinedBus
 from dimos_record.integrations.dimos.offers import Offer, described
@@ -148,6 +148,11 @@ class RecordModule(Module):
         task = self.config.task
         namespace = task.namespace_of(self.config.instance_name)
         with self._lock:
+            if self._session is not None:  # a coordinator reaches all modules of a name on its bus
+                raise RecordingBusy(
+                    f"another run on this bus is recording to {task.path}; end that one first with "
+                    "dimos stop, or record on another network"
+                )
             try:
                 self._opened.callback(self._bus.close)
                 self._opened.enter_context(_warnings_in_run_log())

@@ -18,7 +18,7 @@ from dimos.utils.logging_config import setup_logger
 from dimos_lcm.std_msgs import Time
 
 from dimos_record.bus import Bus, split_channel
-from dimos_record.errors import BusError, DimosRecordError
+from dimos_record.errors import BusError, DimosRecordError, PublisherConflict
 from dimos_record.integrations.dimos.packing import Assignment
 from dimos_record.integrations.dimos.planned import Planned
 from dimos_record.integrations.dimos.receivers import open_bus_to_modules, until_reached
@@ -109,8 +109,10 @@ class ReplayModule(Module):
 
         Raises:
             RecordingNotFound, NotARecording, OptionError, BusError: it cannot be played.
+            PublisherConflict: another run plays into this network.
         """
         super().build()
+        self._refuse_second_run()
         self._set_references(self.config.assignment.stand_ins)
         with self._lock:
             try:
@@ -214,6 +216,18 @@ class ReplayModule(Module):
     @property
     def _rpc_name(self) -> str:
         return self.config.rpc_name or self.config.instance_name or type(self).__name__
+
+    def _refuse_second_run(self) -> None:
+        """A coordinator reaches all modules of a name on its bus, so it may be that of another run.
+
+        Raises:
+            PublisherConflict: it is.
+        """
+        if self._player is not None:
+            raise PublisherConflict(
+                f"another run on this bus is a replay of {self.config.assignment.view.path}; end "
+                "that one first with dimos stop, or play on another network"
+            )
 
     def _playing(self) -> Player:
         if self._player is None:
