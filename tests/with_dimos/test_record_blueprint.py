@@ -26,7 +26,8 @@ from tests.with_dimos.messages import color, pose, same_value
 from tests.with_dimos.processes import running as program
 from tests.with_dimos.processes import wait_until
 from tests.with_dimos.recorded_modules import Counter, Courier, Eye, Listener
-from tests.with_dimos.replay_runs import running
+from tests.with_dimos.replay_modules import Follower
+from tests.with_dimos.replay_runs import running, until_finished, write_walk
 
 pytestmark = pytest.mark.dimos
 
@@ -292,6 +293,20 @@ def test_modules_can_be_loaded_when_the_recorder_is_gone(tmp_path: Path) -> None
         coordinator.unload_module(RecordModule)
         coordinator.load_blueprint(Eye.blueprint())
         assert coordinator.list_module_names() == ["Counter", "Eye"]
+
+
+def test_a_replay_that_is_loaded_later_is_not_recorded(tmp_path: Path) -> None:
+    path = tmp_path / "new.db"
+    replayed = Follower.blueprint(notes=str(tmp_path / "notes")).replay(
+        write_walk(tmp_path / "walk.db"), check_conflicts=False
+    )
+    with running(Eye.blueprint().record(path)) as coordinator, recorded_too(coordinator):
+        coordinator.load_blueprint(replayed.namespace("robot1"))
+        until_finished(coordinator.get_instance("robot1/replay"))
+        coordinator.load_blueprint(Counter.blueprint())
+        until_recorded(coordinator.get_instance(RecordModule), 4)
+    with RecordReplay(path) as rec:
+        assert set(rec.streams) == {"view", "count", "note", "tf"}
 
 
 def _recorder_of(blueprint: Any, path: Path) -> Any:

@@ -12,6 +12,7 @@ from dimos.core.transport_factory import rpc_backend
 from dimos.utils.logging_config import setup_logger
 
 from dimos_record.integrations.dimos.offers import describe
+from dimos_record.integrations.dimos.packing import Assignment
 from dimos_record.integrations.dimos.record_module import RecordModule
 
 logger = setup_logger()
@@ -33,7 +34,7 @@ def recorded_too(coordinator: ModuleCoordinator) -> Iterator[None]:
     rpc.start()
 
     def connected(name: str, type_: type, transport: Any) -> None:
-        if (name, type_) in existing:
+        if (name, type_) in existing or _is_replayed(coordinator, name, type_):
             return
         stream = describe(name, type_, transport, _publisher(coordinator, name, type_))
         for recorder in _recorders(coordinator):
@@ -61,6 +62,19 @@ def _tell(rpc: Any, recorder: str, stream: StreamDescriptor) -> None:
         logger.warning(f"{recorder} does not record the first messages of {stream.name}: {error}")
     else:
         forget()
+
+
+def _is_replayed(coordinator: ModuleCoordinator, name: str, type_: type) -> bool:
+    """Whether a stream comes from a replay: that is recorded already."""
+    for atom in coordinator._deployed_atoms.values():
+        assignment = atom.kwargs.get("assignment")
+        if isinstance(assignment, Assignment):
+            namespace = assignment.namespace_of(atom.instance_name)
+            if any(
+                (namespace + one.stream, one.message) == (name, type_) for one in assignment.ports
+            ):
+                return True
+    return False
 
 
 def _publisher(coordinator: ModuleCoordinator, name: str, type_: type) -> str:

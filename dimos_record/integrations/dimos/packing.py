@@ -76,6 +76,8 @@ class ReplayPort(NamedTuple):
     """Its name in the module."""
     message: type
     """dimos's message class."""
+    stream: str
+    """Name of the stream, as it was when the replay was put into the blueprint."""
     channels: tuple[str, ...]
     """The recorded channels whose messages it publishes."""
 

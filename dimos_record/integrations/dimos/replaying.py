@@ -117,9 +117,9 @@ def _replayed(
     rest, stand_ins = without(blueprint, reasons)
     name = _instance_name({atom.name for atom in rest.blueprints})
     ports = _ports(plan)
-    assignment = Assignment(view, name, tuple(ports.values()), tuple(stand_ins), allow_commands)
+    assignment = Assignment(view, name, ports, tuple(stand_ins), allow_commands)
     module = ReplayModule.blueprint(assignment=assignment, instance_name=name, **options)
-    names = {(name, one.port): stream for stream, one in ports.items()}
+    names = {(name, one.port): one.stream for one in ports}
     return replace(
         with_one_more_worker(rest),
         blueprints=(*rest.blueprints, *module.blueprints),
@@ -148,16 +148,16 @@ def _instance_name(taken: Collection[str]) -> str:
     return name
 
 
-def _ports(plan: ReplayPlan) -> dict[str, ReplayPort]:
-    """The outputs of the replay module by the name of their stream in the blueprint."""
+def _ports(plan: ReplayPlan) -> tuple[ReplayPort, ...]:
+    """The outputs of the replay module: one for each stream in the blueprint."""
     taken = {*dir(ReplayModule), "config", "ref", "rpc"}
     ports: dict[str, ReplayPort] = {}
     for one in plan.streams:
         port = ports.get(one.name)
         if port is None:
-            port = ReplayPort(_identifier(one.name, taken), one.type, ())
+            port = ReplayPort(_identifier(one.name, taken), one.type, one.name, ())
         ports[one.name] = port._replace(channels=(*port.channels, one.stream.channel))
-    return ports
+    return tuple(ports.values())
 
 
 def _identifier(stream: str, taken: set[str]) -> str:
