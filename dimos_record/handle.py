@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Iterable
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from dimos_record.bus import Bus, Selection, open_bus
+from dimos_record.bus.networks import may_be_one
 from dimos_record.errors import OptionError, RecordingNotFound, UnknownTopic
 from dimos_record.namespace import Namespace
 from dimos_record.store.base import LogLine, StreamInfo
@@ -36,6 +38,7 @@ class RecordingHandle:
         self._bus_url = bus if isinstance(bus, str) else None
         self._owns_bus = self._bus is None
         self._follows_modules = False  # whether the bus is that of modules that were added
+        self._said_elsewhere = False
         self._lock = threading.RLock()
         # never held while waiting for the bus, whose thread may want it in somebody's callback
         self._reader: QueryableReader | None = None
@@ -63,22 +66,34 @@ class RecordingHandle:
     def _use_bus(self, url: str) -> None:
         """Use the bus of modules that are to be recorded, unless another was asked for.
 
+        That another network was asked for is said once, in the log.
+
         Raises:
             OptionError: another one is in use already, for other modules or for want of a choice.
         """
         with self._lock:
-            usual = self._bus if self._owns_bus and self._bus_url is None else None
-            if self._bus_url is None and self._bus is None:
+            used = self._bus_url if self._bus is None else self._bus.url
+            if used is None:
                 self._bus_url, self._follows_modules = url, True
-            elif usual is not None and usual.url.partition("?")[0] != url.partition("?")[0]:
+            elif may_be_one(used, url):
+                return
+            elif self._follows_modules:
                 raise OptionError(
-                    f"the module publishes on {url}, and this object uses {usual.url} already; "
+                    f"these modules publish on {used} and on {url}, and this object "
+                    "records from one of them; use blueprint.record(...), which records from both"
+                )
+            elif self._bus_url is None and self._owns_bus:
+                raise OptionError(
+                    f"the module publishes on {url}, and this object uses {used} already; "
                     "choose modules before anything else, or give bus="
                 )
-            elif self._follows_modules and self._bus_url != url:
-                raise OptionError(
-                    f"these modules publish on {self._bus_url} and on {url}, and this object "
-                    "records from one of them; use blueprint.record(...), which records from both"
+            elif not self._said_elsewhere:
+                self._said_elsewhere = True
+                logging.getLogger("dimos_record").warning(
+                    "modules publish on %s and are recorded from %s, which was asked for: only "
+                    "what gets there is recorded",
+                    url,
+                    used,
                 )
 
     @property

@@ -6,13 +6,12 @@ a recorder watches the network that it records from. Neither knows of the other.
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from dimos_record.bus.base import Bus
-from dimos_record.bus.zenoh_url import may_be_linked, parse_zenoh_url
+from dimos_record.bus.networks import may_be_one
 
 _Entry = TypeVar("_Entry")
 
@@ -58,7 +57,7 @@ class Watch:
         """The channels that are being played now."""
         with _LOCK:
             playing = list(_PLAYING)
-        here = (one.channels for one in playing if _may_be_one(one.url, self.url))
+        here = (one.channels for one in playing if may_be_one(one.url, self.url))
         return frozenset[str]().union(*here)
 
     def close(self) -> None:
@@ -66,30 +65,11 @@ class Watch:
         _remove(_WATCHES, self)
 
 
-def _may_be_one(one: str, other: str) -> bool:
-    """Whether what is published on the bus of one URL may arrive on that of the other.
-
-    A bus that consists of several has the URLs of all of them, with blanks between.
-    """
-    return any(_may_be_one_network(a, b) for a in _split(one) for b in _split(other))
-
-
-def _split(urls: str) -> list[str]:
-    return re.split(r" (?=[a-z]+://)", urls)
-
-
-def _may_be_one_network(one: str, other: str) -> bool:
-    if one.partition("?")[0] != other.partition("?")[0]:
-        return False
-    is_zenoh = one.startswith("zenoh:")
-    return not is_zenoh or may_be_linked(parse_zenoh_url(one), parse_zenoh_url(other))
-
-
 def _tell(url: str) -> None:
     with _LOCK:
         watches = list(_WATCHES)
     for watch in watches:
-        if _may_be_one(url, watch.url):
+        if may_be_one(url, watch.url):
             watch.on_change()
 
 

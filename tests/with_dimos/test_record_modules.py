@@ -13,7 +13,7 @@ from dimos.msgs.sensor_msgs.Image import Image
 
 import dimos_record.integrations.dimos  # noqa: F401 - gives blueprints their methods
 from dimos_record import RecordReplay
-from dimos_record.bus import open_bus
+from dimos_record.bus import default_url, open_bus
 from dimos_record.errors import (
     BusError,
     NotARecording,
@@ -106,6 +106,23 @@ def test_a_module_is_not_looked_for_on_another_bus_that_nobody_chose(tmp_path: P
         rec.record_blueprint(ROBOT)
         assert rec.bus.url == usual
         assert len(selected(rec)) == 5
+
+
+def test_a_bus_that_was_chosen_and_is_not_that_of_the_modules_is_used_with_one_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    url = default_url()
+    same = url.partition("?")[0] + "?ttl=0&recv_buf_size=9000000"
+    with RecordReplay(tmp_path / "walk.db", bus=same) as rec:
+        rec.record_blueprint(ROBOT)
+    assert "which was asked for" not in caplog.text
+    with RecordReplay(tmp_path / "walk.db", bus=free_lcm_url()) as rec:
+        rec.add_module(Counter.blueprint().global_config(**LCM))
+        rec.add_module(Eye.blueprint().global_config(**LCM))
+        assert len(selected(rec)) == 4
+    said = [one.getMessage() for one in caplog.records if "asked for" in one.getMessage()]
+    assert len(said) == 1
+    assert said[0].startswith(f"modules publish on {url.partition('?')[0]}")
 
 
 def test_a_blueprint_is_recorded_from_its_first_message_on(tmp_path: Path) -> None:
