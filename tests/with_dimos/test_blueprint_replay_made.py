@@ -347,6 +347,14 @@ def test_a_topic_that_is_live_already_is_refused(
     assert notes(tmp_path / "notes") == []
 
 
+def test_a_check_that_does_not_find_its_blueprint_says_so(
+    blueprint: Blueprint, walk: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    check = blueprint.replay(walk).requirement_checks[-1]
+    check()
+    assert f"somebody publishes the topics of {walk} already is not checked" in caplog.text
+
+
 def test_what_is_live_outside_of_the_namespace_is_nobodys_concern(
     blueprint: Blueprint, walk: Path
 ) -> None:

@@ -12,12 +12,15 @@ from types import FrameType
 from dimos.core.coordination.blueprints import Blueprint, BlueprintAtom
 from dimos.core.coordination.module_coordinator import _materialize_transports
 from dimos.core.transport_factory import make_transport
+from dimos.utils.logging_config import setup_logger
 
 from dimos_record.bus import Bus, open_bus, split_channel
 from dimos_record.errors import PlanError, PublisherConflict, RecordingNotFound
 from dimos_record.integrations.dimos.packing import Assignment
 from dimos_record.integrations.dimos.routed_bus import Route, refuse_commands, route_of
 from dimos_record.replay.conflicts import find_publishers
+
+logger = setup_logger()
 
 _LISTEN_S = 1.0
 
@@ -52,6 +55,10 @@ class ReplayCheck:
             raise RecordingNotFound(f"{view.path} was there when replay() was called, and is gone")
         blueprint = _blueprint_that_is_checked(self)
         if blueprint is None:
+            logger.warning(
+                f"Whether somebody publishes the topics of {view.path} already is not checked: the "
+                "blueprint that is being built was not found among dimos's variables"
+            )
             return
         with ExitStack() as last_first:
             buses: dict[str, Bus] = {}
