@@ -36,7 +36,8 @@ def attach(
     """Load a recorder into a running blueprint.
 
     It records what the modules publish, also those that are loaded later, until `detach` or until
-    the robot stops; the file is finished then. The robot writes the file, on its machine.
+    the robot stops; the file is finished then. The robot writes the file, so it must be one that
+    runs on this machine.
 
     Examples:
 
@@ -68,7 +69,7 @@ def attach(
 def detach(transport: Transport = None, as_json: Json = False) -> None:
     """End the recorder of `attach`, and print its account.
 
-    Takes it out of the running blueprint, and returns when the file is finished.
+    Takes it out of the running blueprint on this machine, and returns when the file is finished.
 
     Examples:
 

@@ -22,6 +22,7 @@ from dimos_record.errors import (
     PlanError,
     RecordingBusy,
 )
+from dimos_record.integrations.dimos import attaching
 from dimos_record.integrations.dimos.attaching import attach, detach
 from dimos_record.integrations.dimos.record_module import RecordModule
 from dimos_record.integrations.dimos.remote_errors import error_in
@@ -232,6 +233,26 @@ def test_what_keeps_an_attached_recorder_from_recording_is_said_and_it_makes_way
             with refused(damaged):
                 attach(robot, damaged, append=True)
             assert [module.cls for module in robot.modules()] == ["Counter"]
+
+
+def test_a_recorder_is_not_attached_to_a_robot_of_another_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running(Counter.blueprint()) as coordinator:
+        coordinator.start_rpc_service()
+        with connected() as robot:
+            attach(robot, tmp_path / "walk.db")
+            with monkeypatch.context() as we:
+                we.setattr(attaching.socket, "gethostname", lambda: "laptop")
+                with pytest.raises(OptionError, match=r"runs on .*this machine \(laptop\)"):
+                    detach(robot)
+            _, session = detach(robot)
+            monkeypatch.setattr(attaching.socket, "gethostname", lambda: "laptop")
+            with pytest.raises(OptionError, match=r"runs on .*this machine \(laptop\)"):
+                attach(robot, tmp_path / "far.db")
+            assert [module.cls for module in robot.modules()] == ["Counter"]
+    assert session.state == "finished"
+    assert not (tmp_path / "far.db").exists()
 
 
 @contextmanager

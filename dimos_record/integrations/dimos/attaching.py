@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -43,6 +44,7 @@ class AttachedRecorder(RecordModule):
     def build(self) -> None:
         """Begin to record, or remember why not."""
         try:
+            _check_host(socket.gethostname(), self.config.task.host)
             super().build()
         except DimosRecordError as error:
             self._failure = error
@@ -56,7 +58,20 @@ class AttachedRecorder(RecordModule):
         """
         if self._failure is not None:
             raise self._failure
-        return super().recording_progress()
+        return super().recording_progress() | {"host": socket.gethostname()}
+
+
+def _check_host(robot: str, ours: str) -> None:
+    """Paths are those of one machine.
+
+    Raises:
+        OptionError: the robot runs on another machine than we.
+    """
+    if robot != ours:
+        raise OptionError(
+            f"the robot runs on {robot}, and attach and detach are for robots of this machine "
+            f"({ours}); call them there, or record from here with: dimos-record record --module"
+        )
 
 
 class Attached(NamedTuple):
@@ -64,6 +79,8 @@ class Attached(NamedTuple):
 
     path: str
     topics: tuple[str, ...]
+    host: str
+    """Name of the machine that it runs on."""
 
 
 def attach(
@@ -79,7 +96,7 @@ def attach(
     """Load a recorder into a running robot; it records until `detach`, or until the robot stops.
 
     Args:
-        robot: the robot. It writes the recording, so the path is one of its machine.
+        robot: the robot. It writes the recording, and runs on this machine.
         recording: name of the recording.
         modules: record only what these modules publish; all if there are none.
         topics: record only these topics (patterns allowed).
@@ -91,7 +108,7 @@ def attach(
         RecordingBusy: a recorder is attached already.
         NotRunning: a module does not run, or the robot cannot load the recorder.
         PatternError, RecordingExists, DiskFull, StorageError: it cannot be recorded.
-        OptionError: nothing would be recorded.
+        OptionError: nothing would be recorded, or the robot runs on another machine.
     """
     _refuse_second(robot)
     path = path_for_writing(recording).absolute()
@@ -105,6 +122,7 @@ def attach(
         options=RecordOptions(),
         append=append,
         overwrite=overwrite,
+        host=socket.gethostname(),
     )
     _check_topics(robot, task)
     check_target(path, split=False, append=append, overwrite=overwrite)
@@ -154,7 +172,7 @@ def attached(robot: Running) -> Attached | None:
     for module in robot.modules():
         if module.cls == AttachedRecorder.__name__:
             progress = robot.call_module(module.name, "recording_progress")
-            return Attached(progress["recording"], tuple(progress["topics"]))
+            return Attached(progress["recording"], tuple(progress["topics"]), progress["host"])
     return None
 
 
@@ -166,6 +184,7 @@ def detach(robot: Running, timeout_s: float = 30.0) -> tuple[str, SessionInfo]:
 
     Raises:
         NotRunning: no recorder is attached, or it does not answer, or was not recording.
+        OptionError: the robot runs on another machine.
         StorageError: the file is not finished within `timeout_s`.
     """
     try:
@@ -179,6 +198,7 @@ def detach(robot: Running, timeout_s: float = 30.0) -> tuple[str, SessionInfo]:
         ) from None
     if recorder is None:
         raise NotRunning("no recorder is attached; attach one with: dimos-record attach FILE")
+    _check_host(recorder.host, socket.gethostname())
     robot.unload(AttachedRecorder.__name__)
     give_up_s = time.monotonic() + timeout_s
     while True:

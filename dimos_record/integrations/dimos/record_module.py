@@ -69,6 +69,8 @@ class RecordTask(SimpleNamespace):
     append: bool = False
     overwrite: bool = False
     meta: Mapping[str, Any] = MappingProxyType({})
+    host: str = ""
+    """Name of the machine that `path` is one of, for `attach`."""
 
     def namespace_of(self, instance_name: str | None) -> str:
         """The namespace that was put around the blueprint since: `robot1/`, or nothing."""
