@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import textwrap
 from contextlib import AbstractContextManager, nullcontext
@@ -14,6 +15,7 @@ from dimos_record.cli.dimos_options import (
     DIMOS_RECORDERS,
     RECORD_OPTIONS,
     REPLAY_OPTIONS,
+    RUN_OPTIONS,
     RunOption,
     names_in,
 )
@@ -54,6 +56,9 @@ class RecordedRun:
         return theirs
 
     def _check(self, command: str | None) -> None:
+        for option in RUN_OPTIONS:
+            if option.name != "--replay" and self._given.get(option.parameter) in ("", [""]):
+                raise OptionError(f"{option.name} needs a value: {option.shown}")
         self._require(RECORD_OPTIONS, "record", "--record FILE")
         self._require(
             REPLAY_OPTIONS, "replay", "--replay FILE", besides={"dry_run", "json", "no_replay"}
@@ -89,6 +94,7 @@ class RecordedRun:
         """The blueprint that is to be started: with the plan printed, or nothing at all."""
         if self._wants_help or not (self._records or "replay" in self._given):
             return blueprint
+        blueprint = blueprint.requirements(self._dimos.refuse_second_run)
         with _Report(dry="dry_run" in self._given, as_json="json" in self._given) as report:
             if "replay" in self._given:
                 blueprint = self._replayed(blueprint, report)
@@ -113,7 +119,10 @@ class RecordedRun:
         report.plan(plan)
         plan.check()
         options = self._play_options(plan.duration_s)
-        return replay(blueprint, path, **choice, **options)
+        try:
+            return replay(blueprint, path, **choice, **options)
+        except OptionError as error:
+            raise OptionError(_OPTION_OF_PLAY.sub("--replay-", str(error))) from None
 
     def _own_recording(self, name: str | None) -> str | None:
         """The path of the recording that the blueprint names; `restart` plays that one again."""
@@ -134,7 +143,7 @@ class RecordedRun:
 
         def position(name: str) -> float | None:
             text = given.get(f"replay_{name}")
-            return text and parse_position(text, f"--replay-{name}", duration_s)
+            return None if text is None else parse_position(text, f"--replay-{name}", duration_s)
 
         return {
             "speed": parse_rate(given.get("replay_speed", "1"), "--replay-speed"),
@@ -179,6 +188,10 @@ class RecordedRun:
         from dimos_record.integrations.dimos.late_modules import recorded_too
 
         return recorded_too(coordinator)
+
+
+_OPTION_OF_PLAY = re.compile(r"--(?=(?:start|end|clock)\b)")
+"""What the player calls an option of `dimos-record play`."""
 
 
 class _Report:

@@ -227,6 +227,17 @@ def test_an_error_while_starting_is_one_sentence_also_of_a_daemon(
         ("--replay gone.db run R", 3, "there is no recording gone.db in "),
         ("--record walk.db run R", 3, "walk.db exists already; add to it with --record-append, "),
         ("--replay walk.db --replay-speed fast run R", 2, "--replay-speed 'fast': write a number"),
+        ("--replay walk.db --replay-start 99 run R", 2, "error: --replay-start (99 s) lies beyond"),
+        (
+            "--replay walk.db --replay-start= run R",
+            2,
+            "--replay-start needs a value: --replay-start TIME",
+        ),
+        (
+            "--replay walk.db --replay-only= run R",
+            2,
+            "--replay-only needs a value: --replay-only NAMES",
+        ),
         ("--replay-speed 2 run R", 2, "--replay-speed needs --replay FILE"),
         ("--record-all run R", 2, "--record-all needs --record FILE"),
         ("--record x.db status", 2, "--record FILE and --replay FILE are for the command run"),

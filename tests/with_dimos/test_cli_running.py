@@ -140,6 +140,19 @@ def test_attaching_to_an_existing_file_or_to_nothing_leaves_the_robot_alone(robo
     assert robot.modules().keys() == before
 
 
+def test_a_second_run_is_refused_before_it_disturbs_the_first(robot: Robot) -> None:
+    received = _messages(robot.network.folder / "all.db")
+    second = robot.network.run("--record", "second.db", "run", ROBOT)
+    assert second.returncode == 8
+    assert second.stderr.splitlines()[-1] == (
+        f"error: a blueprint is running on {robot.network.transport} already; end it first with: "
+        "dimos stop"
+    )
+    assert "Traceback" not in second.stdout
+    assert not (robot.network.folder / "second.db").exists()
+    wait_until(lambda: _messages(robot.network.folder / "all.db") > received)
+
+
 def test_remote_without_a_replay_is_one_sentence(robot: Robot) -> None:
     done = robot.network.run("remote", "pause")
     assert done.returncode == 7

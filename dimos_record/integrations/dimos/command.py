@@ -20,10 +20,11 @@ from dimos.cli.commands import lifecycle
 from dimos.cli.commands.global_options import create_dynamic_callback
 from dimos.core import run_registry
 from dimos.core.coordination.blueprints import Blueprint
+from dimos.core.coordination.coordinator_rpc import CoordinatorRPC
 from dimos.core.coordination.module_coordinator import ModuleCoordinator
 from dimos.core.global_config import global_config
 
-from dimos_record.errors import DimosRecordError
+from dimos_record.errors import DimosRecordError, PublisherConflict
 from dimos_record.integrations.dimos.remote_errors import error_in, from_text, to_text
 
 app = command_line.main
@@ -70,6 +71,29 @@ def play_with_dimos(wanted: bool) -> None:
     """
     global_config.update(replay=wanted)
     os.environ["REPLAY"] = "true" if wanted else "false"
+
+
+def refuse_second_run() -> None:
+    """A requirement of a blueprint: that no other is running on the bus.
+
+    Coordinators reach modules by their names, so that a second run builds and starts those of the
+    first once more; dimos refuses it only after that.
+
+    Raises:
+        PublisherConflict: another is running.
+    """
+    try:
+        other = CoordinatorRPC.connect(timeout=_ANSWER_TIMEOUT_S)
+    except TimeoutError:
+        return
+    other.stop()
+    raise PublisherConflict(
+        f"a blueprint is running on {global_config.transport} already; end it first with: "
+        "dimos stop"
+    )
+
+
+_ANSWER_TIMEOUT_S = 0.5
 
 
 def raise_ours(error: BaseException) -> None:

@@ -14,7 +14,8 @@ _LEFT = 40
 
 def describe(plan: ReplayPlan) -> str:
     """The plan, section by section; sections without content are left out."""
-    title = f"Replay of {plan.recording} ({plan.duration_s:.1f} s, {len(plan.streams)} streams)"
+    streams = "1 stream" if len(plan.streams) == 1 else f"{len(plan.streams)} streams"
+    title = f"Replay of {plan.recording} ({plan.duration_s:.1f} s, {streams})"
     lines = [title]
     for heading, entries in _sections(plan):
         rows = list(entries)
