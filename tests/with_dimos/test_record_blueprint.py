@@ -17,7 +17,14 @@ from dimos.msgs.sensor_msgs.Image import Image
 
 import dimos_record.integrations.dimos  # noqa: F401 - gives blueprints their methods
 from dimos_record import RecordReplay
-from dimos_record.errors import OptionError, PlanError, RecordingExists, StorageError
+from dimos_record.errors import (
+    DiskFull,
+    NotARecording,
+    OptionError,
+    PlanError,
+    RecordingExists,
+    StorageError,
+)
 from dimos_record.integrations.dimos.late_modules import recorded_too
 from dimos_record.integrations.dimos.record_module import RecordModule
 from dimos_record.integrations.dimos.remote_errors import error_in
@@ -233,6 +240,30 @@ def test_a_file_that_exists_is_one_sentence_before_anything_starts(tmp_path: Pat
     ):
         pass
     assert path.read_bytes() == b"precious"
+
+
+@pytest.mark.parametrize("how", [{"append": True}, {"overwrite": True}])
+def test_what_is_no_recording_is_one_sentence_before_anything_starts(
+    tmp_path: Path, how: dict[str, bool]
+) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_bytes(b"precious")
+    with (
+        pytest.raises(NotARecording, match=r"notes\.txt is not a recording"),
+        running(Counter.blueprint().record(path, **how)),
+    ):
+        pass
+    assert path.read_bytes() == b"precious"
+
+
+def test_a_disk_that_is_full_is_one_sentence_without_an_option_of_another_command(
+    tmp_path: Path,
+) -> None:
+    with (
+        pytest.raises(DiskFull, match=r"free some space, or record to another disk$"),
+        running(Counter.blueprint().record(tmp_path / "walk.db", min_free_bytes=10**18)),
+    ):
+        pass
 
 
 def test_what_only_the_recorder_notices_is_one_sentence_too(tmp_path: Path) -> None:

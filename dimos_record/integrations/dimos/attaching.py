@@ -20,8 +20,8 @@ from dimos_record.errors import (
     StorageError,
 )
 from dimos_record.integrations.dimos.record_module import RecordModule, RecordTask
+from dimos_record.integrations.dimos.recording import check_disk
 from dimos_record.integrations.dimos.running import Running
-from dimos_record.record.keeper import check_room
 from dimos_record.record.options import RecordOptions
 from dimos_record.store import open_recording
 from dimos_record.store.base import SessionInfo
@@ -126,7 +126,7 @@ def attach(
     )
     _check_topics(robot, task)
     check_target(path, split=False, append=append, overwrite=overwrite)
-    check_room(path, task.options.min_free_bytes)
+    check_disk(path, task.options)
     try:
         robot.load(AttachedRecorder.blueprint(task=task))
         recorder = attached(robot)

@@ -17,7 +17,7 @@ from dimos.core.module import ModuleBase
 from dimos.utils.logging_config import setup_logger
 
 from dimos_record.bus import Selection
-from dimos_record.errors import DimosRecordError, OptionError, PlanError
+from dimos_record.errors import DimosRecordError, DiskFull, OptionError, PlanError
 from dimos_record.integrations.dimos.about import about_blueprint, about_run, is_ours
 from dimos_record.integrations.dimos.declared import Port, ports
 from dimos_record.integrations.dimos.markers import recorded_by_default
@@ -27,7 +27,9 @@ from dimos_record.integrations.dimos.workers import with_one_more_worker
 from dimos_record.record.codec_choice import codec_chooser
 from dimos_record.record.keeper import check_room
 from dimos_record.record.options import RecordOptions
+from dimos_record.store import open_recording
 from dimos_record.store.paths import path_for_writing
+from dimos_record.store.recording_file import refuse_if_busy
 from dimos_record.store.target import check_target
 
 logger = setup_logger()
@@ -112,10 +114,33 @@ class _CanBeWritten:
     overwrite: bool
 
     def __call__(self) -> None:
-        """Raises: RecordingExists, RecordingBusy, NotARecording, DiskFull, StorageError."""
+        """Look.
+
+        Raises:
+            RecordingExists, RecordingBusy, NotARecording, RecordingDamaged, NewerSchema, DiskFull,
+                StorageError: there is none.
+        """
         split = self.options.split_s is not None or self.options.split_bytes is not None
         check_target(self.path, split=split, append=self.append, overwrite=self.overwrite)
-        check_room(self.path, self.options.min_free_bytes)
+        if self.path.is_file() and self.path.stat().st_size:
+            with open_recording(self.path) as reader:
+                refuse_if_busy(reader.name, reader.sessions())
+        check_disk(self.path, self.options)
+
+
+def check_disk(path: Path, options: RecordOptions) -> None:
+    """Make sure that there is room to begin a recording in a run.
+
+    Raises:
+        DiskFull: there is not.
+    """
+    try:
+        check_room(path, options.min_free_bytes)
+    except DiskFull:
+        raise DiskFull(
+            f"less than {options.min_free_bytes / 1e6:,.0f} MB are free on the disk of {path}; "
+            "free some space, or record to another disk"
+        ) from None
 
 
 def _refuse_twice(blueprint: Blueprint, path: Path) -> None:
