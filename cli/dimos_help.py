@@ -6,7 +6,7 @@ from typing import Any
 
 import typer.core
 
-from dimos_record.cli.dimos_options import RECORD_OPTIONS, REPLAY_OPTIONS
+from dimos_record.cli.dimos_options import PLAN_OPTIONS, RECORD_OPTIONS, REPLAY_OPTIONS
 
 COMMANDS = (
     ("run", "Start a blueprint, with the options below."),
@@ -19,6 +19,8 @@ USAGE = (
     "dimos-record [dimos's options] --replay [FILE] run BLUEPRINT ...",
 )
 
+_OPTIONS = {"Recording": RECORD_OPTIONS, "Replay": REPLAY_OPTIONS, "Other": PLAN_OPTIONS}
+
 
 class WithDimos(typer.core.TyperGroup):
     """Our commands; the help also names dimos's."""
@@ -30,6 +32,6 @@ class WithDimos(typer.core.TyperGroup):
         with formatter.section("Recording and replaying blueprints"):
             for line in USAGE:
                 formatter.write_text(line)
-        for title, options in (("Recording", RECORD_OPTIONS), ("Replay", REPLAY_OPTIONS)):
+        for title, options in _OPTIONS.items():
             with formatter.section(f"{title} options of run"):
                 formatter.write_dl([(one.shown, one.help) for one in options])

@@ -80,10 +80,12 @@ REPLAY_OPTIONS = (
     RunOption("--replay-force", "Play even if somebody publishes the same topics."),
     RunOption("--allow-commands", "Play commands also beyond this machine."),
     RunOption("--exit-at-end", "End the run when the recording ends."),
+)
+PLAN_OPTIONS = (
     RunOption("--dry-run", "Print the plan and start nothing."),
     RunOption("--json", "With --dry-run: the plan as JSON."),
 )
-RUN_OPTIONS = (*RECORD_OPTIONS, *REPLAY_OPTIONS)
+RUN_OPTIONS = (*RECORD_OPTIONS, *REPLAY_OPTIONS, *PLAN_OPTIONS)
 _BY_NAME = {option.name: option for option in RUN_OPTIONS}
 
 

@@ -60,9 +60,7 @@ class RecordedRun:
             if option.name != "--replay" and self._given.get(option.parameter) in ("", [""]):
                 raise OptionError(f"{option.name} needs a value: {option.shown}")
         self._require(RECORD_OPTIONS, "record", "--record FILE")
-        self._require(
-            REPLAY_OPTIONS, "replay", "--replay FILE", besides={"dry_run", "json", "no_replay"}
-        )
+        self._require(REPLAY_OPTIONS, "replay", "--replay FILE")
         if command != "run" and (self._records or self._given.get("replay")):
             raise OptionError("--record FILE and --replay FILE are for the command run")
         if "dry_run" in self._given and not (self._records or "replay" in self._given):
@@ -74,16 +72,9 @@ class RecordedRun:
         if "record_append" in self._given and "record_overwrite" in self._given:
             raise OptionError("--record-append and --record-overwrite contradict each other")
 
-    def _require(
-        self,
-        options: tuple[RunOption, ...],
-        needed: str,
-        shown: str,
-        besides: frozenset[str] | set[str] = frozenset(),
-    ) -> None:
+    def _require(self, options: tuple[RunOption, ...], needed: str, shown: str) -> None:
         for option in options:
-            name = option.parameter
-            if name in self._given and needed not in self._given and name not in besides:
+            if option.parameter in self._given and needed not in self._given:
                 raise OptionError(f"{option.name} needs {shown}")
 
     @property
@@ -129,7 +120,8 @@ class RecordedRun:
         from dimos_record.store.paths import path_for_reading
 
         if name is None:
-            more = [one.name for one in REPLAY_OPTIONS[1:-2] if one.parameter in self._given]
+            given = self._given.keys() - {"replay"}
+            more = [one.name for one in REPLAY_OPTIONS if one.parameter in given]
             if more:
                 raise OptionError(f"the blueprint names no recording, and {more[0]} needs one")
             return None

@@ -12,7 +12,7 @@ import typer
 from dimos_record.cli.running import BusUrl, keep_threads_punctual, say, stop_signals
 from dimos_record.cli.text import seconds, size
 from dimos_record.cli.times import clock as position
-from dimos_record.cli.times import parse_position, parse_time
+from dimos_record.cli.times import parse_position, parse_rate, parse_time
 
 if TYPE_CHECKING:
     import threading
@@ -133,7 +133,7 @@ def play(
     from dimos_record.replay.commands import command_topics
 
     options: dict[str, Any] = {
-        "speed": _speed(speed),
+        "speed": parse_rate(speed, "--speed"),
         "paused": paused,
         "delay_s": parse_time(delay, "--delay"),
         "remap": _remap(remap or []),
@@ -154,18 +154,6 @@ def play(
         _follow(player, options, stop, keys=not no_keys, shown=not quiet)
         player.close()
         say(_account(player, time.monotonic() - begun))
-
-
-def _speed(text: str) -> float:
-    from dimos_record.errors import OptionError
-
-    try:
-        rate = math.inf if text == "max" else float(text.removesuffix("x"))
-    except ValueError:
-        rate = 0.0
-    if not rate > 0:
-        raise OptionError(f"--speed {text!r}: write a number above 0, such as 2 or 0.5, or max")
-    return rate
 
 
 def _remap(choices: list[str]) -> dict[str, str]:

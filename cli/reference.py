@@ -10,7 +10,7 @@ from typing import Any
 import typer
 
 from dimos_record import errors
-from dimos_record.cli.dimos_options import RECORD_OPTIONS, REPLAY_OPTIONS
+from dimos_record.cli.dimos_options import PLAN_OPTIONS, RECORD_OPTIONS, REPLAY_OPTIONS
 
 _OTHER_CODES = {
     0: "All is well; `compare`: the recordings are equal.",
@@ -84,8 +84,9 @@ def _run() -> Iterator[str]:
     """Our options of dimos's `run`."""
     yield "## dimos-record run\n"
     yield _RUN
-    for title, options in (("record", RECORD_OPTIONS), ("replay", REPLAY_OPTIONS)):
-        yield f"| to {title} | |\n|---|---|"
+    titles = {"to record": RECORD_OPTIONS, "to replay": REPLAY_OPTIONS, "for both": PLAN_OPTIONS}
+    for title, options in titles.items():
+        yield f"| {title} | |\n|---|---|"
         for one in options:
             names = "; repeatable, or several with commas" if one.repeatable else ""
             yield f"| `{one.shown}` | {_escaped(one.help.rstrip('.'))}{names}. |"

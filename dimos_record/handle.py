@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from dimos_record.bus import Bus, Selection, open_bus
+from dimos_record.bus.base import several
 from dimos_record.bus.networks import may_be_one
 from dimos_record.errors import OptionError, RecordingNotFound, UnknownTopic
 from dimos_record.namespace import Namespace
@@ -172,7 +173,7 @@ class RecordingHandle:
             RecordingNotFound, NotARecording, RecordingDamaged, PatternError
             UnknownTopic: a topic is in neither recording.
         """
-        selection = Selection.of((topics,) if isinstance(topics, str) else topics, exclude)
+        selection = Selection.of(several(topics), exclude)
         if not isinstance(other, RecordingHandle):
             opened = RecordingHandle(other, None, None)
             try:

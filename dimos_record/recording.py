@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, TypeVar
 
 from dimos_record.bus import Bus, Selection, join_channel
-from dimos_record.bus.base import literal
+from dimos_record.bus.base import literal, several
 from dimos_record.errors import MissingExtra, RecordingBusy, UnknownTopic
 from dimos_record.handle import RecordingHandle
 from dimos_record.messages import is_latched
@@ -360,10 +360,8 @@ class Recordable(RecordingHandle):
             self._refuse_while_recording()
             self._finish_appending()
             self._release_reader()
-            names = (topics,) if isinstance(topics, str) else tuple(topics)
-            return fill_poses(
-                self.store, source, Selection.of(names).matches, frame, root, tolerance_s
-            )
+            chosen = Selection.of(several(topics))
+            return fill_poses(self.store, source, chosen.matches, frame, root, tolerance_s)
 
 
 def _dimos_recording() -> Any:

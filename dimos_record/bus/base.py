@@ -60,6 +60,11 @@ def glob_to_regex(pattern: str) -> str:
     )
 
 
+def several(topics: str | Iterable[str]) -> tuple[str, ...]:
+    """One topic or pattern, or any number of them, as a tuple."""
+    return (topics,) if isinstance(topics, str) else tuple(topics)
+
+
 def literal(topic: str) -> str:
     """The pattern that matches one topic, with any type, whatever characters are in its name.
 

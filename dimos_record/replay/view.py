@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from dimos_record.bus.base import Selection
+from dimos_record.bus.base import Selection, several
 from dimos_record.errors import OptionError
 from dimos_record.replay import operators as make
 from dimos_record.replay.clock import check_rate
@@ -63,7 +63,7 @@ class ReplayView:
         Raises:
             PatternError: a pattern cannot be read.
         """
-        chosen = Selection.of(_names(topics), (*self.selection.exclude, *_names(exclude)))
+        chosen = Selection.of(several(topics), (*self.selection.exclude, *several(exclude)))
         return dataclasses.replace(self, selection=chosen)
 
     def between(self, a: float | None, b: float | None) -> ReplayView:
@@ -120,11 +120,11 @@ class ReplayView:
 
     def every(self, n: int, topics: str | Iterable[str] = "*") -> ReplayView:
         """Every `n`-th message of each stream."""
-        return self._with(make.every(n, Selection.of(_names(topics))))
+        return self._with(make.every(n, Selection.of(several(topics))))
 
     def throttle(self, rate_hz: float, topics: str | Iterable[str] = "*") -> ReplayView:
         """At most so many messages per recorded second of each stream."""
-        return self._with(make.throttle(rate_hz, Selection.of(_names(topics))))
+        return self._with(make.throttle(rate_hz, Selection.of(several(topics))))
 
     def map(self, fn: Callable[[Observation], Observation | None]) -> ReplayView:
         """Each observation replaced by what a function returns; None drops it.
@@ -294,7 +294,3 @@ def _latest(a: float | None, b: float | None) -> float | None:
 
 def _earliest(a: float | None, b: float | None) -> float | None:
     return min((at for at in (a, b) if at is not None), default=None)
-
-
-def _names(topics: str | Iterable[str]) -> tuple[str, ...]:
-    return (topics,) if isinstance(topics, str) else tuple(topics)

@@ -301,7 +301,7 @@ def test_two_recorders_in_one_blueprint_write_two_files(tmp_path: Path) -> None:
     both = both.record(tmp_path / "b.db", topics="/note")
     with running(both) as coordinator:
         until_recorded(coordinator.get_instance("recordmodule"), 1)
-        until_recorded(coordinator.get_instance("recordmodule_2"), 1)
+        until_recorded(coordinator.get_instance("recordmodule2"), 1)
     with RecordReplay(tmp_path / "a.db") as first, RecordReplay(tmp_path / "b.db") as second:
         assert list(first.streams) == ["count"]
         assert list(second.streams) == ["note"]

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import cloudpickle
 
 from dimos_record.errors import OptionError
+from dimos_record.integrations.dimos.added import Added
 from dimos_record.integrations.dimos.opened import Recording, view_of
 from dimos_record.integrations.dimos.replaced import StandIn
 from dimos_record.record_replay import RecordReplay
@@ -82,7 +83,7 @@ class ReplayPort(NamedTuple):
     """The recorded channels whose messages it publishes."""
 
 
-class Assignment:
+class Assignment(Added):
     """What a replay module has to do. Opaque to dimos's configuration, which copies it whole."""
 
     def __init__(
@@ -95,15 +96,10 @@ class Assignment:
     ) -> None:
         self.view = view
         self.name = name
-        """The replay module's instance name as long as no namespace is put around it."""
         self.ports = ports
         self.stand_ins = stand_ins
         self.allow_commands = allow_commands
         """Whether commands may be published where other machines can hear them."""
-
-    def namespace_of(self, instance_name: str | None) -> str:
-        """The namespace that was put around the blueprint since: `robot1/`, or nothing."""
-        return (instance_name or self.name).removesuffix(self.name)
 
 
 def _path_of(recording: RecordReplay) -> str:

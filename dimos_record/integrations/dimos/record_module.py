@@ -14,7 +14,7 @@ from pathlib import Path
 from types import MappingProxyType, SimpleNamespace
 from typing import Any, NamedTuple
 
-from dimos.core.coordination.blueprints import Blueprint, BlueprintAtom, StreamRef
+from dimos.core.coordination.blueprints import Blueprint
 from dimos.core.core import rpc
 from dimos.core.introspection.module.info import StreamDescriptor
 from dimos.core.module import Module, ModuleConfig
@@ -26,6 +26,7 @@ from dimos_record.bus import Bus, Selection, open_bus
 from dimos_record.bus.base import literal
 from dimos_record.errors import DimosRecordError, RecordingBusy
 from dimos_record.integrations.dimos.about import about_run, in_namespace
+from dimos_record.integrations.dimos.added import Added, blueprint_of
 from dimos_record.integrations.dimos.joined_bus import JoinedBus
 from dimos_record.integrations.dimos.offers import Offer, described
 from dimos_record.integrations.dimos.run_log import RunLog
@@ -48,14 +49,12 @@ class RecordedPort(NamedTuple):
     """Names of the instances that publish it, likewise."""
 
 
-class RecordTask(SimpleNamespace):
+class RecordTask(Added, SimpleNamespace):
     """What to record where; made by `record`.
 
     No dataclass: dimos's configuration takes those apart where it parses a command line.
     """
 
-    name: str
-    """Name of the recorder's instance, before namespaces are put around it."""
     path: str
     ports: tuple[RecordedPort, ...]
     selection: Selection
@@ -71,10 +70,6 @@ class RecordTask(SimpleNamespace):
     meta: Mapping[str, Any] = MappingProxyType({})
     host: str = ""
     """Name of the machine that `path` is one of, for `attach`."""
-
-    def namespace_of(self, instance_name: str | None) -> str:
-        """The namespace that was put around the blueprint since: `robot1/`, or nothing."""
-        return (instance_name or self.name).removesuffix(self.name)
 
     def wants_late(self, module: str, namespace: str) -> bool:
         """Whether what a module that came later publishes is recorded.
@@ -116,14 +111,7 @@ class RecordModule(Module):
     def blueprint(cls, **kwargs: Any) -> Blueprint:
         """A blueprint of this module alone, with the ports of its task."""
         task: RecordTask = kwargs["task"]
-        atom = BlueprintAtom(
-            kwargs=kwargs,
-            module=cls,
-            streams=tuple(StreamRef(one.port, one.message, "in") for one in task.ports),
-            module_refs=(),
-            instance_name=kwargs.get("instance_name"),
-        )
-        return Blueprint(blueprints=(atom,))
+        return blueprint_of(cls, task.ports, "in", kwargs)
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)

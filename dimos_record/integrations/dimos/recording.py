@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from dimos.core.coordination.blueprints import Blueprint, BlueprintAtom
@@ -17,13 +15,18 @@ from dimos.core.module import ModuleBase
 from dimos.utils.logging_config import setup_logger
 
 from dimos_record.bus import Selection
+from dimos_record.bus.base import several
 from dimos_record.errors import DimosRecordError, DiskFull, OptionError, PlanError
 from dimos_record.integrations.dimos.about import about_blueprint, about_run, is_ours
+from dimos_record.integrations.dimos.added import (
+    free_instance_name,
+    free_port_name,
+    with_module,
+)
 from dimos_record.integrations.dimos.declared import Port, ports
 from dimos_record.integrations.dimos.markers import recorded_by_default
 from dimos_record.integrations.dimos.offers import Offer, described, offers_of
 from dimos_record.integrations.dimos.record_module import RecordedPort, RecordModule, RecordTask
-from dimos_record.integrations.dimos.workers import with_one_more_worker
 from dimos_record.record.codec_choice import codec_chooser
 from dimos_record.record.keeper import check_room
 from dimos_record.record.options import RecordOptions
@@ -75,9 +78,9 @@ def record(
     _refuse_twice(blueprint, path)
     chosen = RecordOptions(**options)
     codec_chooser(chosen.codecs)
-    selection = Selection.of(_listed(topics) or ("*",), _listed(exclude))
+    selection = Selection.of(several(topics) or ("*",), several(exclude))
     wanted = () if everything else recorded_by_default(blueprint)
-    name = _free_name(blueprint)
+    name = free_instance_name(blueprint, str(RecordModule.name))
     published = _published(blueprint, wanted)
     inputs = _inputs([port for port in published if selection.matches(port.topic)])
     if not inputs:
@@ -96,12 +99,8 @@ def record(
     )
     instance = {} if name == RecordModule.name else {"instance_name": name}
     recorder = RecordModule.blueprint(task=task, **instance)
-    names = {(name, one.port): one.stream for one in inputs if one.port != one.stream}
-    return replace(
-        with_one_more_worker(blueprint),
-        blueprints=(*blueprint.blueprints, *recorder.blueprints),
-        remapping_map=MappingProxyType({**blueprint.remapping_map, **names}),
-    ).requirements(_CanBeWritten(path, chosen, append, overwrite))
+    writable = _CanBeWritten(path, chosen, append, overwrite)
+    return with_module(blueprint, recorder, inputs).requirements(writable)
 
 
 @dataclass(frozen=True)
@@ -149,18 +148,6 @@ def _refuse_twice(blueprint: Blueprint, path: Path) -> None:
         raise OptionError(f"the blueprint is recorded to {path} already; choose another name")
 
 
-def _listed(names: str | Sequence[str]) -> tuple[str, ...]:
-    return (names,) if isinstance(names, str) else tuple(names)
-
-
-def _free_name(blueprint: Blueprint) -> str:
-    taken = {atom.name for atom in blueprint.blueprints}
-    name, number = str(RecordModule.name), 2
-    while name in taken:
-        name, number = f"{RecordModule.name}_{number}", number + 1
-    return name
-
-
 def _published(blueprint: Blueprint, wanted: Iterable[str]) -> list[Port]:
     """What the wanted modules publish; all modules, if none is wanted."""
     chosen = set(wanted)
@@ -180,19 +167,9 @@ def _inputs(published: Iterable[Port]) -> tuple[RecordedPort, ...]:
     found = []
     taken: set[str] = set()
     for (name, type_), owners in modules.items():
-        port_name = re.sub(r"\W", "_", name.replace("/", "__"))
-        while not _is_free(port_name, taken):
-            port_name = f"in_{port_name}"
-        taken.add(port_name)
+        port_name = free_port_name(name, RecordModule, taken)
         found.append(RecordedPort(port_name, type_, name, ", ".join(owners)))
     return tuple(found)
-
-
-def _is_free(port_name: str, taken: set[str]) -> bool:
-    """Whether a port may have this name: dimos hides some, and modules have other attributes."""
-    is_other = hasattr(RecordModule, port_name) or port_name in ("config", "ref", "rpc")
-    is_name = port_name.isidentifier() and not port_name.startswith("_")
-    return is_name and not is_other and port_name not in taken
 
 
 def _nothing_to_record(published: Sequence[Port]) -> str:

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
-from dimos.core.coordination.blueprints import Blueprint, BlueprintAtom, StreamRef
+from dimos.core.coordination.blueprints import Blueprint
 from dimos.core.core import rpc
 from dimos.core.module import Module, ModuleConfig
 from dimos.core.stream import Out
@@ -19,6 +19,7 @@ from dimos_lcm.std_msgs import Time
 
 from dimos_record.bus import Bus, split_channel
 from dimos_record.errors import BusError, DimosRecordError, PublisherConflict
+from dimos_record.integrations.dimos.added import blueprint_of
 from dimos_record.integrations.dimos.packing import Assignment
 from dimos_record.integrations.dimos.planned import Planned
 from dimos_record.integrations.dimos.receivers import open_bus_to_modules, until_reached
@@ -80,14 +81,7 @@ class ReplayModule(Module):
     def blueprint(cls, **kwargs: Any) -> Blueprint:
         """A blueprint of this module alone, with the ports of its assignment."""
         assignment: Assignment = kwargs["assignment"]
-        atom = BlueprintAtom(
-            kwargs=kwargs,
-            module=cls,
-            streams=tuple(StreamRef(one.port, one.message, "out") for one in assignment.ports),
-            module_refs=(),
-            instance_name=kwargs.get("instance_name"),
-        )
-        return Blueprint(blueprints=(atom,))
+        return blueprint_of(cls, assignment.ports, "out", kwargs)
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import keyword
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from types import MappingProxyType
 from typing import Any
 
 from dimos.core.coordination.blueprints import Blueprint
 
+from dimos_record.bus.base import several
 from dimos_record.bus.memory import MemoryBus
+from dimos_record.integrations.dimos.added import (
+    free_instance_name,
+    free_port_name,
+    with_module,
+)
 from dimos_record.integrations.dimos.choices import Choice
 from dimos_record.integrations.dimos.opened import Recording
 from dimos_record.integrations.dimos.packing import Assignment, PackedView, ReplayPort
@@ -19,7 +23,6 @@ from dimos_record.integrations.dimos.planning import replay_plan
 from dimos_record.integrations.dimos.replaced import without
 from dimos_record.integrations.dimos.replay_check import ReplayCheck
 from dimos_record.integrations.dimos.replay_module import ReplayModule
-from dimos_record.integrations.dimos.workers import with_one_more_worker
 from dimos_record.replay.options import PlayOptions
 from dimos_record.replay.player import Player
 from dimos_record.replay.view import ReplayView
@@ -85,7 +88,7 @@ def replay(
             "restamp": restamp or view.options.restamp,
             "paused": paused or view.options.paused,
             "clock_topic": clock_topic or view.options.clock_topic,
-            "latched": (*view.options.latched, *_listed(latched)),
+            "latched": (*view.options.latched, *several(latched)),
         }
         _check_options(view, replace(view.options, **chosen))
     return _replayed(
@@ -96,10 +99,6 @@ def replay(
         allow_commands=allow_commands or view.options.allow_commands,
         listen=check_conflicts,
     )
-
-
-def _listed(topics: str | Iterable[str]) -> tuple[str, ...]:
-    return (topics,) if isinstance(topics, str) else tuple(topics)
 
 
 def _replayed(
@@ -115,16 +114,12 @@ def _replayed(
     reasons = _reasons(plan)
     gone = tuple(atom for atom in blueprint.active_blueprints if atom.name in reasons)
     rest, stand_ins = without(blueprint, reasons)
-    name = _instance_name({atom.name for atom in rest.blueprints})
+    name = free_instance_name(rest, _NAME)
     ports = _ports(plan)
     assignment = Assignment(view, name, ports, tuple(stand_ins), allow_commands)
     module = ReplayModule.blueprint(assignment=assignment, instance_name=name, **options)
-    names = {(name, one.port): one.stream for one in ports}
-    return replace(
-        with_one_more_worker(rest),
-        blueprints=(*rest.blueprints, *module.blueprints),
-        remapping_map=MappingProxyType({**rest.remapping_map, **names}),
-    ).requirements(ReplayCheck(assignment, gone, listen=listen))
+    check = ReplayCheck(assignment, gone, listen=listen)
+    return with_module(rest, module, ports).requirements(check)
 
 
 def _check_options(view: ReplayView, options: PlayOptions) -> None:
@@ -138,37 +133,14 @@ def _reasons(plan: ReplayPlan) -> dict[str, str]:
     return replaced | dict.fromkeys(plan.disabled, f"disabled for the replay of {plan.recording}")
 
 
-def _instance_name(taken: Collection[str]) -> str:
-    """A name that serves as part of topics, of options and of environment variables alike."""
-    number = 1
-    name = _NAME
-    while name in taken:
-        number += 1
-        name = f"{_NAME}{number}"
-    return name
-
-
 def _ports(plan: ReplayPlan) -> tuple[ReplayPort, ...]:
     """The outputs of the replay module: one for each stream in the blueprint."""
-    taken = {*dir(ReplayModule), "config", "ref", "rpc"}
+    taken: set[str] = set()
     ports: dict[str, ReplayPort] = {}
     for one in plan.streams:
         port = ports.get(one.name)
         if port is None:
-            port = ReplayPort(_identifier(one.name, taken), one.type, one.name, ())
+            name = free_port_name(one.name, ReplayModule, taken)
+            port = ReplayPort(name, one.type, one.name, ())
         ports[one.name] = port._replace(channels=(*port.channels, one.stream.channel))
     return tuple(ports.values())
-
-
-def _identifier(stream: str, taken: set[str]) -> str:
-    """An attribute for a stream: `robot1/odom` becomes `robot1__odom`. It is taken from then on."""
-    clean = "".join(char if char.isalnum() else "_" for char in stream.replace("/", "__"))
-    clean = clean.lstrip("_") or "stream"
-    if not clean.isidentifier():
-        clean = f"stream_{clean}"
-    number, name = 1, clean
-    while name in taken or keyword.iskeyword(name):
-        number += 1
-        name = f"{clean}_{number}"
-    taken.add(name)
-    return name
