@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +29,7 @@ from dimos_record.integrations.dimos.attaching import attach, detach
 from dimos_record.integrations.dimos.record_module import RecordModule
 from dimos_record.integrations.dimos.remote_errors import error_in
 from dimos_record.integrations.dimos.running import connected
+from dimos_record.store.base import SessionInfo
 from dimos_record.testing import free_lcm_url
 from tests.with_dimos.messages import pose
 from tests.with_dimos.processes import wait_until
@@ -272,6 +275,22 @@ def test_another_run_on_the_bus_does_not_end_a_recording(tmp_path: Path) -> None
         assert isinstance(error_in(raised.value), RecordingBusy)
         written = recorder.recording_progress()["written"]
         wait_until(lambda: recorder.recording_progress()["written"] > written + 10)
+
+
+def test_a_recorder_that_nobody_stops_finishes_its_file_at_sigterm(tmp_path: Path) -> None:
+    """A coordinator sends nothing else when it is interrupted while it stops its modules."""
+    path = tmp_path / "walk.db"
+    with running(Counter.blueprint().record(path)) as coordinator:
+        recorder = coordinator.get_instance(RecordModule)
+        wait_until(lambda: recorder.recording_progress()["written"])
+        os.kill(_session(path).meta["pid"], signal.SIGTERM)
+        wait_until(lambda: _session(path).state == "finished")
+    assert _session(path).reason == "stopped"
+
+
+def _session(path: Path) -> SessionInfo:
+    with RecordReplay(path) as rec:
+        return rec.reader.sessions()[-1]
 
 
 def test_what_was_recorded_by_module_plays_like_any_other(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, fields
@@ -124,7 +125,7 @@ class RecordModule(Module):
         self._topics: dict[str, Offer] = {}
         self._session: RecordingSession | None = None
         self._has_seen_modules = False
-        _outlive_signals()
+        _finish_at_sigterm(self._finish)
 
     @rpc
     def build(self) -> None:
@@ -333,15 +334,31 @@ def _is_ours(module: Any) -> bool:
     return any(set(cls.rpcs) <= set(module.rpcs) for cls in (RecordModule, ReplayModule))
 
 
-def _outlive_signals() -> None:
-    """Leave it to the coordinator to end this worker: it tells, or its pipe breaks.
+def _finish_at_sigterm(finish: Callable[[], None]) -> None:
+    """Make SIGTERM end this worker only when its file is finished.
 
-    Whoever sends SIGTERM to every process of a run (dimos's watchdog, systemd) would otherwise end
-    the recorder before its file is finished.
+    It comes to every process of a run from dimos's watchdog and from systemd, and to all workers
+    from a coordinator that exits without having stopped them, as after Ctrl-C twice. Whichever it
+    is, the coordinator gets a while to end this worker as it should.
     """
+
+    def end() -> None:
+        time.sleep(_GRACE_S)
+        try:
+            finish()
+        finally:
+            os._exit(128 + signal.SIGTERM)
+
+    def begin_to_end(number: int, frame: object) -> None:
+        signal.signal(number, signal.SIG_IGN)
+        threading.Thread(target=end, name="finish-at-sigterm", daemon=True).start()
+
     in_worker = multiprocessing.parent_process() is not None
     if in_worker and threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, begin_to_end)
+
+
+_GRACE_S = 1.0
 
 
 class _warnings_in_run_log(logging.Handler):  # noqa: N801 - used like a function
