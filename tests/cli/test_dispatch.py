@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from dimos_record.cli import entry
 from dimos_record.cli.dimos_options import RUN_OPTIONS, arranged, names_in, words_of_run
 from dimos_record.cli.main import app
 from dimos_record.errors import OptionError
@@ -123,6 +124,17 @@ def test_help_names_our_commands_and_those_of_dimos() -> None:
         assert f"\n  {option.shown} " in text
     assert "Commands of dimos" in text
     assert max(map(len, text.splitlines())) <= 80
+
+
+def test_ctrl_c_while_the_program_is_being_loaded_is_no_traceback(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("dimos_record.cli.main.main", interrupted)
+    with pytest.raises(SystemExit, match="130"):
+        entry.main()
 
 
 def test_the_console_script_imports_nothing_heavy() -> None:
