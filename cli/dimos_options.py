@@ -185,6 +185,8 @@ def _separated(
         option = _BY_NAME.get(_name(argument))
         if option is None:
             others.append(argument)
+        elif option.bare and _is_empty(argument, rest):
+            raise OptionError(f"{option.name} has an empty name for its file: {option.shown}")
         elif option.metavar is None or "=" in argument:
             ours.append(argument)
         elif option.bare and _is_bare(option.name, rest[0] if rest else None, rest[1:2], commands):
@@ -194,6 +196,15 @@ def _separated(
         else:
             raise OptionError(f"{option.name} needs a value: {option.shown}")
     return ours, others
+
+
+def _is_empty(argument: str, rest: list[str]) -> bool:
+    """Whether a file is given and has no name, as by an unset variable: `--replay "$FILE"`.
+
+    Taken for a bare `--replay`, it could start what the recording should have replaced.
+    """
+    _, given, value = argument.partition("=")
+    return not value if given else rest[:1] == [""]
 
 
 def _is_bare(

@@ -126,7 +126,7 @@ class RecordedRun:
                 raise OptionError(f"the blueprint names no recording, and {more[0]} needs one")
             return None
         path = str(path_for_reading(name).absolute())
-        sys.argv = [f"--replay={path}" if one == "--replay=" else one for one in sys.argv]
+        sys.argv = [f"--replay={path}" if one == "--replay" else one for one in sys.argv]
         self._dimos.play_with_dimos(False)
         return path
 

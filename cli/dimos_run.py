@@ -71,7 +71,7 @@ def run_dimos(arguments: list[str], *, own_commands: Sequence[str] = (), patched
         given = [_with_whole_path(one) for one in wanted]
         names = words_of_run(given, command, _taking_value(_parameters(group, "run")))
         run = RecordedRun(dimos, "-".join(names), wants_help="--help" in given)
-        sys.argv = [*_program(), *_again(given)]
+        sys.argv = [*_program(), *(_as_written(one) for one in _again(given))]
         dimos.app.callback()(_callback(dimos.dimos_options(), run.choose))
         dimos.change_runs(run.change, run.while_running)
         try:
@@ -150,6 +150,11 @@ def _with_whole_path(argument: str) -> str:
         slash = os.sep if value.endswith(os.sep) else ""
         return f"{name}={path_for_writing(value).absolute()}{slash}"
     return argument
+
+
+def _as_written(argument: str) -> str:
+    """A bare `--replay` as a person writes it: with an empty name it is refused."""
+    return "--replay" if argument == "--replay=" else argument
 
 
 def _again(arguments: list[str]) -> list[str]:

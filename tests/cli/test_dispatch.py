@@ -73,6 +73,16 @@ def test_an_option_without_its_value_is_an_error() -> None:
 
 
 @pytest.mark.parametrize(
+    "given", [["--replay", ""], ["--replay="], ["--record", ""], ["--record="]], ids=" ".join
+)
+def test_an_empty_name_is_not_taken_for_none(given: list[str]) -> None:
+    """As an unset variable gives it: a bare `--replay` could start the hardware."""
+    for line in ([*given, "run", "robot"], ["run", "robot", *given]):
+        with pytest.raises(OptionError, match="has an empty name for its file"):
+            arranged(line, takes_value=takes_value, commands=COMMANDS, bare_record="/data/")
+
+
+@pytest.mark.parametrize(
     ("line", "words"),
     [
         ("run robot", ["robot"]),
