@@ -113,9 +113,8 @@ def test_nothing_stays_open_for_a_daemon_to_inherit(blueprint: Blueprint, walk: 
     blueprint.replay(walk)  # what is imported for it may open something, once
     files, threads = set(os.listdir("/proc/self/fd")), set(threading.enumerate())
     replayed = blueprint.replay(RecordReplay(walk).seek(0.2).every(2))
-    assert (
-        set(os.listdir("/proc/self/fd")) <= files
-    )  # what tests before have left may end meanwhile
+    # what tests before this one have left may end meanwhile
+    assert set(os.listdir("/proc/self/fd")) <= files
     assert set(threading.enumerate()) <= threads
     assert "replay" in names(replayed)
 
