@@ -123,7 +123,7 @@ class ChannelTooLong(BusError):
 
 
 class PublisherConflict(DimosRecordError):
-    """Somebody else is publishing a topic that is about to be replayed."""
+    """Somebody else publishes a topic that is about to be replayed, or runs a blueprint there."""
 
     exit_code = 8
 

@@ -133,6 +133,15 @@ def test_transforms_come_from_many_and_replace_nobody(tmp_path: Path) -> None:
     plan.check()
 
 
+def test_transforms_of_modules_that_all_run_are_not_replayed(tmp_path: Path) -> None:
+    walk = recorded(tmp_path, *EVERYTHING)
+    plan = replay_plan(ROBOT, walk, keep=[Driver, Mapper])
+    assert plan.replaced.keys() == {"follower"}
+    assert plan.left_out["/tf"] == "driver, mapper run"
+    asked = replay_plan(ROBOT, walk, only=["/tf", Follower])
+    assert "/tf" in [stream.topic for stream in asked.streams]
+
+
 def test_a_module_that_is_partly_recorded_loses_its_other_outputs(tmp_path: Path) -> None:
     plan = replay_plan(ROBOT, recorded(tmp_path, ODOM))
     assert plan.partly == {"driver": ("/lidar",)}

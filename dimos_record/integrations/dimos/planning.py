@@ -110,6 +110,8 @@ class _Planner:
         chosen = [one for one in self.recorded if one.topic not in left_out]
         replaced = self._replaced(chosen)
         on = self.active - replaced.keys() - self.disabled
+        left_out |= {one.topic: _runs(one.publishers) for one in chosen if self._is_live(one, on)}
+        chosen = [one for one in chosen if one.topic not in left_out]
         running = tuple(module for module in self.instances if module in on)
         live = [port for port in self.declared if port.module in running]
         streams = tuple(self._replayed(one, replaced, live) for one in chosen)
@@ -153,13 +155,18 @@ class _Planner:
         if one.topic in self.keep.topics:
             return "left out by choice"
         if kept := one.owners & self.keep.modules:
-            return f"{', '.join(sorted(kept))} runs"
+            return _runs(kept)
         if self.only:
             chosen = (one.owners or one.publishers) & self.only.modules
             return None if chosen else "not chosen"
         if not one.publishers and is_command(one.topic):
             return "a command whose sender was not recorded; name it in only to replay it"
         return None
+
+    def _is_live(self, one: _Recorded, on: set[str]) -> bool:
+        """Whether all who publish something together, such as transforms, are there to do so."""
+        shared = bool(one.publishers) and not one.owners
+        return shared and one.publishers <= on and one.topic not in self.only.topics
 
     def _replaced(self, chosen: Iterable[_Recorded]) -> dict[str, tuple[str, ...]]:
         """The instances that the chosen streams replace, in the order of the blueprint."""
@@ -210,6 +217,12 @@ class _Planner:
         taken_over = {t for m, topics in replaced.items() if m in self.active for t in topics}
         added = {one.topic for one in chosen} - taken_over
         return _publishers_of(added, [port for port in live if port.is_source])
+
+
+def _runs(modules: Iterable[str]) -> str:
+    """Why a topic is not replayed: those who publish it do."""
+    names = sorted(modules)
+    return f"{', '.join(names)} {'runs' if len(names) == 1 else 'run'}"
 
 
 def _choice_of(

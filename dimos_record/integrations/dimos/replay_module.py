@@ -294,8 +294,10 @@ class ReplayModule(Module):
 
     def _at_failure(self, error: Exception) -> None:
         """Called on the publishing thread; nobody else would hear of it."""
-        what = error if isinstance(error, DimosRecordError) else repr(error)
-        logger.error(f"The replay of {self.config.assignment.view.path} has failed: {what}")
+        ours = isinstance(error, DimosRecordError)
+        what = error if ours else repr(error)
+        path = self.config.assignment.view.path
+        logger.error(f"The replay of {path} has failed: {what}", exc_info=None if ours else error)
         self._end_run()
 
     def _end_run(self) -> None:
