@@ -149,8 +149,12 @@ def test_ctrl_c_while_the_program_is_being_loaded_is_no_traceback(
 
 def test_the_console_script_imports_nothing_heavy() -> None:
     """Every worker process of dimos runs it once more, as `__mp_main__`."""
+    code = (
+        "import sys; before = set(sys.modules); import dimos_record.cli.entry; "
+        "print(*(set(sys.modules) - before))"
+    )
     done = subprocess.run(
-        [sys.executable, "-c", "import sys, dimos_record.cli.entry; print(*sys.modules)"],
+        [sys.executable, "-c", code],
         capture_output=True,
         text=True,
         check=True,
