@@ -200,7 +200,7 @@ class _Report:
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
-        if self._as_json:
+        if self._as_json and self._found:
             print(json.dumps(self._found, indent=2, ensure_ascii=False), file=sys.__stdout__)
         if self._dry and kind is None:
             sys.exit(0)

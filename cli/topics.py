@@ -79,11 +79,11 @@ def topics(
 class _Heard:
     """What was heard of one channel. Times are of the monotonic clock."""
 
-    __slots__ = ("bytes", "count", "first_s", "last_s")
+    __slots__ = ("bytes", "count", "last_s")
 
     def __init__(self, now_s: float) -> None:
         self.count = self.bytes = 0
-        self.first_s = self.last_s = now_s
+        self.last_s = now_s
 
 
 class Traffic:

@@ -177,6 +177,15 @@ def test_a_plan_that_cannot_be_is_printed_and_refused(network: Network, walk: Pa
     assert "Traceback" not in done.stderr
 
 
+def test_a_plan_that_does_not_come_about_is_no_json(network: Network, walk: Path) -> None:
+    done = network.run(
+        "--replay", "walk.db", "--replay-only", "Nobody", "--dry-run", "--json", "run", ROBOT
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.splitlines()[-1].startswith("error: only=Nobody is neither")
+
+
 @pytest.mark.usefixtures("walk")
 def test_a_bare_replay_is_the_blueprints_recording_or_what_it_was(network: Network) -> None:
     named = network.run("--replay", "--dry-run", "run", "cli-blueprints.named")
