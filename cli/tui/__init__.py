@@ -1,0 +1,1 @@
+"""The terminal program: what is on the bus, and recordings on a timeline."""

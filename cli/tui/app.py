@@ -1,0 +1,207 @@
+"""The program: which screen is shown, what it says, and what it runs beside the screen."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple, TypeVar, cast
+
+from textual.app import App
+from textual.binding import Binding, BindingType
+from textual.dom import DOMNode
+from textual.reactive import reactive
+
+from dimos_record.cli.tui.dialogs import Ask, Choose, Confirm, Progress
+from dimos_record.cli.tui.keys import Key
+from dimos_record.cli.tui.screen import TuiScreen
+from dimos_record.cli.tui.tasks import Cancelled, OnProgress, task
+from dimos_record.cli.tui.theme import COLOURS, THEME
+from dimos_record.errors import DimosRecordError
+
+T = TypeVar("T")
+
+
+class Said(NamedTuple):
+    """The line at the bottom."""
+
+    text: str = ""
+    is_error: bool = False
+
+
+class TuiApp(App[None]):
+    """The terminal program.
+
+    Args:
+        file: the recording to show; what is on the bus, if None.
+        bus_url: the bus to record from and to play to; the default one, if None.
+    """
+
+    TITLE = "dimos-record"
+    ALLOW_SELECT = False
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Key("question_mark,f1", "help", "All keys, to be searched", label="help"),
+        Key("q,ctrl+q", "leave", "Quit", label="quit"),
+        Key("ctrl+o", "open", "Open a recording"),
+        Key("L", "live", "What is on the bus now"),
+        Key("colon,ctrl+p", "command_palette", "Find a command by its name"),
+        Binding("ctrl+c", "leave", show=False),
+    ]
+    said: reactive[Said] = reactive(Said())
+
+    def __init__(self, file: Path | None = None, bus_url: str | None = None) -> None:
+        super().__init__()
+        self.bus_url = bus_url
+        self._file = file
+        self._tasks: set[tuple[DOMNode, str]] = set()
+        self._working: set[Progress] = set()
+        self._thread = threading.get_ident()
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """Our colours, for any theme that lacks them."""
+        return COLOURS
+
+    async def on_mount(self) -> None:
+        """Show the first screen."""
+        self._thread = threading.get_ident()
+        self.register_theme(THEME)
+        self.theme = THEME.name
+        await self.push_screen(self._timeline(self._file) if self._file else self._live())
+
+    # --- screens
+
+    def _live(self) -> TuiScreen:
+        from dimos_record.cli.tui.live.screen import LiveScreen
+
+        return LiveScreen(self.bus_url)
+
+    def _timeline(self, path: Path) -> TuiScreen:
+        from dimos_record.cli.tui.timeline.screen import TimelineScreen
+
+        return cast(TuiScreen, TimelineScreen(path))
+
+    async def open_recording(self, path: Path) -> None:
+        """Show a recording on the timeline, above the screen that is shown now."""
+        await self.push_screen(self._timeline(path))
+
+    @property
+    def shown(self) -> TuiScreen:
+        """The uppermost full screen, whatever dialog is above it."""
+        return next(one for one in reversed(self.screen_stack) if isinstance(one, TuiScreen))
+
+    # --- saying
+
+    def say(self, text: str) -> None:
+        """Say something in the line at the bottom; from any thread."""
+        self._set_said(Said(text))
+
+    def complain(self, what: Exception | str) -> None:
+        """Say in the line at the bottom what is wrong; from any thread."""
+        self._set_said(Said(" ".join(str(what).split()), is_error=True))
+
+    def _set_said(self, said: Said) -> None:
+        if threading.get_ident() == self._thread:
+            self.said = said
+        else:
+            self.call_from_thread(setattr, self, "said", said)
+
+    # --- asking
+
+    async def ask(
+        self,
+        title: str,
+        *,
+        read: Callable[[str], T],
+        default: str = "",
+        hint: str = "",
+    ) -> T | None:
+        """Ask for a line of text; None if it was given up. Within a `task`.
+
+        Args:
+            title: the question.
+            read: makes of the text what is wanted (`str` takes it as it is); a `DimosRecordError`
+                that it raises is shown, and the window stays.
+            default: what stands there already, selected.
+            hint: how to write it.
+        """
+        return await self.push_screen_wait(Ask(title, default, read, hint))
+
+    async def confirm(
+        self, title: str, text: str = "", *, yes: str = "yes", no: str = "no"
+    ) -> bool:
+        """Ask whether to do something. Within a `task`.
+
+        Args:
+            title: the question: "Cut 10-20 s of all topics?".
+            text: what will go and how large it is; may have several lines.
+            yes, no: the words on the buttons.
+        """
+        return await self.push_screen_wait(Confirm(title, text, yes, no)) is True
+
+    async def choose(self, title: str, choices: Sequence[str]) -> int | None:
+        """Ask for one of several choices; returns its number, None if given up. In a `task`."""
+        return await self.push_screen_wait(Choose(title, choices))
+
+    # --- working
+
+    async def in_thread(self, work: Callable[[], T]) -> T:
+        """Do short work that may block (opening a file, starting a session) beside the screen."""
+        return await asyncio.to_thread(work)
+
+    async def with_progress(self, title: str, work: Callable[[OnProgress], T]) -> T:
+        """Do long work beside the screen, in a window with its progress. Within a `task`.
+
+        Args:
+            title: what is going on: "Saving walk.db".
+            work: is called in a thread, with a function to be called often with (done, total).
+
+        Raises:
+            Cancelled: its user did not want to wait. (A `task` says so.)
+            DimosRecordError: what the work raised.
+        """
+        window = Progress(title)
+        self._working.add(window)
+        await self.push_screen(window)
+        try:
+            return await asyncio.to_thread(work, window.on_progress)
+        finally:
+            self._working.discard(window)
+            if window.is_attached:
+                window.dismiss()
+
+    def start_task(self, node: DOMNode, name: str, run: Callable[[], Awaitable[None]]) -> None:
+        """Run what a `task` does; see there."""
+        if (node, name) in self._tasks:
+            self.say("That is still under way")
+            return
+        self._tasks.add((node, name))
+        self.run_worker(self._run_task(node, name, run), group="tasks")
+
+    async def _run_task(self, node: DOMNode, name: str, run: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await run()
+        except Cancelled:
+            self.say("Cancelled; nothing was changed")
+        except DimosRecordError as error:
+            self.complain(error)
+        finally:
+            self._tasks.discard((node, name))
+
+    async def run_action(self, *args: Any, **kwargs: Any) -> bool:
+        """Do what a key or click means; an error of ours becomes the line at the bottom."""
+        try:
+            return await super().run_action(*args, **kwargs)
+        except DimosRecordError as error:
+            self.complain(error)
+            return True
+
+    # --- keys of the program
+
+    @task
+    async def action_leave(self) -> None:
+        """Quit, unless a screen has something to lose."""
+        for screen in reversed(self.screen_stack):
+            if isinstance(screen, TuiScreen) and not await screen.may_leave():
+                return
+        self.exit()

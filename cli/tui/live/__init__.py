@@ -1,0 +1,1 @@
+"""What is on the bus now, and recording it."""
