@@ -112,6 +112,12 @@ class DecodeError(DimosRecordError):
     exit_code = 6
 
 
+class EditError(DimosRecordError):
+    """An edit changes nothing or cannot be made, or a recording's edits stand in the way."""
+
+    exit_code = 6
+
+
 class BusError(DimosRecordError):
     """The bus cannot be reached, or its URL is not one."""
 

@@ -16,9 +16,10 @@ from dimos_record.errors import OptionError, RecordingNotFound, UnknownTopic
 from dimos_record.namespace import Namespace
 from dimos_record.store.base import LogLine, StreamInfo
 from dimos_record.store.compare import Comparison, compare
+from dimos_record.store.edited import EditedReader
 from dimos_record.store.files import FileStore
 from dimos_record.store.paths import data_folder, path_for_reading, path_for_writing
-from dimos_record.store.queries import QueryableReader, StreamQuery
+from dimos_record.store.queries import StreamQuery
 from dimos_record.store.stores import Store
 from dimos_record.store.summary import Summary, Topic, describe_topic, summarize
 
@@ -42,7 +43,7 @@ class RecordingHandle:
         self._said_elsewhere = False
         self._lock = threading.RLock()
         # never held while waiting for the bus, whose thread may want it in somebody's callback
-        self._reader: QueryableReader | None = None
+        self._reader: EditedReader | None = None
         self.topics: Namespace[Topic] = Namespace(
             self._topic_names, self._find, self._topic, self._stream_names
         )
@@ -98,7 +99,7 @@ class RecordingHandle:
                 )
 
     @property
-    def reader(self) -> QueryableReader:
+    def reader(self) -> EditedReader:
         """The recording, opened for reading when it is first needed.
 
         Raises:
@@ -213,7 +214,7 @@ class RecordingHandle:
         return list(self.reader.streams)
 
     def _query(self, info: StreamInfo) -> StreamQuery:
-        return StreamQuery(cast(QueryableReader, _CurrentReader(self)), info)
+        return StreamQuery(cast(EditedReader, _CurrentReader(self)), info)
 
 
 def _store_of(store: Any) -> Store:

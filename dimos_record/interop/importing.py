@@ -14,6 +14,7 @@ from typing import Any
 
 from dimos_record.errors import DecodeError, RecordingExists, StorageError
 from dimos_record.interop.mcap import ImportedMessage, McapImport, Problem
+from dimos_record.store.editing import refuse_if_edited
 from dimos_record.store.paths import path_for_writing
 from dimos_record.store.recording_file import (
     already_exists,
@@ -129,6 +130,7 @@ def _adding_to(path: Path) -> Iterator[RecordingWriter]:
     """An existing file, changed in one transaction."""
     if path.is_dir():
         raise RecordingExists(f"{path} is a folder of segments; import into a file")
+    refuse_if_edited(path)
     writer = RecordingWriter.append(path)
     try:
         with writer.transaction():

@@ -5,7 +5,7 @@ Times are integers in nanoseconds since the UNIX epoch where a name ends in ``_n
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -138,6 +138,18 @@ class LogLine(NamedTuple):
     """What it said."""
 
 
+class Marker(NamedTuple):
+    """A labelled instant or interval on the timeline."""
+
+    id: int
+    at_ns: int
+    label: str
+    until_ns: int | None = None
+    """Where an interval ends; None for an instant."""
+    data: Any = None
+    """What belongs to it, as JSON."""
+
+
 class StreamSource(NamedTuple):
     """What a recorder knows of a channel beyond its name, before its first message."""
 
@@ -175,7 +187,39 @@ class StoreReader(Protocol):
         """Count, bytes and extent of a stream."""
 
     def span_ns(self) -> tuple[int, int] | None:
-        """Receive times of the first and the last message; None when there is no message."""
+        """Receive times of the first and the last message; None when there is no message.
+
+        Messages inside skips do not count.
+        """
+
+    def ends(
+        self, stream: str, start_ns: int | None = None, end_ns: int | None = None
+    ) -> tuple[int, int] | None:
+        """Times of the first and the last message with ``start_ns <= ts_ns < end_ns``; O(log n)."""
+
+    def ranks(self, stream: str, times_ns: Sequence[int]) -> list[int]:
+        """How many messages of a stream lie before each of these times, which ascend.
+
+        O(log n) each, since numbers are dense and follow time; counted where samples say otherwise.
+        """
+
+    def sizes(self, stream: str, numbers: Sequence[int]) -> list[int]:
+        """Bytes of the stored payloads of messages, without loading them; 0 where there is none."""
+
+    def bytes_between(self, stream: str, start_ns: int | None, end_ns: int | None) -> int:
+        """Bytes of all stored payloads with ``start_ns <= ts_ns < end_ns``; O(n)."""
+
+    def origin_ns(self) -> int:
+        """Position 0: when the first message was received, as recorded; 0 without messages."""
+
+    def skips(self) -> list[tuple[int, int]]:
+        """Sections ``[a, b)`` of which everything was cut, in order; playback jumps over them.
+
+        Messages in there are state that what follows needs: maps, camera infos, transforms.
+        """
+
+    def markers(self) -> list[Marker]:
+        """Labelled instants and intervals, in the order of time."""
 
     def sessions(self) -> list[SessionInfo]:
         """The recording sessions with their accounts, oldest first."""

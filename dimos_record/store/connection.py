@@ -132,6 +132,22 @@ def connect_for_writing(path: Path, *, create: bool = False) -> sqlite3.Connecti
     return connection
 
 
+def connect_for_editing(path: Path, *, create: bool = False) -> sqlite3.Connection:
+    """Open a small file, or a finished recording, to change a few rows: without a log beside it.
+
+    Raises:
+        RecordingNotFound, NotARecording, RecordingDamaged, StorageError
+    """
+    with _OPENING, errors_about(path):
+        if not create:
+            read_header(path)
+        connection: sqlite3.Connection = _connect(
+            path, "mode=rwc" if create else "mode=rw", sqlite3.Connection
+        )
+        connection.execute("PRAGMA synchronous=FULL")
+    return connection
+
+
 def connect_in_memory() -> sqlite3.Connection:
     """A database that lives as long as its connection."""
     connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)

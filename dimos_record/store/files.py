@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from dimos_record.store import open_recording
-from dimos_record.store.reader import RecordingReader
-from dimos_record.store.segments import SegmentedReader
+from dimos_record.store.edited import EditedReader
+from dimos_record.store.editing import Change, Result, change_edits
 from dimos_record.store.target import Target, open_target
 
 
@@ -25,7 +25,7 @@ class FileStore:
         """Whether there is a file or a folder."""
         return self.path.exists()
 
-    def reader(self) -> RecordingReader | SegmentedReader:
+    def reader(self) -> EditedReader:
         """Open it for reading; see `open_recording`."""
         return open_recording(self.path)
 
@@ -34,6 +34,10 @@ class FileStore:
     ) -> Target:
         """Open or create it for writing; see `open_target`."""
         return open_target(self.path, split=split, append=append, overwrite=overwrite)
+
+    def edit(self, change: Change[Result]) -> Result:
+        """Change its list of edits; see `change_edits`."""
+        return change_edits(self.path, change)
 
     def close(self) -> None:
         """Nothing is kept open."""

@@ -6,6 +6,8 @@ from typing import TypeVar
 
 from dimos_record.errors import RecordingExists
 from dimos_record.store.connection import connect_in_memory
+from dimos_record.store.edited import EditedReader
+from dimos_record.store.editing import Change, Result
 from dimos_record.store.reader import RecordingReader
 from dimos_record.store.target import Target, cannot_split
 from dimos_record.store.writer import RecordingWriter
@@ -25,11 +27,17 @@ class MemoryStore:
         """Whether anything was recorded."""
         return self._writer.seq > 0
 
-    def reader(self) -> RecordingReader:
+    def reader(self) -> EditedReader:
         """A reader; it shares the one connection, and its lock."""
-        return RecordingReader(
-            self._writer.connection, self.name, lock=self._writer.lock, owns=False
+        writer = self._writer
+        return EditedReader(
+            RecordingReader(writer.connection, self.name, lock=writer.lock, owns=False)
         )
+
+    def edit(self, change: Change[Result]) -> Result:
+        """Change the list of edits, which lives in memory, too."""
+        with self._writer.transaction():
+            return change(self._writer.connection)
 
     def target(
         self, *, split: bool = False, append: bool = False, overwrite: bool = False

@@ -45,10 +45,14 @@ class Where(NamedTuple):
     sql: str = "1"
     parameters: tuple[Any, ...] = ()
     at_most: int | None = None
+    shift_ns: int = 0
+    """How far receive times were moved by an edit; the condition is about those after it."""
 
     def also(self, other: Where) -> Where:
         """Both conditions."""
-        return Where(f"{self.sql} AND {other.sql}", self.parameters + other.parameters)
+        return self._replace(
+            sql=f"{self.sql} AND {other.sql}", parameters=self.parameters + other.parameters
+        )
 
 
 def source(info: StreamInfo, topic: int | None, ours: bool) -> str:
@@ -73,6 +77,15 @@ def source(info: StreamInfo, topic: int | None, ours: bool) -> str:
             f"CAST(NULL AS BLOB), seq, ts_ns, stamp_ns FROM _dr_spool WHERE topic = {int(topic)}"
         )
     return f"({select})"
+
+
+def shifted(source: str, by_ns: int) -> str:
+    """A subquery with the same messages at other receive times."""
+    if not by_ns:
+        return source
+    ts_ns = f"(ts_ns + {int(by_ns)})"
+    others = ", ".join(("id", "value", *POSE_COLUMNS, "tags", "seq", "stamp_ns"))
+    return f"(SELECT {others}, {ts_ns} AS ts_ns, {to_seconds(ts_ns)} AS ts FROM {source})"
 
 
 def count(connection: sqlite3.Connection, table: str, where: Where) -> int:

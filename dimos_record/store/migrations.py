@@ -77,7 +77,12 @@ def _second_version(connection: sqlite3.Connection) -> None:
     _create(connection, schema.TABLES_V2)
 
 
+def _third_version(connection: sqlite3.Connection) -> None:
+    _create(connection, schema.TABLES_V3)
+
+
 _MIGRATIONS: dict[int, Callable[[sqlite3.Connection], None]] = {
     1: _first_version,
     2: _second_version,
+    3: _third_version,
 }

@@ -8,13 +8,22 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
 from dimos_record.errors import UnknownTopic
-from dimos_record.store import catalog, meta, schema
-from dimos_record.store.base import LogLine, Row, SessionInfo, StreamInfo, StreamStats
+from dimos_record.store import catalog, edits, meta, schema
+from dimos_record.store.base import (
+    LogLine,
+    Marker,
+    Row,
+    SessionInfo,
+    StoreReader,
+    StreamInfo,
+    StreamStats,
+)
 from dimos_record.store.connection import (
     ReadConnection,
     connect_for_reading,
@@ -22,6 +31,8 @@ from dimos_record.store.connection import (
     is_wal,
     read_header,
 )
+from dimos_record.store.edits import Edit
+from dimos_record.store.intervals import Intervals
 from dimos_record.store.meta import MetaRow, Where
 from dimos_record.store.sessions import load_sessions, log_page
 from dimos_record.store.table import Page, RowMaker, Span, StreamTable, TimeIndexes
@@ -141,20 +152,74 @@ class RecordingReader:
             return StreamStats(*table.figures(connection))
 
     def span_ns(self) -> tuple[int, int] | None:
-        """Receive times of the first and the last message; None when there is no message."""
-        with self._reading() as connection:
-            self._load_tables()
-            ends = [table.ends(connection) for table in self._tables.values()]
-        firsts = [first for first, _ in ends if first is not None]
-        lasts = [last for _, last in ends if last is not None]
-        return (min(firsts), max(lasts)) if firsts else None
+        """Receive times of the first and the last message; None when there is no message.
 
-    def ends(self, stream: str) -> tuple[int, int] | None:
-        """Receive times of the first and the last message of a stream; None without any."""
+        Messages inside skips do not count.
+        """
+        return span_between_skips(self)
+
+    def ends(
+        self, stream: str, start_ns: int | None = None, end_ns: int | None = None
+    ) -> tuple[int, int] | None:
+        """Times of the first and the last message with ``start_ns <= ts_ns < end_ns``; O(log n)."""
         table = self._table(stream)
         with self._reading() as connection:
-            first, last = table.ends(connection)
+            if start_ns is None and end_ns is None:
+                first, last = table.ends(connection)
+            else:
+                span = Span.between(start_ns, end_ns)
+                first, last = table.ends(connection, self._times.of(table), span)
         return None if first is None or last is None else (first, last)
+
+    def ranks(self, stream: str, times_ns: Sequence[int]) -> list[int]:
+        """How many messages of a stream lie before each of these times, which ascend.
+
+        O(log n) each, since numbers are dense and follow time; counted where samples say otherwise.
+        """
+        table = self._table(stream)
+        with self._reading() as connection:
+            return table.ranks(connection, self._times.of(table), times_ns)
+
+    def sizes(self, stream: str, numbers: Sequence[int]) -> list[int]:
+        """Bytes of the stored payloads of messages, without loading them; 0 where there is none."""
+        table = self._table(stream)
+        with self._reading() as connection:
+            return table.sizes(connection, numbers)
+
+    def bytes_between(self, stream: str, start_ns: int | None, end_ns: int | None) -> int:
+        """Bytes of all stored payloads with ``start_ns <= ts_ns < end_ns``; O(n)."""
+        table = self._table(stream)
+        with self._reading() as connection:
+            return table.bytes_in(connection, self._times.of(table), Span.between(start_ns, end_ns))
+
+    def origin_ns(self) -> int:
+        """Position 0: when the first message was received, as recorded; 0 without messages."""
+        with self._reading() as connection:
+            stored = edits.origin_ns(connection) if self._has_edits(connection) else None
+            if stored is not None:
+                return stored
+            self._load_tables()
+            ends = [table.ends(connection)[0] for table in self._tables.values()]
+        return min((first for first in ends if first is not None), default=0)
+
+    def skips(self) -> list[tuple[int, int]]:
+        """Sections ``[a, b)`` that were cut before the file was saved, in order."""
+        with self._reading() as connection:
+            return edits.load_skips(connection) if self._has_edits(connection) else []
+
+    def markers(self) -> list[Marker]:
+        """Labelled instants and intervals, in the order of time."""
+        with self._reading() as connection:
+            return edits.load_markers(connection) if self._has_edits(connection) else []
+
+    def edits(self) -> list[Edit]:
+        """The edits that are not saved, and those that were undone, oldest first."""
+        with self._reading() as connection:
+            return edits.load_edits(connection) if self._has_edits(connection) else []
+
+    @staticmethod
+    def _has_edits(connection: sqlite3.Connection) -> bool:
+        return schema.version(connection) >= schema.EDITS_SINCE
 
     def last_numbers(self) -> tuple[Counter[str], int]:
         """The highest message id per channel, and the highest arrival number."""
@@ -237,7 +302,7 @@ class RecordingReader:
         Args:
             order: a column: `id`, `ts`, `seq`, `stamp_ns`, `value`, `pose_x` ...
         """
-        source = self._table(stream).source
+        source = meta.shifted(self._table(stream).source, where.shift_ns)
         if order == "id" and not descending:
             after, limit = 0, _FIRST_PAGE
             while True:
@@ -256,7 +321,7 @@ class RecordingReader:
 
     def count_where(self, stream: str, where: Where) -> int:
         """How many messages of a stream meet a condition."""
-        source = self._table(stream).source
+        source = meta.shifted(self._table(stream).source, where.shift_ns)
         with self._reading() as connection:
             return meta.count(connection, source, where)
 
@@ -299,3 +364,15 @@ def find_stream(streams: dict[str, StreamInfo], wanted: str, where: str) -> Stre
             return info
     known = ", ".join(sorted(info.topic for info in streams.values())) or "none"
     raise UnknownTopic(f"{where} has no topic {wanted!r}; it has: {known}")
+
+
+def span_between_skips(reader: StoreReader) -> tuple[int, int] | None:
+    """Times of the first and the last message of a recording that lie in no skip."""
+    shown = Intervals.of(reader.skips()).complement().items
+    firsts, lasts = [], []
+    for stream in reader.streams:
+        forwards = (reader.ends(stream, *section) for section in shown)
+        backwards = (reader.ends(stream, *section) for section in reversed(shown))
+        firsts += [ends[0] for ends in islice(filter(None, forwards), 1)]
+        lasts += [ends[1] for ends in islice(filter(None, backwards), 1)]
+    return (min(firsts), max(lasts)) if firsts else None

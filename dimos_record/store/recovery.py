@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dimos_record.store import open_recording
+from dimos_record.store import open_as_recorded
 from dimos_record.store.segments import segments_of
 from dimos_record.store.writer import RecordingWriter
 
@@ -22,7 +22,7 @@ def recover(path: Path) -> bool:
         RecordingNotFound, NotARecording, RecordingDamaged, NewerSchema, StorageError
         RecordingBusy: it is being recorded into.
     """
-    with open_recording(path) as reader:
+    with open_as_recorded(path) as reader:
         in_order = reader.self_contained and not any(
             session.state == "killed" and session.stop_ns is None for session in reader.sessions()
         )

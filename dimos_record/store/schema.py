@@ -11,7 +11,7 @@ from pathlib import Path
 from dimos_record.errors import NewerSchema, NotARecording
 from dimos_record.store.connection import quote_name
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Version of the `_dr_` tables. A file of dimos's own has none, which counts as 0."""
 
 DIMOS_COLUMNS = (
@@ -57,6 +57,21 @@ CREATE TABLE _dr_log (
   id INTEGER PRIMARY KEY, session INTEGER NOT NULL, ts_ns INTEGER NOT NULL,
   level TEXT, source TEXT, line TEXT NOT NULL);
 """
+EDITS_SINCE = 3
+"""The first version with edits, markers and skips."""
+EDITS_TABLE = """
+CREATE TABLE _dr_edits (
+  id INTEGER PRIMARY KEY, made_ns INTEGER NOT NULL, kind TEXT NOT NULL, args TEXT NOT NULL,
+  undone INTEGER NOT NULL DEFAULT 0);
+"""
+TABLES_V3 = (
+    EDITS_TABLE
+    + """
+CREATE TABLE _dr_markers (
+  id INTEGER PRIMARY KEY, at_ns INTEGER NOT NULL, until_ns INTEGER, label TEXT NOT NULL, data TEXT);
+CREATE TABLE _dr_skips (a_ns INTEGER PRIMARY KEY, b_ns INTEGER NOT NULL);
+"""
+)
 
 
 def is_recording(connection: sqlite3.Connection) -> bool:

@@ -5,21 +5,25 @@ from __future__ import annotations
 import heapq
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain, pairwise
 from pathlib import Path
 
 from dimos_record.errors import NotARecording, RecordingNotFound, StorageError
 from dimos_record.store.base import (
     LogLine,
+    Marker,
     Row,
     SessionInfo,
     StreamInfo,
     StreamStats,
     add_accounts,
 )
+from dimos_record.store.connection import connect_for_reading, errors_about
+from dimos_record.store.edits import Edit, load_edits
+from dimos_record.store.intervals import Intervals
 from dimos_record.store.meta import MetaRow, Where
-from dimos_record.store.reader import RecordingReader, find_stream
+from dimos_record.store.reader import RecordingReader, find_stream, span_between_skips
 
 _SUFFIX = ".db"
 _SEGMENT = re.compile(r"segment-([0-9]+)\.db")
@@ -30,6 +34,11 @@ def next_segment_path(folder: Path) -> Path:
     matches = (_SEGMENT.fullmatch(path.name) for path in segments_of(folder))
     last = max((int(match[1]) for match in matches if match), default=0)
     return folder / f"segment-{last + 1:05d}{_SUFFIX}"
+
+
+def edits_file(folder: Path) -> Path:
+    """Where the edits of a folder of segments are kept."""
+    return folder / "edits.sqlite"
 
 
 def segments_of(folder: Path) -> list[Path]:
@@ -138,9 +147,63 @@ class SegmentedReader:
         )
 
     def span_ns(self) -> tuple[int, int] | None:
-        """Receive times of the first and the last message; None when there is no message."""
-        spans = [span for span in (s.span_ns() for s in self.segments) if span]
-        return (min(s[0] for s in spans), max(s[1] for s in spans)) if spans else None
+        """Receive times of the first and the last message; None when there is no message.
+
+        Messages inside skips do not count.
+        """
+        return span_between_skips(self)
+
+    def ends(
+        self, stream: str, start_ns: int | None = None, end_ns: int | None = None
+    ) -> tuple[int, int] | None:
+        """Times of the first and the last message with ``start_ns <= ts_ns < end_ns``."""
+        name, holding = self._holding(stream)
+        parts = [found for part in holding if (found := part.ends(name, start_ns, end_ns))]
+        return (min(p[0] for p in parts), max(p[1] for p in parts)) if parts else None
+
+    def ranks(self, stream: str, times_ns: Sequence[int]) -> list[int]:
+        """How many messages of a stream lie before each of these times, which ascend."""
+        name, holding = self._holding(stream)
+        parts = [segment.ranks(name, times_ns) for segment in holding]
+        return [sum(ranks) for ranks in zip(*parts, strict=True)]
+
+    def sizes(self, stream: str, numbers: Sequence[int]) -> list[int]:
+        """Bytes of the stored payloads of messages, without loading them; 0 where there is none."""
+        name, holding = self._holding(stream)
+        parts = [segment.sizes(name, numbers) for segment in holding]
+        return [max(sizes) for sizes in zip(*parts, strict=True)]
+
+    def bytes_between(self, stream: str, start_ns: int | None, end_ns: int | None) -> int:
+        """Bytes of all stored payloads with ``start_ns <= ts_ns < end_ns``; O(n)."""
+        name, holding = self._holding(stream)
+        return sum(segment.bytes_between(name, start_ns, end_ns) for segment in holding)
+
+    def origin_ns(self) -> int:
+        """Position 0: when the first message was received, as recorded; 0 without messages."""
+        origins = [origin for segment in self.segments if (origin := segment.origin_ns())]
+        return min(origins, default=0)
+
+    def skips(self) -> list[tuple[int, int]]:
+        """Sections ``[a, b)`` that were cut before the segments were saved, in order."""
+        skips = Intervals.of(skip for segment in self.segments for skip in segment.skips())
+        return list(skips.items)
+
+    def markers(self) -> list[Marker]:
+        """Labelled instants and intervals, in the order of time."""
+        found = [marker for segment in self.segments for marker in segment.markers()]
+        return sorted(found, key=lambda marker: (marker.at_ns, marker.id))
+
+    def edits(self) -> list[Edit]:
+        """The edits that are not saved, and those that were undone, oldest first."""
+        path = edits_file(self.path)
+        if not path.exists():
+            return []
+        connection = connect_for_reading(path)
+        try:
+            with errors_about(path):
+                return load_edits(connection)
+        finally:
+            connection.close()
 
     def sessions(self) -> list[SessionInfo]:
         """The sessions, each put together from its parts in the segments."""

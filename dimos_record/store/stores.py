@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from dimos_record.store.queries import QueryableReader
+from dimos_record.store.edited import EditedReader
+from dimos_record.store.editing import Change, Result
 from dimos_record.store.target import Target
 
 
@@ -18,8 +19,11 @@ class Store(Protocol):
     def exists(self) -> bool:
         """Whether there is a recording."""
 
-    def reader(self) -> QueryableReader:
-        """Open the recording for reading."""
+    def reader(self) -> EditedReader:
+        """Open the recording for reading, as its edits leave it."""
+
+    def edit(self, change: Change[Result]) -> Result:
+        """Change the list of edits that the recording keeps, in one transaction."""
 
     def target(
         self, *, split: bool = False, append: bool = False, overwrite: bool = False

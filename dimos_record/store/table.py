@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
 from contextlib import closing
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 from dimos_record.errors import CodecError
@@ -17,6 +19,7 @@ from dimos_record.store.sql_time import to_ns
 
 _PAGE_BYTES = 4_000_000
 _CHUNK = 16
+_SAMPLES = 256
 _LOWEST, _HIGHEST = -(2**63), 2**63 - 1
 
 RowMaker = Callable[[tuple[Any, ...]], Row]
@@ -87,18 +90,29 @@ class StreamTable(NamedTuple):
             count, size = count + more, size + more_bytes
         return count, int(size), *self.ends(connection)
 
-    def ends(self, connection: sqlite3.Connection) -> tuple[int | None, int | None]:
-        """First and last time, by two look-ups in the index."""
-        name = quote_name(self.info.name)
-        ends = ["min(ts_ns)", "max(ts_ns)"] if self.ours else [to_ns("min(ts)"), to_ns("max(ts)")]
-        found = [_one(connection, f"SELECT {end} FROM {name}")[0] for end in ends]
+    def ends(
+        self, connection: sqlite3.Connection, times: str | None = None, span: Span | None = None
+    ) -> tuple[int | None, int | None]:
+        """First and last time, by two look-ups in the index.
+
+        Args:
+            times: a table (ts_ns, id) in the order of time, to look only at ...
+            span: ... what is in here.
+        """
+        table, columns = times or quote_name(self.info.name), ["min(ts_ns)", "max(ts_ns)"]
+        if times is None and not self.ours:
+            columns = [to_ns("min(ts)"), to_ns("max(ts)")]
+        within = "1" if span is None else "ts_ns >= ? AND ts_ns < ?"
+        limits = () if span is None else (span.low, span.high)
+        queries = [f"SELECT {column} FROM {table} WHERE {within}" for column in columns]
+        found = [_one(connection, query, *limits)[0] for query in queries]
         if self.topic is not None:
-            spooled = "SELECT min(ts_ns), max(ts_ns) FROM _dr_spool WHERE topic = ?"
-            found += _one(connection, spooled, self.topic)
-        times = [time for time in found if time is not None]
-        if not all(isinstance(time, int) for time in times):
+            spooled = f"SELECT min(ts_ns), max(ts_ns) FROM _dr_spool WHERE topic = ? AND {within}"
+            found += _one(connection, spooled, self.topic, *limits)
+        known = [time for time in found if time is not None]
+        if not all(isinstance(time, int) for time in known):
             raise BadContent(f"stream {self.info.name} has times that are no numbers")
-        return min(times, default=None), max(times, default=None)
+        return min(known, default=None), max(known, default=None)
 
     def count_in(self, connection: sqlite3.Connection, times: str, span: Span) -> int:
         """How many rows are in a span."""
@@ -109,6 +123,70 @@ class StreamTable(NamedTuple):
             query = f"SELECT count(*) FROM _dr_spool WHERE topic = ? AND {within}"
             count += _one(connection, query, self.topic, span.low, span.high)[0]
         return int(count)
+
+    def ranks(self, connection: sqlite3.Connection, times: str, at_ns: Sequence[int]) -> list[int]:
+        """How many rows lie before each of these times, which ascend."""
+        first, last = _one(connection, f"SELECT min(id), max(id) FROM {times}")
+        stored = [0] * len(at_ns)
+        if last is not None and self._is_dense(connection, first, last):
+            query = f"SELECT id FROM {times} WHERE ts_ns >= ? ORDER BY ts_ns, id LIMIT 1"
+            found = (connection.execute(query, (time,)).fetchone() for time in at_ns)
+            stored = [(row[0] if row else last + 1) - first for row in found]
+        elif last is not None:
+            query = f"SELECT count(*) FROM {times} WHERE ts_ns >= ? AND ts_ns < ?"
+            borders = zip((_LOWEST, *at_ns), at_ns)
+            stored = list(accumulate(_one(connection, query, *pair)[0] for pair in borders))
+        if self.topic is None:
+            return stored
+        query = "SELECT ts_ns FROM _dr_spool WHERE topic = ? ORDER BY ts_ns"
+        spooled = [row[0] for row in connection.execute(query, (self.topic,))]
+        return [rank + bisect_left(spooled, time) for rank, time in zip(stored, at_ns, strict=True)]
+
+    def _is_dense(self, connection: sqlite3.Connection, first: int, last: int) -> bool:
+        """Whether numbers have no gaps and follow time, as far as samples tell."""
+        if not self.ours:
+            return False
+        steps = min(_SAMPLES, last - first)
+        numbers = [first + (last - first) * step // max(1, steps) for step in range(steps + 1)]
+        query = f"SELECT ts_ns FROM {quote_name(self.info.name)} WHERE id = ?"
+        found = [connection.execute(query, (number,)).fetchone() for number in numbers]
+        times = [row[0] for row in found if row is not None]
+        return len(times) == len(numbers) and times == sorted(times)
+
+    def sizes(self, connection: sqlite3.Connection, numbers: Sequence[int]) -> list[int]:
+        """Bytes of the stored payloads of messages."""
+        sources = []
+        if self.has_blobs:
+            sources.append(f"{quote_name(f'{self.info.name}_blob')} WHERE id = ?")
+        if self.topic is not None:
+            sources.append(f"_dr_spool WHERE topic = {self.topic} AND id = ?")
+        if not sources:
+            return [8] * len(numbers)
+        sizes = []
+        for number in numbers:
+            asked = (f"SELECT length(data) FROM {source}" for source in sources)
+            found = (connection.execute(query, (number,)).fetchone() for query in asked)
+            sizes.append(next((int(row[0]) for row in found if row is not None), 0))
+        return sizes
+
+    def bytes_in(self, connection: sqlite3.Connection, times: str, span: Span) -> int:
+        """Bytes of all stored payloads in a span."""
+        limits = (span.low, span.high)
+        if not self.has_blobs:
+            return 8 * self.count_in(connection, times, span)
+        blobs = quote_name(f"{self.info.name}_blob")
+        size = _one(
+            connection,
+            f"SELECT total(length(b.data)) FROM {times} t JOIN {blobs} b ON b.id = t.id "
+            f"WHERE t.ts_ns >= ? AND t.ts_ns < ?",
+            *limits,
+        )[0]
+        if self.topic is not None:
+            spooled = "FROM _dr_spool WHERE topic = ? AND ts_ns >= ? AND ts_ns < ?"
+            size += _one(connection, f"SELECT total(length(data)) {spooled}", self.topic, *limits)[
+                0
+            ]
+        return int(size)
 
     def page(
         self, connection: sqlite3.Connection, times: str, span: Span, limit: int, make: RowMaker

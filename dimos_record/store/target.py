@@ -13,6 +13,7 @@ from dimos_record.errors import (
     OptionError,
     StorageError,
 )
+from dimos_record.store.editing import refuse_if_edited
 from dimos_record.store.reader import RecordingReader
 from dimos_record.store.recording_file import (
     already_exists,
@@ -55,6 +56,7 @@ def open_target(
     Raises:
         RecordingExists: something is there and neither `append` nor `overwrite` was asked for.
         RecordingBusy: somebody is recording into it.
+        EditError: what is to be appended to has edits that are not saved.
         NotARecording: what is to be appended to or overwritten is none.
         StorageError: the folder does not exist or may not be written.
     """
@@ -62,6 +64,8 @@ def open_target(
     existing = os.path.exists(path)
     if existing and overwrite:
         return _replace(path, split)
+    if existing:
+        refuse_if_edited(path)
     if os.path.isdir(path) or (split and not existing):
         return _open_folder(path)
     return _append_to_file(path) if existing else _create_file(path)

@@ -18,9 +18,9 @@ from dimos_record.errors import OptionError
 from dimos_record.integrations.dimos.declared import message_type_name
 from dimos_record.messages import is_latched
 from dimos_record.store.base import StreamInfo
+from dimos_record.store.edited import EditedReader
 from dimos_record.store.files import FileStore
 from dimos_record.store.memory import MemoryStore, MemoryWriter
-from dimos_record.store.reader import RecordingReader
 from dimos_record.store.target import Target
 
 logger = setup_logger()
@@ -52,7 +52,7 @@ class DimosStore(MemoryStore):
         self._writer.fetch()
         return super().exists()
 
-    def reader(self) -> RecordingReader:
+    def reader(self) -> EditedReader:
         """A reader of what is there now."""
         self._writer.fetch()
         return super().reader()
