@@ -20,7 +20,7 @@ from dimos_record.cli.dimos_options import (
     names_in,
 )
 from dimos_record.cli.running import say
-from dimos_record.cli.times import parse_position, parse_rate
+from dimos_record.cli.times import Timescale, parse_end, parse_position, parse_rate
 from dimos_record.errors import OptionError, RecordingExists
 
 
@@ -109,7 +109,7 @@ class RecordedRun:
         plan = replay_plan(blueprint, path, **choice)
         report.plan(plan)
         plan.check()
-        options = self._play_options(plan.duration_s)
+        options = self._play_options(path)
         try:
             return replay(blueprint, path, **choice, **options)
         except OptionError as error:
@@ -130,17 +130,13 @@ class RecordedRun:
         self._dimos.play_with_dimos(False)
         return path
 
-    def _play_options(self, duration_s: float) -> dict[str, Any]:
+    def _play_options(self, path: str) -> dict[str, Any]:
         given = self._given
-
-        def position(name: str) -> float | None:
-            text = given.get(f"replay_{name}")
-            return None if text is None else parse_position(text, f"--replay-{name}", duration_s)
-
+        start_s, end_s = _section(path, given.get("replay_start"), given.get("replay_end"))
         return {
             "speed": parse_rate(given.get("replay_speed", "1"), "--replay-speed"),
-            "start_s": position("start"),
-            "end_s": position("end"),
+            "start_s": start_s,
+            "end_s": end_s,
             "loop": "replay_loop" in given,
             "restamp": "replay_restamp" in given,
             "clock_topic": given.get("replay_clock"),
@@ -184,6 +180,19 @@ class RecordedRun:
 
 _OPTION_OF_PLAY = re.compile(r"--(?=(?:start|end|clock)\b)")
 """What the player calls an option of `dimos-record play`."""
+
+
+def _section(path: str, start: str | None, end: str | None) -> tuple[float | None, float | None]:
+    """Where playback begins and ends, in seconds; None where nothing is said."""
+    from dimos_record import RecordReplay
+
+    if start is None and end is None:
+        return None, None
+    with RecordReplay(path) as rec:
+        scale = Timescale.of(rec.reader)
+    start_s = None if start is None else parse_position(start, "--replay-start", scale)
+    end_s = None if end is None else parse_end(end, "--replay-end", scale, start_s)
+    return start_s, end_s
 
 
 class _Report:

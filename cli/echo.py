@@ -99,13 +99,13 @@ def _recorded(
 ) -> Iterator[Iterator[Observation]]:
     """The messages of a recording, merged by time."""
     from dimos_record import RecordReplay
-    from dimos_record.cli.times import parse_position
+    from dimos_record.cli.times import Timescale, parse_end, parse_position
     from dimos_record.errors import OptionError
 
     with RecordReplay(file) as rec:
-        duration_s = rec.duration
-        a = parse_position(start, "--start", duration_s) if start is not None else None
-        b = parse_position(end, "--end", duration_s) if end is not None else None
+        scale = Timescale.of(rec.reader)
+        a = parse_position(start, "--start", scale) if start is not None else None
+        b = parse_end(end, "--end", scale, a) if end is not None else None
         if b is not None and b <= (a or 0):
             raise OptionError(f"--end {end} is not after the start; there is nothing in between")
         view = rec.select(selection.include, selection.exclude).between(a, b)

@@ -11,8 +11,16 @@ import typer
 
 from dimos_record.cli.running import BusUrl, keep_threads_punctual, say, stop_signals
 from dimos_record.cli.text import seconds, size
+from dimos_record.cli.times import (
+    Timescale,
+    parse_end,
+    parse_position,
+    parse_rate,
+    parse_section,
+    parse_time,
+    reads_as_time,
+)
 from dimos_record.cli.times import clock as position
-from dimos_record.cli.times import parse_position, parse_rate, parse_time
 
 if TYPE_CHECKING:
     import threading
@@ -173,21 +181,29 @@ def _positions(
 ) -> dict[str, Any]:
     from dimos_record.errors import OptionError
 
-    duration_s = rec.duration
+    scale = Timescale.of(rec.reader)
     section: bool | tuple[float, float] = loop
     if ab is not None:
         if loop:
             raise OptionError("--loop and --ab contradict each other; --ab alone loops A to B")
-        a, separator, b = ab.partition(",")
-        if not (a and separator):
-            raise OptionError(f"--ab {ab!r}: write A,B, for example 10,20 or 1:05,1:20")
-        b_s = parse_position(b, "--ab", duration_s) if b.strip() else math.inf
-        section = (parse_position(a, "--ab", duration_s), b_s)
-    return {
-        "start_s": None if start is None else parse_position(start, "--start", duration_s),
-        "end_s": None if end is None else parse_position(end, "--end", duration_s),
-        "loop": section,
-    }
+        section = _a_and_b(ab, scale)
+    start_s = None if start is None else parse_position(start, "--start", scale)
+    end_s = None if end is None else parse_end(end, "--end", scale, start_s)
+    return {"start_s": start_s, "end_s": end_s, "loop": section}
+
+
+def _a_and_b(text: str, scale: Timescale) -> tuple[float, float]:
+    from dimos_record.errors import OptionError
+
+    a, separator, b = text.partition(",")
+    if not separator and a.strip() and not reads_as_time(a):
+        marker_a_s, marker_b_s = parse_section([a], scale)
+        return marker_a_s or 0.0, math.inf if marker_b_s is None else marker_b_s
+    if not (a.strip() and separator):
+        raise OptionError(f"--ab {text!r}: write A,B, for example 10,20 or 1:05,1:20")
+    a_s = parse_position(a, "--ab", scale)
+    b_s = parse_end(b, "--ab", scale, a_s) if b.strip() else None
+    return a_s, math.inf if b_s is None else b_s
 
 
 def _start(

@@ -82,8 +82,21 @@ class ReadingLine:
         if now_s < self._next_s or not total or not done:
             return
         self._next_s = now_s + _EVERY_S
-        left_s = (now_s - self._start_s) / done * (total - done)
+        elapsed_s = now_s - self._start_s
+        left_s = elapsed_s / done * max(total - done, 0)
+        share = min(done / total, 1.0)
         self._line.show(
-            f"{self._what}  {done / total:.0%}  {done:,} of {total:,} messages  "
+            f"{self._what}  {share:.0%}  {self._figures(done, total, elapsed_s)}  "
             f"{text.seconds(left_s)} left"
         )
+
+    def _figures(self, done: int, total: int, elapsed_s: float) -> str:
+        return f"{done:,} of {total:,} messages"
+
+
+class CopyingLine(ReadingLine):
+    """How far a file has been written, counted in bytes."""
+
+    def _figures(self, done: int, total: int, elapsed_s: float) -> str:
+        speed = done / elapsed_s if elapsed_s else 0.0
+        return f"{text.size(done)} of {text.size(total)}  {text.size(speed)}/s"

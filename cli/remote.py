@@ -93,9 +93,11 @@ class _Replay:
         return self._robot.call_module(self._name, method, *arguments)
 
     def position(self, value: str, action: str) -> float:
-        from dimos_record.cli.times import parse_position
+        from dimos_record.cli.times import Timescale, parse_position
 
-        return parse_position(value, action, self.call("replay_status")["duration_s"])
+        status = self.call("replay_status")
+        scale = Timescale(status["duration_s"], name=status["recording"])
+        return parse_position(value, action, scale)
 
 
 def _seek(replay: _Replay, values: list[str]) -> None:

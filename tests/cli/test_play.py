@@ -19,8 +19,6 @@ from dimos_lcm.std_msgs import Header, Time
 from dimos_record import RecordReplay
 from dimos_record.bus import open_bus
 from dimos_record.cli.play_line import play_line
-from dimos_record.cli.times import clock, parse_position, parse_time
-from dimos_record.errors import OptionError
 from dimos_record.replay.stats import PlayStats
 from dimos_record.testing import Collector, free_lcm_url
 from tests.cli.commands import T0, Running, S, run, write_recording
@@ -375,44 +373,3 @@ def test_the_progress_line_fits(changes: dict[str, Any], width: int) -> None:
     line = play_line(stats(**changes), "A 9:59:59", (0.0, 35_999.0), width)
     assert len(line) <= width
     assert line.startswith("playing ")
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [
-        ("12.5", 12.5),
-        (".5", 0.5),
-        ("0", 0.0),
-        ("90s", 90.0),
-        ("250ms", 0.25),
-        ("2m", 120.0),
-        ("1h", 3600.0),
-        ("1:23.5", 83.5),
-        ("1:02:03", 3723.0),
-    ],
-)
-def test_times_are_written_in_the_usual_ways(text: str, seconds: float) -> None:
-    assert parse_time(text, "--delay") == seconds
-
-
-@pytest.mark.parametrize("text", ["", "-", "1:", ":5", "1:2:3:4", "5 apples", "1e3", "--1", "inf"])
-def test_what_is_no_time_is_refused_with_the_name_of_the_option(text: str) -> None:
-    with pytest.raises(OptionError, match=r"--start: .* is not a time"):
-        parse_position(text, "--start", 10.0)
-
-
-def test_a_position_may_be_counted_from_the_end() -> None:
-    assert parse_position("-3", "--start", 10.0) == 7.0
-    assert parse_position("-1:00", "--start", 90.0) == 30.0
-    assert parse_position("-20", "--start", 10.0) == 0.0, "the last 20 s of 10 s are all of them"
-
-
-def test_positions_are_shown_as_on_a_clock() -> None:
-    assert [clock(s) for s in (0, 4.25, 59.99, 61.5, 3599.96, 3723.9)] == [
-        "0:00.0",
-        "0:04.2",
-        "0:59.9",
-        "1:01.5",
-        "59:59.9",
-        "1:02:03",
-    ]
