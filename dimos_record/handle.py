@@ -154,6 +154,7 @@ class RecordingHandle:
 
     def info(self) -> Summary:
         """The recording in figures."""
+        self.reader.refresh()
         return summarize(self.reader)
 
     def compare(
@@ -194,6 +195,21 @@ class RecordingHandle:
         """Receive times of the first and the last message, UNIX seconds; None if there is none."""
         span = self.reader.span_ns()
         return None if span is None else (span[0] / 1e9, span[1] / 1e9)
+
+    def position_of(self, ts_ns: int) -> float:
+        """Where a receive time (UNIX nanoseconds) is: seconds from the start as recorded."""
+        return (ts_ns - self.reader.origin_ns()) / 1e9
+
+    @property
+    def extent(self) -> tuple[float, float]:
+        """Positions of the first and the last message, in seconds from the start as recorded.
+
+        The first is 0 unless the beginning was cut off.
+        """
+        span = self.reader.span_ns()
+        return (
+            (0.0, 0.0) if span is None else (self.position_of(span[0]), self.position_of(span[1]))
+        )
 
     @property
     def duration(self) -> float:

@@ -17,8 +17,8 @@ from contextlib import ExitStack
 from typing import Any
 
 from dimos_record.bus import Bus
+from dimos_record.editing import Editable
 from dimos_record.errors import OptionError
-from dimos_record.recording import Recordable
 from dimos_record.replay.operators import Operator
 from dimos_record.replay.player import Player
 from dimos_record.replay.view import ReplayView
@@ -26,8 +26,8 @@ from dimos_record.store.observation import Observation
 from dimos_record.store.stores import Store
 
 
-class RecordReplay(Recordable):
-    """Records topics of a bus into a recording, and plays a recording onto a bus.
+class RecordReplay(Editable):
+    """Records topics of a bus into a recording, edits it, and plays it onto a bus.
 
     Nothing is opened before it is needed. Close it, or use it as a context manager.
 
@@ -82,6 +82,8 @@ class RecordReplay(Recordable):
 
     def view(self) -> ReplayView:
         """The whole recording, or what follows the position of the last `seek`, to build upon."""
+        if self._reader is not None:
+            self._reader.refresh()
         return ReplayView(self, start_s=self._sought_s or None)
 
     def play(self, speed: float = 1.0, *, block: bool = False, **options: Any) -> Player:
@@ -131,6 +133,10 @@ class RecordReplay(Recordable):
 
     def _is_played(self) -> bool:
         return self._player is not None and self._player.state in ("playing", "paused")
+
+    def _obey_edits(self) -> None:
+        if self._player is not None and not self._player.closed:
+            self._player.refresh()
 
     def _next_start_s(self) -> float:
         """Where playback goes on: at the playhead, or at the start when the end was reached."""

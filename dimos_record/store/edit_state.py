@@ -105,9 +105,9 @@ class _Stream:
     info: StreamInfo
     ends: tuple[int, int] | None
     shift: int = 0
-    gone: Intervals = Intervals()
+    gone: Intervals = field(default_factory=Intervals)
     """Cut from this stream: nothing of it stays."""
-    passed: Intervals = Intervals()
+    passed: Intervals = field(default_factory=Intervals)
     """Cut from all streams: the state before what follows stays."""
     recode: str | None = None
 
@@ -117,7 +117,7 @@ class _Work:
     streams: dict[str, _Stream]
     """By name as recorded."""
     saved_skips: Intervals
-    cuts: Intervals = Intervals()
+    cuts: Intervals = field(default_factory=Intervals)
     """Cut from all streams, on the timeline."""
     markers: dict[int, Marker] = field(default_factory=dict)
 

@@ -134,7 +134,7 @@ class StreamTable(NamedTuple):
             stored = [(row[0] if row else last + 1) - first for row in found]
         elif last is not None:
             query = f"SELECT count(*) FROM {times} WHERE ts_ns >= ? AND ts_ns < ?"
-            borders = zip((_LOWEST, *at_ns), at_ns)
+            borders = zip((_LOWEST, *at_ns[:-1]), at_ns, strict=True)
             stored = list(accumulate(_one(connection, query, *pair)[0] for pair in borders))
         if self.topic is None:
             return stored

@@ -1,0 +1,1 @@
+"""Edits: what they do, and writing recordings as their edits leave them."""
