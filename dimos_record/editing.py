@@ -107,7 +107,7 @@ class Editable(Recordable):
         if not new or "#" in new or any(character.isspace() for character in new):
             raise OptionError(f"{new!r} cannot be the name of a topic; write for example /odom")
         channel = info.channel.replace(info.topic, new, 1)
-        if any(channel == other.channel for other in self.reader.streams.values()):
+        if any(new == other.topic for other in self.reader.streams.values()):
             raise EditError(f"{self.reader.name} has a topic {new} already; delete that one first")
         args = {"stream": self._source(topic), "topic": new, "channel": channel}
         return self._make("rename", args, preview)
@@ -303,9 +303,7 @@ class Editable(Recordable):
             raise OptionError("a section needs a start or an end, in seconds")
         low, high = (None if at is None else self._ns(at) for at in (a, b))
         if low is not None and high is not None and low >= high:
-            raise OptionError(
-                f"the section from {a} to {b} s is empty; begin with the earlier end"
-            )
+            raise OptionError(f"the section from {a} to {b} s is empty; begin with the earlier end")
         return {"a": low, "b": high}
 
     def _ns(self, position_s: float) -> int:

@@ -17,10 +17,10 @@ import sqlite3
 import struct
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from dimos_record.errors import (
@@ -41,6 +41,8 @@ _DAMAGE = ("malformed", "corrupt", "no such", "UTF-8", "unsupported file", "alre
 """What SQLite says of files whose content cannot be right."""
 _INDEX_LOCK = 128  # UNIX_SHM_DMS in SQLite's os_unix.c: locked by everyone who uses the log
 _WITHOUT_LOCKS = "mode=ro&vfs=unix-none"
+
+Opened = TypeVar("Opened", bound=sqlite3.Connection)
 
 _State = tuple[tuple[int, int, int], ...]
 """(inode, size, time of change) of a file and of its log"""
@@ -84,23 +86,51 @@ def connect_for_reading(path: Path) -> ReadConnection:
     """
     with _OPENING, errors_about(path):
         _close_parked()
-        state = _state_of(path)
-        mode = _read_mode(path, read_header(path))
-        connection: ReadConnection = _connect(path, mode, ReadConnection)
-        connection.path = path
-        connection.frozen = None if mode == "mode=ro" else state
-        connection.without_locks = mode == _WITHOUT_LOCKS
-        try:
-            if connection.without_locks:
-                connection.execute("PRAGMA locking_mode=EXCLUSIVE")  # the index is then in memory
-            connection.execute("PRAGMA query_only=ON")
-            connection.execute("PRAGMA cell_size_check=ON")
-            connection.execute("PRAGMA temp_store=MEMORY")
-            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        except BaseException:
-            connection.close()
-            raise
+        return _opened(path, _open_for_reading)
+
+
+def _open_for_reading(path: Path) -> ReadConnection:
+    state = _state_of(path)
+    mode = _read_mode(path, read_header(path))
+    connection = _connect(path, mode, ReadConnection)
+    connection.path = path
+    connection.frozen = None if mode == "mode=ro" else state
+    connection.without_locks = mode == _WITHOUT_LOCKS
+    if connection.without_locks:
+        connection.execute("PRAGMA locking_mode=EXCLUSIVE")  # the index is then in memory
+    connection.execute("PRAGMA query_only=ON")
+    connection.execute("PRAGMA cell_size_check=ON")
+    connection.execute("PRAGMA temp_store=MEMORY")
     return connection
+
+
+def _opened(path: Path, open_it: Callable[[Path], Opened]) -> Opened:
+    """Open a file that may be replaced at this moment by `save`, which makes everybody wait.
+
+    After that, what was opened is the file that was replaced.
+    """
+    while True:
+        before = identity(path)
+        connection = open_it(path)
+        try:
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()  # waits
+        except BaseException as error:
+            connection.close()
+            if isinstance(error, sqlite3.DatabaseError) and identity(path) != before:
+                continue
+            raise
+        if identity(path) == before:
+            return connection
+        connection.close()
+
+
+def identity(path: Path | str) -> tuple[int, int] | None:
+    """What tells a file from another that has taken its name; None if there is no such file."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _close_parked() -> None:
@@ -117,10 +147,7 @@ def connect_for_writing(path: Path, *, create: bool = False) -> sqlite3.Connecti
         RecordingNotFound, NotARecording, RecordingDamaged, StorageError
     """
     with _OPENING, errors_about(path):
-        if not create:
-            read_header(path)
-        mode = "mode=rwc" if create else "mode=rw"
-        connection: sqlite3.Connection = _connect(path, mode, sqlite3.Connection)
+        connection = _create(path) if create else _opened(path, _open_to_change)
         try:
             if create:
                 connection.execute(f"PRAGMA page_size={PAGE_SIZE}")
@@ -132,6 +159,15 @@ def connect_for_writing(path: Path, *, create: bool = False) -> sqlite3.Connecti
     return connection
 
 
+def _open_to_change(path: Path) -> sqlite3.Connection:
+    read_header(path)
+    return _connect(path, "mode=rw", sqlite3.Connection)
+
+
+def _create(path: Path) -> sqlite3.Connection:
+    return _connect(path, "mode=rwc", sqlite3.Connection)
+
+
 def connect_for_editing(path: Path, *, create: bool = False) -> sqlite3.Connection:
     """Open a small file, or a finished recording, to change a few rows: without a log beside it.
 
@@ -139,11 +175,7 @@ def connect_for_editing(path: Path, *, create: bool = False) -> sqlite3.Connecti
         RecordingNotFound, NotARecording, RecordingDamaged, StorageError
     """
     with _OPENING, errors_about(path):
-        if not create:
-            read_header(path)
-        connection: sqlite3.Connection = _connect(
-            path, "mode=rwc" if create else "mode=rw", sqlite3.Connection
-        )
+        connection = _create(path) if create else _opened(path, _open_to_change)
         connection.execute("PRAGMA synchronous=FULL")
     return connection
 
@@ -165,9 +197,14 @@ def _configure_writer(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA secure_delete=OFF")
 
 
-def _connect(path: Path, mode: str, factory: type[Any]) -> Any:
+def file_uri(path: Path, mode: str) -> str:
+    """How SQLite is told to open a file in a certain way."""
+    return f"file:{quote(os.fsencode(path.absolute()))}?{mode}"
+
+
+def _connect(path: Path, mode: str, factory: type[Opened]) -> Opened:
     return sqlite3.connect(
-        f"file:{quote(os.fsencode(path.absolute()))}?{mode}",
+        file_uri(path, mode),
         uri=True,
         timeout=BUSY_TIMEOUT_S,
         isolation_level=None,

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
 
-from dimos_record.errors import OptionError
+from dimos_record.errors import EditError, OptionError
 from dimos_record.store.base import StreamInfo
 from dimos_record.store.codecs import CHOOSABLE
 from dimos_record.store.files import FileStore
@@ -40,8 +40,15 @@ def fill_poses(
 
     Returns:
         How many messages of each topic got a pose.
+
+    Raises:
+        EditError: there are edits that are not saved.
     """
     with closing(store.reader()) as reader:
+        if reader.edited:
+            raise EditError(
+                f"{reader.name} has edits that are not saved; save or revert them first"
+            )
         track = _track(reader, source, frame, root)
     filled: Counter[str] = Counter()
     for part in _parts(store):

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dimos_record.store.connection import connect_for_writing, errors_about
+from dimos_record.errors import RecordingBusy
+from dimos_record.store.connection import connect_for_writing, errors_about, identity
 
 _LEAVE_TRIES, _LEAVE_PAUSE_S = 5, 0.1
 
@@ -20,6 +21,7 @@ class WritableFile:
     def __init__(self, connection: sqlite3.Connection, path: Path | str) -> None:
         self.path = path
         self.connection = connection
+        self._identity = identity(path) if isinstance(path, Path) else None
         self.lock = threading.RLock()
         self._copying = threading.Lock()
         self._closed = False
@@ -31,6 +33,7 @@ class WritableFile:
 
         Raises:
             DiskFull, RecordingBusy, StorageError: nothing was written.
+            RecordingBusy: also if the file was replaced by another one since it was opened.
         """
         with self.lock, errors_about(self.path):
             if self.connection.in_transaction:
@@ -39,12 +42,18 @@ class WritableFile:
             self.connection.execute("BEGIN IMMEDIATE")
             self._remember()
             try:
+                self._refuse_if_replaced()
                 yield
                 self.connection.execute("COMMIT")
             except BaseException:
                 self._roll_back()
                 self._go_back()
                 raise
+
+    def _refuse_if_replaced(self) -> None:
+        """What would be written into a file that has lost its name would be lost with it."""
+        if self._identity is not None and identity(self.path) not in (None, self._identity):
+            raise RecordingBusy(f"{self.path} was saved or replaced meanwhile; open it again")
 
     def _roll_back(self) -> None:
         try:
