@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
+import logging
 import threading
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, TypeVar, cast
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from textual.app import App
 from textual.binding import Binding, BindingType
@@ -14,13 +16,17 @@ from textual.dom import DOMNode
 from textual.reactive import reactive
 
 from dimos_record.cli.tui.dialogs import Ask, Choose, Confirm, Progress
-from dimos_record.cli.tui.keys import Key
+from dimos_record.cli.tui.files import existing_recording
+from dimos_record.cli.tui.help import Help
+from dimos_record.cli.tui.keys import Key, keys_of
+from dimos_record.cli.tui.palette import KeyCommands
 from dimos_record.cli.tui.screen import TuiScreen
 from dimos_record.cli.tui.tasks import Cancelled, OnProgress, task
 from dimos_record.cli.tui.theme import COLOURS, THEME
 from dimos_record.errors import DimosRecordError
 
 T = TypeVar("T")
+log = logging.getLogger("dimos_record")
 
 
 class Said(NamedTuple):
@@ -40,11 +46,14 @@ class TuiApp(App[None]):
 
     TITLE = "dimos-record"
     ALLOW_SELECT = False
+    COMMANDS: ClassVar[set[Any]] = {KeyCommands}
+    COMMAND_PALETTE_BINDING = "ctrl+p"
     BINDINGS: ClassVar[list[BindingType]] = [
         Key("question_mark,f1", "help", "All keys, to be searched", label="help"),
         Key("q,ctrl+q", "leave", "Quit", label="quit"),
         Key("ctrl+o", "open", "Open a recording"),
-        Key("L", "live", "What is on the bus now"),
+        Key("L", "live", "Show what is on the bus now"),
+        Key("B", "before", "Go back to the screen before"),
         Key("colon,ctrl+p", "command_palette", "Find a command by its name"),
         Binding("ctrl+c", "leave", show=False),
     ]
@@ -56,7 +65,14 @@ class TuiApp(App[None]):
         self._file = file
         self._tasks: set[tuple[DOMNode, str]] = set()
         self._working: set[Progress] = set()
+        self._unreleased: list[TuiScreen] = []
         self._thread = threading.get_ident()
+        self._here: asyncio.AbstractEventLoop | None = None
+        self._here_context = contextvars.copy_context()
+        self.failure: BaseException | None = None
+        """What ended the program, if that was an error."""
+        self.parting: list[str] = []
+        """What is said once more after the program has ended."""
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Our colours, for any theme that lacks them."""
@@ -65,9 +81,10 @@ class TuiApp(App[None]):
     async def on_mount(self) -> None:
         """Show the first screen."""
         self._thread = threading.get_ident()
+        self._here, self._here_context = asyncio.get_running_loop(), contextvars.copy_context()
         self.register_theme(THEME)
         self.theme = THEME.name
-        await self.push_screen(self._timeline(self._file) if self._file else self._live())
+        await self.show(self._timeline(self._file) if self._file else self._live())
 
     # --- screens
 
@@ -79,16 +96,49 @@ class TuiApp(App[None]):
     def _timeline(self, path: Path) -> TuiScreen:
         from dimos_record.cli.tui.timeline.screen import TimelineScreen
 
-        return cast(TuiScreen, TimelineScreen(path))
+        return TimelineScreen(path)
+
+    async def show(self, screen: TuiScreen) -> None:
+        """Show a screen above the one that is shown now."""
+        self._unreleased.append(screen)
+        await self.push_screen(screen)
 
     async def open_recording(self, path: Path) -> None:
         """Show a recording on the timeline, above the screen that is shown now."""
-        await self.push_screen(self._timeline(path))
+        await self.show(self._timeline(path))
+
+    async def close_screen(self) -> None:
+        """Go back to the screen below, or quit where there is none. Within a `task`."""
+        screen = self.shown
+        if not await screen.may_leave():
+            return
+        if len(self.screens_shown) == 1:
+            self.end()
+            return
+        self.pop_screen()
+        self._unreleased.remove(screen)
+        await self.in_thread(screen.release)
+
+    @property
+    def screens_shown(self) -> list[TuiScreen]:
+        """The full screens, the uppermost last."""
+        return [one for one in self.screen_stack if isinstance(one, TuiScreen)]
 
     @property
     def shown(self) -> TuiScreen:
         """The uppermost full screen, whatever dialog is above it."""
-        return next(one for one in reversed(self.screen_stack) if isinstance(one, TuiScreen))
+        return self.screens_shown[-1]
+
+    def release(self) -> list[DimosRecordError]:
+        """Close what the screens own, after the program has ended; returns what went wrong."""
+        errors = []
+        for screen in reversed(self._unreleased):
+            try:
+                screen.release()
+            except DimosRecordError as error:
+                errors.append(error)
+        self._unreleased.clear()
+        return errors
 
     # --- saying
 
@@ -103,8 +153,10 @@ class TuiApp(App[None]):
     def _set_said(self, said: Said) -> None:
         if threading.get_ident() == self._thread:
             self.said = said
-        else:
-            self.call_from_thread(setattr, self, "said", said)
+        elif self._here is not None and not self._here.is_closed():
+            self._here.call_soon_threadsafe(
+                setattr, self, "said", said, context=self._here_context.copy()
+            )
 
     # --- asking
 
@@ -196,12 +248,69 @@ class TuiApp(App[None]):
             self.complain(error)
             return True
 
+    # --- ending
+
+    def end(self) -> None:
+        """End the program at once; what is under way is cancelled, what is open gets closed."""
+        for window in self._working:
+            window.cancel()
+        self.exit()
+
+    def _handle_exception(self, error: Exception) -> None:
+        """End the program for an error that nothing else has caught.
+
+        Textual would print a traceback with it.
+        """
+        cause = getattr(error, "error", error)  # that of a WorkerFailed
+        log.error("the program ended", exc_info=cause)
+        self.failure = self.failure or cause
+        for window in self._working:
+            window.cancel()
+        super()._handle_exception(error)
+        self._exit_renderables.clear()
+
     # --- keys of the program
 
     @task
     async def action_leave(self) -> None:
         """Quit, unless a screen has something to lose."""
-        for screen in reversed(self.screen_stack):
-            if isinstance(screen, TuiScreen) and not await screen.may_leave():
+        for screen in reversed(self.screens_shown):
+            if not await screen.may_leave():
                 return
-        self.exit()
+        self.end()
+
+    @task
+    async def action_before(self) -> None:
+        """Go back to the screen before."""
+        if len(self.screens_shown) == 1:
+            self.say("There is no screen before this one; q quits")
+            return
+        await self.close_screen()
+
+    @task
+    async def action_live(self) -> None:
+        """Show what is on the bus."""
+        from dimos_record.cli.tui.live.screen import LiveScreen
+
+        if not any(isinstance(screen, LiveScreen) for screen in self.screens_shown):
+            await self.show(self._live())
+        while not isinstance(before := self.shown, LiveScreen):
+            await self.close_screen()
+            if self.shown is before:
+                return
+
+    @task
+    async def action_open(self) -> None:
+        """Ask for a recording, and show it."""
+        path = await self.ask(
+            "Open a recording", read=existing_recording, hint="its name, or its path"
+        )
+        if path is not None:
+            await self.open_recording(path)
+
+    @task
+    async def action_help(self) -> None:
+        """Show all keys, and do what is chosen there."""
+        chosen = await self.push_screen_wait(Help(list(keys_of(self.shown))))
+        if chosen is not None:
+            await self.run_action(chosen.key.action, chosen.owner)

@@ -32,6 +32,7 @@ class Dialog(ModalScreen[T]):
         padding: 0 1; border: round $primary; background: $surface;
     }
     Dialog Static.title { text-style: bold; }
+    Dialog Static.hint { color: $faint; }
     Dialog Static.wrong { color: $error; }
     Dialog Horizontal { height: auto; align-horizontal: right; margin-top: 1; }
     Dialog Button { margin-left: 2; }
@@ -67,14 +68,16 @@ class Ask(Dialog[T | None], Generic[T]):
         """The question and a line to write."""
         yield Static(Text(self._title), classes="title")
         yield Input(self._default, select_on_focus=True, compact=True)
-        yield Static(Text(self._hint), classes="wrong hint")
+        yield Static(Text(self._hint), classes="hint")
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Close with what was written, if it can be read; else say what is wrong with it."""
         try:
             answer = self._read(event.value)
         except DimosRecordError as error:
-            self.query_one(".wrong", Static).update(Text(str(error)))
+            hint = self.query_one(".hint", Static)
+            hint.update(Text(str(error)))
+            hint.add_class("wrong")
         else:
             self.dismiss(answer)
 

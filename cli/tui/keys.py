@@ -38,8 +38,13 @@ class OwnedKey(NamedTuple):
 
 
 def keys_of(screen: Screen[Any]) -> Iterator[OwnedKey]:
-    """The keys that work on a screen now: of what has the focus, of the screen, of the app."""
-    for node in (screen.focused or screen).ancestors_with_self:
+    """The keys that work on a screen now: of the screen, of what has the focus, of the app."""
+    focused = (screen.focused or screen).ancestors_with_self
+    for node in (
+        screen,
+        *(node for node in focused if node not in (screen, screen.app)),
+        screen.app,
+    ):
         for cls in type(node).__mro__:
             for binding in cls.__dict__.get("BINDINGS", ()):
                 if isinstance(binding, Key):
