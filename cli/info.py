@@ -12,6 +12,7 @@ import typer
 from dimos_record.cli.running import Json
 
 if TYPE_CHECKING:
+    from dimos_record.cli.extent import Extent
     from dimos_record.store.base import LogLine, SessionInfo
     from dimos_record.store.summary import Summary, Topic
 
@@ -43,18 +44,19 @@ def info(
       dimos-record info walk.db --json | jq '.topics[] | {topic, messages, rate_hz}'
     """
     from dimos_record import RecordReplay
+    from dimos_record.cli.extent import Extent
     from dimos_record.cli.tables import print_json
 
     with RecordReplay(file) as rec:
         if log:
             _print_log(rec.reader.log_lines(), as_json)
             return
-        summary = rec.info()
+        summary, extent = rec.info(), Extent.of(rec)
     size = _size_on_disk(Path(summary.name))
     if as_json:
-        print_json(_as_json(summary, size))
+        print_json({**_as_json(summary, size), **extent.as_json(), **_markers_as_json(extent)})
     else:
-        _print(summary, size)
+        _print(summary, size, extent)
 
 
 def _print_log(lines: Iterable[LogLine], as_json: bool) -> None:
@@ -78,7 +80,7 @@ def _size_on_disk(path: Path) -> int:
     return sum(one.stat().st_size for one in beside if one.exists())
 
 
-def _print(summary: Summary, size: int) -> None:
+def _print(summary: Summary, size: int, extent: Extent) -> None:
     from dimos_record.cli import text
     from dimos_record.cli.tables import TopicRow, console, kind_of, show, topic_table
 
@@ -89,6 +91,8 @@ def _print(summary: Summary, size: int) -> None:
             f"{text.moment(summary.span_ns[0])}, {text.seconds(summary.duration_s)}, "
             f"{summary.count:,} messages, {text.size(summary.bytes)}"
         )
+    for line in extent.sentences():
+        print(line)
     rows = [
         TopicRow(topic.name, kind_of(topic.info), _figures(topic), topic.account.dropped > 0)
         for topic in summary.topics
@@ -255,6 +259,12 @@ def _as_json(summary: Summary, size: int) -> dict[str, Any]:
         "topics": [_topic_as_json(topic) for topic in summary.topics],
         "sessions": [_session_as_json(session) for session in summary.sessions],
     }
+
+
+def _markers_as_json(extent: Extent) -> dict[str, Any]:
+    from dimos_record.cli.markers import as_json_list
+
+    return {"markers": as_json_list(extent.scale.markers, extent.scale)}
 
 
 def _topic_as_json(topic: Topic) -> dict[str, Any]:

@@ -10,23 +10,34 @@ import typer
 
 from dimos_record.cli import (
     attach,
+    codec,
     compare,
+    cut,
     demo_robot,
     echo,
     fill_poses,
+    history,
     importing,
     info,
     install_cli,
+    mark,
+    markers,
     modules,
     play,
     record,
     recover,
     remote,
+    rename,
+    shift,
     topics,
+    trim,
+    undo,
 )
 from dimos_record.cli.dimos_help import WithDimos
 from dimos_record.cli.dimos_run import is_for_dimos, run_dimos
+from dimos_record.cli.editing import TakesTimes
 from dimos_record.cli.running import run
+from dimos_record.cli.tui import command as tui
 
 app = typer.Typer(
     name="dimos-record",
@@ -39,9 +50,21 @@ app = typer.Typer(
 app.command("record")(record.record)
 app.command("play")(play.play)
 app.command("info")(info.info)
+app.command("tui", short_help="Look, record, play and edit, on the whole terminal.")(tui.tui)
 app.command("topics")(topics.topics)
 app.command("echo")(echo.echo)
 app.command("compare")(compare.compare)
+app.command("trim", cls=TakesTimes)(trim.trim)
+app.command("cut", cls=TakesTimes)(cut.cut)
+app.command("rename")(rename.rename)
+app.command("shift", cls=TakesTimes)(shift.shift)
+app.command("codec")(codec.codec)
+app.command("mark", cls=TakesTimes)(mark.mark)
+app.command("markers")(markers.markers)
+app.command("undo")(undo.undo)
+app.command("redo")(undo.redo)
+app.command("history")(history.history)
+app.command("revert")(history.revert)
 app.command("import")(importing.import_)
 app.command("fill-poses")(fill_poses.fill_poses)
 app.command("recover")(recover.recover)

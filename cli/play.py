@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dimos_record.cli.extent import Extent, sections
 from dimos_record.cli.running import BusUrl, keep_threads_punctual, say, stop_signals
 from dimos_record.cli.text import seconds, size
 from dimos_record.cli.times import (
@@ -220,6 +221,8 @@ def _start(
         say("Listening for other publishers...")
     player = rec.play_view(view, **options)
     say(_headline(rec, player, options))
+    if jumps := _jumps(rec, options):
+        say(jumps)
     if player.left_out:
         say(f"Not played: {', '.join(player.left_out)}; plain numbers have no bytes to publish")
     return player
@@ -228,20 +231,32 @@ def _start(
 def _headline(rec: RecordReplay, player: Player, options: dict[str, Any]) -> str:
     """`Playing walk.db (12.3 s, 8 topics, 9,876 messages) to LCM ... (this machine only)`"""
     start_s, end_s = options["start_s"], options["end_s"]
-    first_ns, last_ns = rec.reader.span_ns() or (0, 0)
-    low_ns = first_ns + round((start_s or 0.0) * 1e9)
-    high_ns = last_ns + 1 if end_s is None else first_ns + round(end_s * 1e9)
+    extent, origin_ns = Extent.of(rec), rec.reader.origin_ns()
+    low_ns = None if start_s is None else origin_ns + round(start_s * 1e9)
+    high_ns = None if end_s is None else origin_ns + round(end_s * 1e9)
     messages = sum(rec.reader.count_between(s.name, low_ns, high_ns) for s in player.streams)
     total, played = len(rec.reader.streams), len(player.streams)
     topics = f"{played}" if played == total else f"{played} of {total}"
     section = ""
-    if start_s is not None or end_s is not None:
-        last_s = player.duration if end_s is None else end_s
-        section = f" from {position(start_s or 0.0)} to {position(last_s)}"
+    if start_s is not None or end_s is not None or extent.scale.start_s > 0:
+        low_s = extent.scale.start_s if start_s is None else start_s
+        high_s = extent.scale.end_s if end_s is None else end_s
+        section = f" from {position(low_s)} to {position(high_s)}"
     return (
-        f"Playing {rec.store.name} ({seconds(player.duration)}, {topics} topics, "
+        f"Playing {rec.store.name} ({seconds(extent.left_s)}, {topics} topics, "
         f"{messages:,} messages{section}) to {rec.bus.reach}"
     )
+
+
+def _jumps(rec: RecordReplay, options: dict[str, Any]) -> str:
+    """`Jumps over 0:10.0-0:20.0: cut out`; nothing where it plays through."""
+    low_s, high_s = options["start_s"] or -math.inf, options["end_s"] or math.inf
+    extent = Extent.of(rec)
+    over = [(a_s, b_s) for a_s, b_s in extent.skips if low_s < b_s and a_s < high_s]
+    if not over:
+        return ""
+    unsaved = ", not saved yet" if extent.edits else ""
+    return f"Jumps over what was cut out{unsaved}: {sections(over)}"
 
 
 def _follow(

@@ -46,8 +46,18 @@ one, else the current folder. A folder of segments is given like a file.
 character, `[ab]` and `{a,b}` for one of several; `*` alone means every topic, `*#TYPE` every topic
 of a type. Quote patterns, so that the shell leaves them alone.
 
-**Times** are `12.5` (seconds), `90s`, `10m`, `1.5h`, and positions also `1:23.5` or, from the end,
-`-10`. **Sizes** are `500MB` (decimal), `512MiB` (binary).
+**Times** are `12.5` (seconds), `90s`, `10m`, `1.5h`, `1:23.5`, `1:02:03`. **Positions** are counted
+from the start as recorded, whatever was cut since; they are times, or
+
+- `-10`, before the end; `+10`, after the other end of the section, or after the start,
+- `start` and `end`,
+- a time of day: `2026-11-20T14:03:05`, `@14:03:05` on the day of the recording, UNIX seconds
+  `@1763649785.2`; local time, unless `Z` or an offset such as `+01:00` follows,
+- the name of a marker. An interval marker alone is a section.
+
+A section is half-open: the message at its end is not in it, unless that is `end`.
+
+**Sizes** are `500MB` (decimal), `512MiB` (binary).
 """
 
 
@@ -121,7 +131,7 @@ def _split(paragraphs: list[str]) -> tuple[list[str], list[str]]:
 
 def _usage(argument: Any) -> str:
     name = argument.metavar or argument.name.upper()
-    if argument.nargs == -1:
+    if argument.nargs == -1 and " " not in name:  # else it says itself what may be several
         name += "..."
     return name if argument.required else f"[{name}]"
 

@@ -161,13 +161,13 @@ def find_marker(label: str, option: str, scale: Timescale) -> Marker:
     if found:
         raise OptionError(
             f"{option}: {scale.name} has {len(found)} markers {shown}: "
-            f"{_listed(found, scale)}; write the time of one"
+            f"{listed_markers(found, scale)}; write the time of one"
         )
     if not scale.markers:
         raise OptionError(f"{option}: {shown} is no marker: {scale.name} has none")
     raise OptionError(
         f"{option}: {shown} is no marker of {scale.name}; these are: "
-        f"{_listed(scale.markers, scale)}"
+        f"{listed_markers(scale.markers, scale)}"
     )
 
 
@@ -245,19 +245,19 @@ def _section_of_marker(label: str, scale: Timescale) -> tuple[float, float]:
     return scale.position(marker.at_ns), scale.position(marker.until_ns)
 
 
-def _listed(markers: Sequence[Marker], scale: Timescale) -> str:
-    """`fall (0:12.3), lap (0:20.0-0:30.0)`"""
-    shown = [
-        f"{printable(one.label)} ({where(one, scale)})"
-        for one in sorted(markers, key=lambda one: one.at_ns)[:_MOST_LISTED]
-    ]
-    left = len(markers) - len(shown)
-    return ", ".join(shown) + (f" and {left:,} more" if left else "")
-
-
 def where(marker: Marker, scale: Timescale) -> str:
     """`0:12.3`, or `0:20.0-0:30.0` for an interval."""
     begin = clock(scale.position(marker.at_ns))
     if marker.until_ns is None:
         return begin
     return f"{begin}-{clock(scale.position(marker.until_ns))}"
+
+
+def listed_markers(markers: Sequence[Marker], scale: Timescale) -> str:
+    """`fall (0:12.3), lap (0:20.0-0:30.0)`; of many, the first."""
+    shown = [
+        f"{printable(one.label)} ({where(one, scale)})"
+        for one in sorted(markers, key=lambda one: one.at_ns)[:_MOST_LISTED]
+    ]
+    left = len(markers) - len(shown)
+    return ", ".join(shown) + (f" and {left:,} more" if left else "")

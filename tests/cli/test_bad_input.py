@@ -13,7 +13,7 @@ import pytest
 
 from dimos_record.cli.main import main
 from tests.cli.commands import Running
-from tests.cli.samples import make_newer, run_in, tree, write_robot
+from tests.cli.samples import make_newer, run_each_in, run_in, tree, write_robot
 
 BUS = "--bus=memory://bad-input"
 
@@ -75,7 +75,6 @@ BAD_FILES: list[tuple[Callable[[Path], None], int]] = [
     (truncated, 4),
     (newer_schema, 4),
     (other_database, 4),
-    (no_permission, 5),
     (in_two_folders, 3),
 ]
 READING = [
@@ -85,6 +84,19 @@ READING = [
     ("compare", "./good.db", "bad.db"),
     ("play", "bad.db", BUS),
     ("fill-poses", "bad.db"),
+    ("trim", "bad.db", "1", "2"),
+    ("cut", "bad.db", "1", "2", "--dry-run"),
+    ("rename", "bad.db", "/odom", "/pose"),
+    ("shift", "bad.db", "/odom", "-50ms"),
+    ("codec", "bad.db", "/odom", "lz4+lcm"),
+    ("mark", "bad.db", "1", "here"),
+    ("markers", "bad.db"),
+    ("markers", "export", "bad.db", "out.csv"),
+    ("markers", "import", "bad.db", "good.csv"),
+    ("undo", "bad.db"),
+    ("redo", "bad.db"),
+    ("history", "bad.db"),
+    ("revert", "bad.db"),
 ]
 WRITING = [
     ("record", "./bad.db", BUS, "--append"),
@@ -102,9 +114,15 @@ NOT_MCAP: list[tuple[Callable[[Path], None], int]] = [
 ]
 
 
+@pytest.fixture(scope="module")
+def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_robot(tmp_path_factory.mktemp("good") / "good.db")
+
+
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    write_robot(tmp_path / "good.db")
+def folder(good: Path, tmp_path: Path) -> Path:
+    shutil.copy(good, tmp_path)
+    (tmp_path / "good.csv").write_text("label,at_s\nhere,1\n")
     return tmp_path
 
 
@@ -141,7 +159,7 @@ def assert_refused(
     return check
 
 
-@pytest.mark.parametrize("arguments", READING, ids=lambda arguments: " ".join(arguments[:2]))
+@pytest.mark.parametrize("arguments", READING, ids=" ".join)
 @pytest.mark.parametrize(
     ("make", "code"), BAD_FILES, ids=lambda value: getattr(value, "__name__", "")
 )
@@ -153,13 +171,27 @@ def test_what_is_no_recording_is_refused(
     arguments: tuple[str, ...],
 ) -> None:
     make(folder)
-    assert "bad.db" in assert_refused(arguments, code, bound=make is no_permission)
+    assert "bad.db" in assert_refused(arguments, code)
+
+
+def test_what_may_not_be_read_is_refused(folder: Path) -> None:
+    no_permission(folder)
+    before = tree(folder)
+    for arguments, found in zip(READING, run_each_in(folder, READING), strict=True):
+        assert found[:2] == (5, ""), (arguments, found)
+        assert found[2].startswith("error: "), arguments
+        assert "bad.db" in found[2], arguments
+        assert found[2].count("\n") == 1, arguments
+    assert tree(folder) == before
 
 
 @pytest.mark.parametrize("arguments", WRITING, ids=lambda arguments: " ".join(arguments[::3]))
 @pytest.mark.parametrize(
     ("make", "code"),
-    [one for one in BAD_FILES if one[0] not in (missing, in_two_folders, empty_folder)],
+    [
+        *(one for one in BAD_FILES if one[0] not in (missing, in_two_folders, empty_folder)),
+        (no_permission, 5),
+    ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
 def test_what_is_no_recording_is_never_written_to(

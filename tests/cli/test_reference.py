@@ -65,7 +65,7 @@ def test_without_a_command_there_is_help() -> None:
 
 
 def test_the_shell_completes_commands() -> None:
-    asked = {"_DIMOS_RECORD_COMPLETE": "complete_bash", "COMP_WORDS": "dimos-record co"}
+    asked = {"_DIMOS_RECORD_COMPLETE": "complete_bash", "COMP_WORDS": "dimos-record comp"}
     done = subprocess.run(
         CLI,
         capture_output=True,
