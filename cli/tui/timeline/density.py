@@ -1,0 +1,134 @@
+"""How many messages, or bytes, each stream has in each column: look-ups, nothing is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from dimos_record.cli.tui.timeline.window import S, Window
+
+if TYPE_CHECKING:
+    from dimos_record.store.queries import QueryableReader
+
+Unit = Literal["messages", "bytes"]
+
+DOTS = 2
+"""Dot columns in a braille character."""
+_SAMPLES = 8
+"""Messages per stream whose size is looked at."""
+_AROUND = 2
+"""Cells at each side that the load of a cell is averaged over."""
+_LOADS_PER_S: dict[Unit, tuple[float, ...]] = {
+    "messages": (3, 40, 400),
+    "bytes": (1e4, 1e6, 1e7),
+}
+"""Where one colour ends and the next, hotter one begins."""
+
+
+class Request(NamedTuple):
+    """What is to be counted."""
+
+    window: Window
+    cells: int
+    """Columns of characters."""
+    unit: Unit
+    streams: tuple[str, ...]
+    edition: int
+    """Raised when an edit may have changed the figures."""
+
+
+class Picture(NamedTuple):
+    """The figures that a request has asked for."""
+
+    request: Request
+    lanes: dict[str, tuple[int, ...]]
+    """By stream, per dot column: messages, or bytes."""
+    counts: dict[str, tuple[int, ...]]
+    """By stream, per dot column: messages."""
+
+
+def compute(
+    reader: QueryableReader, origin_ns: int, request: Request, stale: Callable[[], bool]
+) -> Picture | None:
+    """Count, stream by stream; None if nobody wants to know any more.
+
+    Args:
+        origin_ns: UNIX time of position 0.
+        stale: whether another picture is wanted by now; asked before each stream.
+
+    Raises:
+        DimosRecordError: the recording cannot be read any more.
+    """
+    borders = [origin_ns + at for at in request.window.borders(request.cells * DOTS)]
+    counts: dict[str, tuple[int, ...]] = {}
+    lanes: dict[str, tuple[int, ...]] = {}
+    for stream in request.streams:
+        if stale():
+            return None
+        counts[stream] = count(reader, stream, borders)
+        lanes[stream] = counts[stream]
+        if request.unit == "bytes":
+            lanes[stream] = weigh(reader, stream, borders, counts[stream])
+    return Picture(request, lanes, counts)
+
+
+def count(reader: QueryableReader, stream: str, borders_ns: Sequence[int]) -> tuple[int, ...]:
+    """Messages between each two neighbouring UNIX times."""
+    ranks = reader.ranks(stream, borders_ns)
+    return tuple(after - before for before, after in pairwise(ranks))
+
+
+def weigh(
+    reader: QueryableReader, stream: str, borders_ns: Sequence[int], counts: Sequence[int]
+) -> tuple[int, ...]:
+    """Bytes between each two times: the counts times the sizes of a few messages among them."""
+    filled = [column for column, number in enumerate(counts) if number]
+    if not filled:
+        return tuple(counts)
+    step = max(1, len(filled) // _SAMPLES)
+    sizes: dict[int, int] = {}
+    for column in filled[::step]:
+        row = reader.last_at(stream, borders_ns[column + 1] - 1)
+        if row is not None:
+            sizes[column] = len(row.data)
+    weights, size = [], next(iter(sizes.values()), 0)
+    for column, number in enumerate(counts):
+        size = sizes.get(column, size)
+        weights.append(number * size)
+    return tuple(weights)
+
+
+def total(lanes: Iterable[Sequence[int]]) -> tuple[int, ...]:
+    """Several streams in one."""
+    return tuple(map(sum, zip(*lanes, strict=True)))
+
+
+def per_cell(dots: Sequence[int]) -> list[int]:
+    """The figures of characters from those of their dot columns."""
+    return [dots[i] + dots[i + 1] for i in range(0, len(dots), DOTS)]
+
+
+def are_single(counts: Sequence[int]) -> bool:
+    """Whether messages stand so far apart that each can be drawn as a tick of its own."""
+    return all(number <= 1 for number in per_cell(counts))
+
+
+def loads(figures: Sequence[int], window: Window, unit: Unit, *, single: bool) -> list[int]:
+    """How hot each cell is, from 1 to 4: by what arrives per second around it.
+
+    Args:
+        single: whether messages stand apart, so that only the whole window tells their rate.
+    """
+    cells = per_cell(figures)
+    cell_s = window.length_ns / S / max(1, len(cells))
+    reach = len(cells) if single else _AROUND
+    found = []
+    for i in range(len(cells)):
+        around = cells[max(0, i - reach) : i + reach + 1]
+        found.append(_load(sum(around) / (len(around) * cell_s), unit))
+    return found
+
+
+def _load(per_s: float, unit: Unit) -> int:
+    return 1 + sum(per_s >= border for border in _LOADS_PER_S[unit])
