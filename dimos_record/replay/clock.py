@@ -98,6 +98,10 @@ class PlaybackClock:
         self._anchor_ns = position_ns
         self._since_ns = self._monotonic_ns()
 
+    def jump(self, from_ns: int, to_ns: int) -> None:
+        """Be at one position whenever it would be at another, to the nanosecond."""
+        self._anchor_ns += to_ns - from_ns
+
     def set_rate(self, rate: float) -> None:
         """Change the rate from now on.
 

@@ -19,11 +19,20 @@ from dimos_record.store.base import Row, StreamInfo
 class _Lane:
     """One recorded channel on its way to the channel that it is published on."""
 
-    __slots__ = ("bytes", "channel", "published", "shift")
+    __slots__ = ("bytes", "channel", "published", "shift", "silent", "topic")
 
-    def __init__(self, channel: str, shift: Callable[[bytes, int], bytes] | None = None) -> None:
+    def __init__(
+        self,
+        channel: str,
+        topic: str = "",
+        shift: Callable[[bytes, int], bytes] | None = None,
+        *,
+        silent: bool = False,
+    ) -> None:
         self.channel = channel
+        self.topic = topic
         self.shift = shift
+        self.silent = silent
         self.published = 0
         self.bytes = 0
 
@@ -49,6 +58,10 @@ class Output:
         """How many messages are being delivered now; a receiver may make the player publish."""
         self._closed = False
         self._lanes: dict[str, _Lane] = {}
+        """By channel as recorded."""
+        self._opened: set[str] = set()
+        """Topics, as recorded, that there are without any operator."""
+        self._is_heard: Callable[[str], bool] = lambda topic: True
         self._clock: _Lane | None = None
         if options.clock_topic is not None:
             self._clock = _Lane(clock_channel(options.clock_topic))
@@ -69,8 +82,28 @@ class Output:
         self._recording = recording
         streams = tuple(streams)
         self._remap.check(streams, recording)
+        return self._open(streams)
+
+    def open_more(self, streams: Iterable[StreamInfo]) -> None:
+        """Check where the streams will be published that there are since the recording was edited.
+
+        Raises:
+            OptionError, ChannelTooLong, CommandsRefused: see `open`.
+        """
+        streams = tuple(streams)
+        self._remap.check_distinct(streams)
+        more = [stream for stream in streams if stream.channel not in self._lanes]
+        if more:
+            self._open(more)
+            if self._playing is not None:
+                before = self._playing
+                self.announce()
+                before.close()
+
+    def _open(self, streams: Iterable[StreamInfo]) -> list[str]:
         for stream in streams:
             self._lane(stream)
+            self._opened.add(stream.topic)
         channels = [lane.channel for lane in self._all_lanes()]
         for channel in channels:
             self._bus.check_channel(channel)
@@ -87,9 +120,26 @@ class Output:
         if self._playing is not None and not self._inside:
             self._playing.close()
 
-    def publish(self, row: Row, wall_ns: int) -> None:
-        """Publish a row whose time has come, at that time in UNIX nanoseconds."""
+    def hear(self, is_heard: Callable[[str], bool]) -> None:
+        """Publish only the topics (as recorded) for which a function says yes."""
+        self._is_heard = is_heard
+        for lane in self._lanes.values():
+            lane.silent = not is_heard(lane.topic)
+
+    @property
+    def made(self) -> set[str]:
+        """The topics, as recorded, that operators have made, as far as one came by."""
+        return {lane.topic for lane in self._lanes.values()} - self._opened
+
+    def publish(self, row: Row, wall_ns: int) -> bool:
+        """Publish a row whose time has come, at that time in UNIX nanoseconds.
+
+        Returns:
+            False if its topic is not to be heard.
+        """
         lane = self._lanes.get(row.stream.channel) or self._lane(row.stream)
+        if lane.silent:
+            return False
         data = row.data
         if lane.shift is not None:
             try:
@@ -97,6 +147,7 @@ class Output:
             except DecodeError:
                 self.unshifted += 1
         self._send(lane, data)
+        return True
 
     def publish_clock(self, time_ns: int) -> None:
         """Publish a time on the clock topic."""
@@ -137,7 +188,8 @@ class Output:
         shift = None
         if self._options.restamp:
             shift = stamp_shifter(stream.type_name)
-        lane = _Lane(self._remap.channel(stream.channel), shift)
+        silent = not self._is_heard(stream.topic)
+        lane = _Lane(self._remap.channel(stream.channel), stream.topic, shift, silent=silent)
         if self._playing is not None:  # an operator has made something of another name or type
             self._refuse_commands([lane.channel])
         return self._lanes.setdefault(stream.channel, lane)

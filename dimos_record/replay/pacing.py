@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import heapq
 import logging
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from statistics import median_low
 
 from dimos_record.bus.base import Selection
@@ -17,6 +19,7 @@ _ABSURD_NS = 10_000_000_000
 """A stamp further than this from the receive time is not believed."""
 _MAX_SHIFT_NS = 2_000_000_000
 """How far a stamp moves a message at most. It bounds what has to be held back to be in order."""
+_FOREVER_NS = 2**62
 _SAMPLE_ROWS = 200
 _SAMPLE_BYTES = 32_000_000
 
@@ -28,14 +31,15 @@ class StampPaced:
     by the offset between the stream's clock and the recorder's where that is more than 10 s
     (simulated time, a robot whose clock was not set). Rows whose stamp then still lies more than
     10 s from their receive time stay at their receive time and are counted in `skipped_stamps`.
-    Nothing is moved by more than 2 s, or beyond the ends of the recording.
+    Nothing is moved by more than 2 s, into a skip, or beyond the ends of the recording.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, skipped_stamps: int = 0) -> None:
         self._source = source
         self._offsets: dict[str, int] | None = None
+        self._borders: list[int] | None = None
         self._warned: set[str] = set()
-        self.skipped_stamps = 0
+        self.skipped_stamps = skipped_stamps
 
     @property
     def name(self) -> str:
@@ -47,9 +51,17 @@ class StampPaced:
         """The streams that rows come from."""
         return self._source.streams
 
+    def origin_ns(self) -> int:
+        """The time of position 0."""
+        return self._source.origin_ns()
+
     def span_ns(self) -> tuple[int, int] | None:
         """Receive times of the first and the last message."""
         return self._source.span_ns()
+
+    def skips(self) -> Sequence[tuple[int, int]]:
+        """Sections that are jumped over."""
+        return self._source.skips()
 
     def latched_before(self, ts_ns: int, also: Selection = NOTHING) -> list[Row]:
         """The rows that restore the state just before a time, placed like all others."""
@@ -62,31 +74,32 @@ class StampPaced:
         return self._source.latched_before(ts_ns, also) + earlier
 
     def rows(
-        self, start_ns: int | None = None, end_ns: int | None = None, *, reverse: bool = False
+        self,
+        start_ns: int | None = None,
+        end_ns: int | None = None,
+        *,
+        reverse: bool = False,
+        only: Selection | None = None,
     ) -> Iterator[Row]:
         """Rows with ``start_ns <= ts_ns < end_ns``, in order of their time on this timeline."""
-        span = self.span_ns()
-        if span is None:
-            return
         received = self._source.rows(
             None if start_ns is None else start_ns - _MAX_SHIFT_NS,
             None if end_ns is None else end_ns + _MAX_SHIFT_NS,
             reverse=reverse,
+            only=only,
         )
-        for row in self._reordered(received, span, reverse):
+        for row in self._reordered(received, reverse):
             if (start_ns is None or start_ns <= row.ts_ns) and (
                 end_ns is None or row.ts_ns < end_ns
             ):
                 yield row
 
-    def _reordered(
-        self, received: Iterator[Row], span: tuple[int, int], reverse: bool
-    ) -> Iterator[Row]:
+    def _reordered(self, received: Iterator[Row], reverse: bool) -> Iterator[Row]:
         """Sort rows that are out of order by `_MAX_SHIFT_NS` at most, holding back that much."""
         sign = -1 if reverse else 1
         held: list[tuple[int, int, Row]] = []
         for order, row in enumerate(received):
-            placed_ns = min(max(self._placed_ns(row), span[0]), span[1])
+            placed_ns = self._placed_ns(row)
             heapq.heappush(held, (sign * placed_ns, order, row._replace(ts_ns=placed_ns)))
             while held and held[0][0] < sign * row.ts_ns - _MAX_SHIFT_NS:
                 yield heapq.heappop(held)[2]
@@ -100,7 +113,10 @@ class StampPaced:
         if abs(shift_ns) > _ABSURD_NS:
             self._skip_stamp(row)
             return row.ts_ns
-        return row.ts_ns + min(max(shift_ns, -_MAX_SHIFT_NS), _MAX_SHIFT_NS)
+        placed_ns = row.ts_ns + min(max(shift_ns, -_MAX_SHIFT_NS), _MAX_SHIFT_NS)
+        borders = self._borders = self._borders or _borders(self._source)
+        section = bisect_right(borders, row.ts_ns)
+        return min(max(placed_ns, borders[section - 1]), borders[section] - 1)
 
     def _skip_stamp(self, row: Row) -> None:
         self.skipped_stamps += 1
@@ -118,6 +134,13 @@ class StampPaced:
         if self._offsets is None:
             self._offsets = _clock_offsets(self._source)
         return self._offsets.get(stream, self._offsets[""])
+
+
+def _borders(source: Source) -> list[int]:
+    """Where the sections that are played begin and end, by turns, between the ends of time."""
+    first_ns, last_ns = source.span_ns() or (0, 0)
+    skipped = [skip for skip in source.skips() if first_ns < skip[1] and skip[0] <= last_ns]
+    return [-_FOREVER_NS, first_ns, *chain(*skipped), last_ns + 1, _FOREVER_NS]
 
 
 def _clock_offsets(source: Source) -> dict[str, int]:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 import math
 import threading
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from typing import Literal
 
 from dimos_record.bus.base import Bus, Selection
-from dimos_record.errors import OptionError
+from dimos_record.errors import DimosRecordError
 from dimos_record.replay.clock import PlaybackClock
+from dimos_record.replay.extent import Extent, Loop, Section
+from dimos_record.replay.mixer import Mixer
 from dimos_record.replay.options import PlayOptions
 from dimos_record.replay.output import Output
 from dimos_record.replay.pacing import StampPaced
@@ -52,22 +55,25 @@ class Playback:
         time: Time | None = None,
     ) -> None:
         self._options = options = options or PlayOptions()
-        publishable = Publishable(source)
-        self._left_out = tuple(publishable.left_out)
-        self._stamps = StampPaced(publishable) if options.pace == "stamp" else None
-        self._source: Source = self._stamps or publishable
+        self._given = source
+        self._stamps: StampPaced | None = None
         self._bus = bus
         self._on_finished, self._on_failed = on_finished, on_failed
         self._time = time or SystemTime()
         self._output = Output(bus, options)
         self._meter = Meter(options.late_after_s)
         self._also_latched = Selection.of(options.latched)
-        self._set_extent()
+        self._look()
+        self._extent.check(options)
+        self._loop_wanted: Loop = options.loop
+        self._loop = self._extent.loop(options.loop)
+        self._mixer = Mixer(frozenset(self._topics()))
 
         self._condition = threading.Condition(threading.RLock())
         self._state: State = "stopped"
-        self._head = Playhead(self._begin_ns)
-        self._clock = PlaybackClock(self._begin_ns, options.speed, self._time.monotonic_ns)
+        begin_ns = self._extent.begin_ns
+        self._head = Playhead(begin_ns)
+        self._clock = PlaybackClock(begin_ns, options.speed, self._time.monotonic_ns)
         self._restore = True
         """Whether the latched state before the playhead is still to be published."""
         self._generation = 0
@@ -85,50 +91,28 @@ class Playback:
         self._running = False
         self._closed = False
         self._error: Exception | None = None
-        self._read_ahead = ReadAhead(self._source, self._condition)
+        self._read_ahead = ReadAhead(self._condition)
         self._thread = threading.Thread(target=self._run, name="replay-publisher", daemon=True)
 
-    # The extent of playback, in ns on the recording's timeline.
+    def _look(self) -> None:
+        """Look at what there is to play."""
+        publishable = Publishable(self._given)
+        self._left_out = tuple(publishable.left_out)
+        self._source: Source = publishable
+        if self._options.pace == "stamp":
+            skipped = self._stamps.skipped_stamps if self._stamps else 0
+            self._source = self._stamps = StampPaced(publishable, skipped)
+        self._extent = Extent.of(self._source, self._options)
 
-    def _set_extent(self) -> None:
-        options = self._options
-        first_ns, last_ns = self._source.span_ns() or (0, 0)
-        self._first_ns = first_ns
-        self._duration_s = (last_ns - first_ns) / 1e9
-        self._end_ns = last_ns + 1
-        if options.end_s is not None:
-            self._end_ns = min(self._end_ns, self._ns(options.end_s))
-        self._begin_ns = self._ns(options.start_s or 0.0)
-        self._check_inside("--start", self._begin_ns)
-        self._loop: tuple[int, int] | None = None
-        if isinstance(options.loop, tuple):
-            a_s, b_s = options.loop
-            self._loop = self._section(a_s, None if b_s == math.inf else b_s)
-            if options.start_s is None:
-                self._begin_ns = self._loop[0]
-        elif options.loop:
-            self._loop = (self._begin_ns, self._end_ns)
-
-    def _ns(self, position_s: float) -> int:
-        return self._first_ns + round(position_s * 1e9)
-
-    def _section(self, a_s: float, b_s: float | None) -> tuple[int, int]:
-        a_ns = self._ns(a_s)
-        self._check_inside("the loop's start", a_ns)
-        return a_ns, self._end_ns if b_s is None else min(self._ns(b_s), self._end_ns)
-
-    def _check_inside(self, option: str, position_ns: int) -> None:
-        if position_ns >= self._end_ns:
-            raise OptionError(
-                f"{option} ({(position_ns - self._first_ns) / 1e9:g} s) lies beyond the end of "
-                f"{self._source.name} ({(self._end_ns - self._first_ns) / 1e9:.3f} s)"
-            )
+    def _topics(self) -> set[str]:
+        """The topics there are, as recorded, and those that operators have made of them so far."""
+        return self._output.made | {stream.topic for stream in self._source.streams}
 
     def _stop_ns(self) -> int:
         """Where the rows to be played end: at B of a loop, unless the playhead is behind it."""
         if self._loop is not None and self._head.ts_ns < self._loop[1]:
             return self._loop[1]
-        return self._end_ns
+        return self._extent.end_ns
 
     # Changes, called with the lock held.
 
@@ -141,6 +125,7 @@ class Playback:
     def _read_again(self) -> None:
         """Drop the rows that were read and, when playing, read again from the playhead."""
         self._clock.pause()
+        self._read_ahead.drop()
         self._generation += 1
         self._next_ns = None
         self._condition.notify_all()
@@ -180,22 +165,67 @@ class Playback:
     def _play(self, generation: int) -> None:
         """Publish from the playhead to the end, unless another generation begins meanwhile."""
         with self._condition:
-            stop_ns = self._stop_ns()
-            reading = self._read_ahead.begin(self._head.ts_ns, self._head.done, stop_ns)
+            source, stop_ns = self._source, self._stop_ns()
+            reading = self._read_ahead.begin(source, self._head.ts_ns, self._head.done, stop_ns)
+            skips = deque(self._extent.skips_between(self._clock.position_ns, stop_ns))
             latched_before_ns = self._head.ts_ns if self._restore else None
         state: list[Row] = []
         if latched_before_ns is not None:
-            state = self._source.latched_before(latched_before_ns, self._also_latched)
+            state = source.latched_before(latched_before_ns, self._also_latched)
         if not self._roll(generation, reading, state):
             return
         while batch := self._next_batch(generation, reading):
-            for row in batch:
+            rows = self._jumping(batch, skips, generation) if skips else batch
+            for row in rows:
                 if not self._when_due(row.ts_ns, generation, self._publish, row):
                     return
+        if not all(self._cross(skip, generation) for skip in skips):
+            return
         if self._loop is not None:
             self._when_due(stop_ns, generation, self._loop_back)
         else:
             self._finish(generation)
+
+    def _jumping(
+        self, batch: Iterable[Row], skips: deque[Section], generation: int
+    ) -> Iterator[Row]:
+        """The rows of a batch, after a jump over every skip that lies before them."""
+        for row in batch:
+            while skips and skips[0][0] <= row.ts_ns:
+                self._cross(skips.popleft(), generation)
+            yield row
+
+    def _cross(self, skip: Section, generation: int) -> bool:
+        """Wait for the start of a skip, go on at its end, and publish what state changed in it.
+
+        Returns:
+            False if another generation began before that.
+        """
+        changed = self._changed_in(*skip)
+        return self._when_due(skip[0], generation, self._jump, generation, skip, changed)
+
+    def _changed_in(self, a_ns: int, b_ns: int) -> list[Row]:
+        """The latched state at the end of a section, less what is from before the section."""
+        state = self._source.latched_before(b_ns, self._also_latched)
+        return [row for row in state if row.ts_ns >= a_ns]
+
+    def _jump(
+        self, due_ns: int, now_ns: int, generation: int, skip: Section, changed: list[Row]
+    ) -> None:
+        if self._clock.rate == math.inf or now_ns - due_ns > _NEAR_NS:
+            self._clock.seek(skip[1])  # also when finding the state has taken long
+            due_ns = now_ns
+        else:
+            self._clock.jump(*skip)
+        self._head.move(skip[1])
+        self._restore = True  # until it is done: a receiver may give another command meanwhile
+        for row in changed:
+            if self._is_over(generation):
+                return
+            if self._output.publish(row, due_ns + self._wall_offset_ns):
+                self._meter.count(now_ns)
+        self._restore = False
+        self._publish_clock()
 
     def _roll(self, generation: int, reading: Reading, state: list[Row]) -> bool:
         """Wait until all is ready, restore the latched state, and start the clock."""
@@ -266,7 +296,8 @@ class Playback:
             due_ns = now_ns
         else:
             late_ns = now_ns - due_ns
-        self._output.publish(row, due_ns + self._wall_offset_ns)
+        if not self._output.publish(row, due_ns + self._wall_offset_ns):
+            return
         if self._meter.count(now_ns, late_ns) and now_ns >= self._next_warning_ns:
             self._next_warning_ns = now_ns + _WARN_EVERY_NS
             _LOG.warning(
@@ -277,12 +308,14 @@ class Playback:
                 late_ns / 1e6,
             )
 
-    def _publish_now(self, row: Row) -> None:
-        """Publish a row out of its time: the state before the playhead, or a single step."""
+    def _publish_now(self, row: Row) -> bool:
+        """Publish a row out of its time, if it is heard: of the latched state, or a single step."""
         if self._closed:  # by a receiver of the row before
-            return
-        self._output.publish(row, self._time.wall_ns())
-        self._meter.count(self._time.monotonic_ns())
+            return False
+        heard = self._output.publish(row, self._time.wall_ns())
+        if heard:
+            self._meter.count(self._time.monotonic_ns())
+        return heard
 
     def _tick(self, now_ns: int) -> None:
         period_ns = int(1e9 / self._options.clock_hz)
@@ -307,7 +340,25 @@ class Playback:
             if self._is_over(generation):
                 return
             self._state = "finished"
-            self._clock.seek(self._end_ns)
+            self._clock.seek(self._extent.end_ns)
             self._read_again()
         if self._on_finished is not None:
             self._on_finished()
+
+    # Checks of commands.
+
+    def _check_open(self) -> None:
+        self._raise_error()
+        if self._closed:
+            raise DimosRecordError("the player was stopped; make a new one to play again")
+
+    def _check_started(self) -> None:
+        self._check_open()
+        if self._state == "stopped":
+            raise DimosRecordError("the player is not started; call start() first")
+
+    def _raise_error(self) -> None:
+        with self._condition:
+            error, self._error = self._error, None
+        if error is not None:
+            raise error

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import replace
 from threading import current_thread
 
 from dimos_record.errors import DimosRecordError, OptionError
 from dimos_record.replay.conflicts import refuse_conflicts
+from dimos_record.replay.extent import Loop
 from dimos_record.replay.options import check_loop
-from dimos_record.replay.playback import Playback, State
+from dimos_record.replay.playback import State
 from dimos_record.replay.stats import PlayStats
-from dimos_record.store.base import Row, StreamInfo
+from dimos_record.replay.stepping import Stepping
+from dimos_record.store.base import StreamInfo
 
 
-class Player(Playback):
+class Player(Stepping):
     """Plays a source on a bus.
 
     Every command takes effect before it returns: after `pause` nothing is published, after `seek`
-    nothing from the old position. Positions are seconds from the start of the recording. All
-    methods can be called from any thread, also from a callback of the bus. An error in one of the
-    player's two threads stops playback and is raised by `wait`, `stop` or the end of the ``with``
-    block, whichever comes first.
+    nothing from the old position. Positions are seconds from the start of the recording as it was
+    recorded; sections that were cut are jumped over, as soon as they are reached. All methods can
+    be called from any thread, also from a callback of the bus. An error in one of the player's two
+    threads stops playback and is raised by `wait`, `stop` or the end of the ``with`` block,
+    whichever comes first.
 
     Args:
         source: what to play; it stays open and belongs to the caller, like the bus.
@@ -51,7 +53,7 @@ class Player(Playback):
             if self._closed or self._begun:
                 raise DimosRecordError("a player is started once; make a new one to play again")
             self._begun = True
-        channels = self._output.open(self._source.streams, self._source.name)
+            channels = self._output.open(self._source.streams, self._source.name)
         if self._options.check_conflicts:
             refuse_conflicts(self._bus, channels, self._options.listen_s, self._wait_for_close)
         self._output.announce()
@@ -74,15 +76,17 @@ class Player(Playback):
 
     @property
     def position(self) -> float:
-        """Where the playhead is, in seconds from the start of the recording."""
+        """Where the playhead is, in seconds from the start of the recording as recorded."""
         with self._condition:
-            position_s = (self._clock.position_ns - self._first_ns) / 1e9
-            return min(max(position_s, 0.0), self._duration_s)
+            return self._extent.shown(self._clock.position_ns)
 
     @property
     def duration(self) -> float:
-        """Seconds from the first to the last message of the recording."""
-        return self._duration_s
+        """Position of the last message: seconds from the start of the recording as recorded.
+
+        Something cut off at the start does not make it shorter.
+        """
+        return self._extent.duration_s
 
     @property
     def streams(self) -> tuple[StreamInfo, ...]:
@@ -113,7 +117,7 @@ class Player(Playback):
         with self._condition:
             self._check_started()
             if self._state == "finished":
-                self._move(self._loop[0] if self._loop else self._begin_ns)
+                self._move(self._loop[0] if self._loop else self._extent.begin_ns)
             self._state = "playing"
             if self._rolling == self._generation:
                 self._clock.resume()
@@ -131,6 +135,7 @@ class Player(Playback):
     def seek(self, position_s: float) -> None:
         """Move the playhead, within the recording; the state before it is republished first.
 
+        In a section that was cut it goes to its end, or to its start where nothing follows.
         Playing goes on from there. After the end was reached, it waits there, paused. Before
         `start` it is where playback will begin.
 
@@ -141,8 +146,7 @@ class Player(Playback):
             raise OptionError("cannot seek to a position that is not a number")
         with self._condition:
             self._check_open()
-            last_s = (self._end_ns - self._first_ns) / 1e9
-            self._move(self._ns(min(max(position_s, 0.0), last_s)))
+            self._move(self._extent.nearest(self._extent.ns(position_s)))
             if self._state == "finished":
                 self._state = "paused"
             if self._state != "stopped":
@@ -168,44 +172,87 @@ class Player(Playback):
         Raises:
             OptionError: the section is empty or lies beyond the end of the recording.
         """
+        wanted: Loop = False if a_s is None else (a_s, b_s)
         if a_s is not None:
             check_loop(a_s, b_s)
         with self._condition:
             self._check_open()
-            self._loop = None if a_s is None else self._section(a_s, b_s)
+            self._extent.check_loop(wanted)
+            self._loop_wanted, self._loop = wanted, self._extent.loop(wanted)
             self._read_again()
 
-    def play_next(self, n: int = 1) -> int:
-        """Publish the next messages at once and stay paused behind them.
+    def mute(self, *topics: str) -> None:
+        """Publish topics no more, while time goes on; names as recorded, or patterns.
 
-        Returns:
-            How many there were: fewer than `n` at the end.
+        Raises:
+            UnknownTopic: one is not there.
         """
-        with self._stepping(n):
-            count = 0
-            for row in self._head.rows_after(self._source, self._stop_ns()):
-                self._head.passed(row)
-                self._step(row)
-                count += 1
-                if count == n:
-                    break
-            return count
+        with self._condition:
+            self._hear(muted=self._mixer.muted | self._find(topics))
 
-    def play_previous(self, n: int = 1) -> int:
-        """Publish the messages before the playhead, going backwards, and stay paused before them.
+    def unmute(self, *topics: str) -> None:
+        """Publish muted topics again; their latched state is republished at once.
 
-        Returns:
-            How many there were: fewer than `n` at the start of the recording.
+        Raises:
+            UnknownTopic: one is not there.
         """
-        with self._stepping(n):
-            count = 0
-            for row, before in self._head.rows_before(self._source):
-                self._head.move(row.ts_ns, before)
-                self._step(row)
-                count += 1
-                if count == n:
-                    break
-            return count
+        with self._condition:
+            self._hear(muted=self._mixer.muted - self._find(topics))
+
+    def solo(self, *topics: str) -> None:
+        """Publish nothing but these topics and those that play alone already.
+
+        Raises:
+            UnknownTopic: one is not there.
+        """
+        with self._condition:
+            self._hear(soloed=self._mixer.soloed | self._find(topics))
+
+    def unsolo(self, *topics: str) -> None:
+        """Let topics play alone no more; the last one brings the others back.
+
+        Raises:
+            UnknownTopic: one is not there.
+        """
+        with self._condition:
+            self._hear(soloed=self._mixer.soloed - self._find(topics))
+
+    @property
+    def muted(self) -> frozenset[str]:
+        """The topics that are muted, as recorded."""
+        return self._mixer.muted
+
+    @property
+    def soloed(self) -> frozenset[str]:
+        """The topics that play alone, as recorded; empty if all play."""
+        return self._mixer.soloed
+
+    def refresh(self) -> None:
+        """Obey the edits of the recording, which have changed; does nothing once it is closed.
+
+        Playback goes on from the playhead, in the same state. The playhead moves, as in `seek`,
+        only where what it was in was cut; if nothing is left to play, the end is reached. Topics
+        that are new are published, too, without listening for other publishers.
+
+        Raises:
+            OptionError, ChannelTooLong, CommandsRefused: one of these cannot be published (see
+                `start`); playback has ended.
+        """
+        with self._condition:
+            if self._closed:
+                return
+            begin_ns = self._extent.begin_ns
+            self._look()
+            self._loop = self._extent.loop(self._loop_wanted)
+            self._mixer = self._mixer.among(self._topics())
+            self._output.hear(self._mixer.hears)
+            if self._begun:
+                try:
+                    self._output.open_more(self._source.streams)
+                except DimosRecordError:
+                    self.close()
+                    raise
+            self._find_place(begin_ns)
 
     @property
     def stats(self) -> PlayStats:
@@ -216,7 +263,7 @@ class Player(Playback):
             return PlayStats(
                 state=self._state,
                 position_s=self.position,
-                duration_s=self._duration_s,
+                duration_s=self._extent.duration_s,
                 rate=self._clock.rate,
                 published=meter.published,
                 bytes=self._output.bytes,
@@ -286,47 +333,51 @@ class Player(Playback):
         self._running = True
         self._thread.start()
 
-    @contextmanager
-    def _stepping(self, n: int) -> Iterator[None]:
-        """Pause, restore the state before the playhead if need be, and drop what was read."""
-        if n < 1:
-            raise OptionError(f"cannot play {n} messages; give a number above 0")
-        with self._condition:
-            self._check_started()
-            self._state = "paused"
-            self._read_again()
-            if self._restore:
-                self._restore = False
-                for row in self._source.latched_before(self._head.ts_ns, self._also_latched):
-                    self._publish_now(row)
-            yield
-            self._publish_clock()
-
-    def _step(self, row: Row) -> None:
-        self._clock.seek(row.ts_ns)
-        self._publish_now(row)
-
     def _next_due_s(self) -> float | None:
         if self._next_ns is None:
             return None
         return max(0.0, (self._next_ns - self._clock.position_ns) / 1e9 / self._clock.rate)
 
-    def _check_open(self) -> None:
-        self._raise_error()
-        if self._closed:
-            raise DimosRecordError("the player was stopped; make a new one to play again")
-
-    def _check_started(self) -> None:
-        self._check_open()
-        if self._state == "stopped":
-            raise DimosRecordError("the player is not started; call start() first")
-
     def _wait_for_close(self, seconds: float) -> None:
         with self._condition:
             self._condition.wait_for(lambda: self._closed, seconds)
 
-    def _raise_error(self) -> None:
-        with self._condition:
-            error, self._error = self._error, None
-        if error is not None:
-            raise error
+    def _find(self, topics: tuple[str, ...]) -> frozenset[str]:
+        self._check_open()
+        self._mixer = self._mixer.among(self._topics())
+        return self._mixer.find(topics, self._source.name)
+
+    def _hear(self, **changes: frozenset[str]) -> None:
+        """Change what is heard; who comes back gets the state that was missed."""
+        before, self._mixer = self._mixer, replace(self._mixer, **changes)
+        self._output.hear(self._mixer.hears)
+        back = [
+            stream.topic
+            for stream in self._source.streams
+            if (stream.latched or self._also_latched.matches(stream.channel))
+            and self._mixer.hears(stream.topic)
+            and not before.hears(stream.topic)
+        ]
+        if back and self._state != "stopped" and not self._restore:
+            passed_ns = self._head.ts_ns + bool(self._head.done)
+            for row in self._source.latched_before(passed_ns, self._also_latched):
+                if row.stream.topic in back:
+                    self._publish_now(row)
+
+    def _find_place(self, begin_ns: int) -> None:
+        """Go on where playback is, if that is still there; `begin_ns` is where it would begin."""
+        extent, at_ns = self._extent, self._clock.position_ns
+        at_begin = self._state == "stopped" and at_ns == begin_ns
+        target_ns = extent.begin_ns if at_begin else extent.nearest(at_ns)
+        if target_ns != at_ns:
+            self._move(target_ns)
+            if self._state == "playing" and target_ns == extent.end_ns:
+                self._restore = False  # nobody needs it: this is the end
+            if self._state != "stopped":
+                self._publish_clock()
+        else:
+            if at_ns > self._head.ts_ns and self._next_ns is not None and self._next_ns > at_ns:
+                self._head.move(at_ns)  # nothing is late: what an edit brought back in between is
+            else:
+                self._head.count_again(self._source)
+            self._read_again()

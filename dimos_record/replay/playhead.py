@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import islice
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from operator import attrgetter
 
+from dimos_record.bus.base import Selection
 from dimos_record.replay.source import Source
 from dimos_record.store.base import Row
 
@@ -12,41 +14,85 @@ from dimos_record.store.base import Row
 class Playhead:
     """A place between two rows: a time, and how many rows of just that time lie before it."""
 
-    __slots__ = ("done", "ts_ns")
+    __slots__ = ("_last_seq", "done", "ts_ns")
 
     def __init__(self, ts_ns: int) -> None:
         self.ts_ns = ts_ns
         self.done = 0
+        self._last_seq = 0
+        """Order of arrival of the last of the rows that lie before it."""
 
-    def move(self, ts_ns: int, done: int = 0) -> None:
-        """Go to a time, behind the first `done` rows at that time."""
+    def move(self, ts_ns: int) -> None:
+        """Go to a time, before all rows at that time."""
         self.ts_ns = ts_ns
+        self.done = 0
+
+    def move_before(self, row: Row, done: int) -> None:
+        """Go before a row, and behind the `done` rows at its time that precede it."""
+        self.ts_ns = row.ts_ns
         self.done = done
+        self._last_seq = row.seq - 1
+
+    def move_behind(self, row: Row, done: int) -> None:
+        """Go behind a row, which `done` rows at its time precede."""
+        self.ts_ns = row.ts_ns
+        self.done = done + 1
+        self._last_seq = row.seq
 
     def passed(self, row: Row) -> None:
         """Go behind the next row."""
+        self._last_seq = row.seq
         if row.ts_ns == self.ts_ns:
             self.done += 1
         else:
             self.ts_ns = row.ts_ns
             self.done = 1
 
-    def rows_after(self, source: Source, end_ns: int) -> Iterator[Row]:
-        """The rows behind it and before a time."""
-        return islice(source.rows(self.ts_ns, end_ns), self.done, None)
+    def count_again(self, source: Source) -> None:
+        """Find the same place again in a source that has other rows now."""
+        if self.done:
+            here = source.rows(self.ts_ns, self.ts_ns + 1)
+            self.done = sum(1 for row in here if row.seq <= self._last_seq)
 
-    def rows_before(self, source: Source) -> Iterator[tuple[Row, int]]:
-        """The rows before it, backwards, each with the number of rows at its time before it."""
-        at_head = source.rows(self.ts_ns, self.ts_ns + 1)
-        pending = list(islice(at_head, self.done))
-        for row in source.rows(None, self.ts_ns, reverse=True):
-            if pending and pending[-1].ts_ns != row.ts_ns:
-                yield from _backwards(pending)
-                pending = []
-            pending.insert(0, row)
-        yield from _backwards(pending)
+    def rows_after(
+        self, source: Source, end_ns: int, only: Selection | None = None
+    ) -> Iterator[tuple[Row, int]]:
+        """The rows behind it and before a time, each with how many rows at its time precede it.
+
+        Args:
+            only: of these topics only.
+        """
+        ts_ns, done = self.ts_ns, self.done
+        for row, before in _counted(source, ts_ns, end_ns, only):
+            if row.ts_ns > ts_ns or before >= done:
+                yield row, before
+
+    def rows_before(
+        self, source: Source, only: Selection | None = None
+    ) -> Iterator[tuple[Row, int]]:
+        """The rows before it, backwards, each with how many rows at its time precede it."""
+        ts_ns, done = self.ts_ns, self.done
+        for row, before in _counted(source, None, ts_ns + 1, only, reverse=True):
+            if row.ts_ns < ts_ns or before < done:
+                yield row, before
 
 
-def _backwards(same_time: list[Row]) -> Iterator[tuple[Row, int]]:
-    for before in range(len(same_time) - 1, -1, -1):
-        yield same_time[before], before
+def _counted(
+    source: Source,
+    start_ns: int | None,
+    end_ns: int,
+    only: Selection | None,
+    *,
+    reverse: bool = False,
+) -> Iterator[tuple[Row, int]]:
+    """Rows, each with the number of rows at its time that precede it."""
+    rows = source.rows(start_ns, end_ns, reverse=reverse, only=only)
+    for ts_ns, group in groupby(rows, key=attrgetter("ts_ns")):
+        here = list(group)
+        if only is None:
+            places: Sequence[int] = range(len(here))
+            yield from zip(here, reversed(places) if reverse else places, strict=True)
+        else:
+            everything = list(source.rows(ts_ns, ts_ns + 1))
+            for row in here:
+                yield row, everything.index(row) if row in everything else 0

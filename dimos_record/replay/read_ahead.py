@@ -19,7 +19,8 @@ _BREATH_S = 0.0003
 class Reading:
     """Rows being read from one position onwards: what `ReadAhead.begin` returns."""
 
-    def __init__(self, start_ns: int, skip: int, end_ns: int) -> None:
+    def __init__(self, source: Source, start_ns: int, skip: int, end_ns: int) -> None:
+        self.source = source
         self.start_ns = start_ns
         self.skip = skip
         self.end_ns = end_ns
@@ -36,10 +37,9 @@ class Reading:
 
 
 class ReadAhead:
-    """Reads a source ahead of the playhead, bounded in rows and in bytes.
+    """Reads ahead of the playhead, bounded in rows and in bytes.
 
     Args:
-        source: what to read.
         condition: guards the readings, and is notified when rows have arrived.
         max_rows: how many rows to hold at most.
         max_bytes: how many bytes of payload to hold; one batch may exceed it.
@@ -47,13 +47,11 @@ class ReadAhead:
 
     def __init__(
         self,
-        source: Source,
         condition: threading.Condition,
         *,
         max_rows: int = 4096,
         max_bytes: int = 64_000_000,
     ) -> None:
-        self._source = source
         self._condition = condition
         self._max_rows = max_rows
         self._max_bytes = max_bytes
@@ -67,12 +65,18 @@ class ReadAhead:
         self._running = True
         self._thread.start()
 
-    def begin(self, start_ns: int, skip: int, end_ns: int) -> Reading:
+    def begin(self, source: Source, start_ns: int, skip: int, end_ns: int) -> Reading:
         """Read rows in ``[start_ns, end_ns)`` but the first `skip`, and nothing else any more."""
         with self._condition:
-            self._reading = Reading(start_ns, skip, end_ns)
+            self._reading = Reading(source, start_ns, skip, end_ns)
             self._condition.notify_all()
             return self._reading
+
+    def drop(self) -> None:
+        """Read no further, and forget what was read."""
+        with self._condition:
+            self._reading = None
+            self._condition.notify_all()
 
     def take(self, reading: Reading) -> list[Row] | None:
         """The next rows of a reading that is ready; None at its end. Call it with the lock held.
@@ -120,7 +124,7 @@ class ReadAhead:
         batch: list[Row] = []
         size = 0
         try:
-            rows = self._source.rows(reading.start_ns, reading.end_ns)
+            rows = reading.source.rows(reading.start_ns, reading.end_ns)
             for row in islice(rows, reading.skip, None):
                 batch.append(row)
                 size += len(row.data)

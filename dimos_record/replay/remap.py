@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from dimos_record.bus.base import glob_to_regex, join_channel, split_channel
@@ -48,7 +48,7 @@ class Remap:
                 return join_channel(_filled(rule.target, found), type_name)
         return channel
 
-    def check(self, streams: Iterable[StreamInfo], recording: str) -> None:
+    def check(self, streams: Collection[StreamInfo], recording: str) -> None:
         """Check that every rule applies, and that it makes no two topics one.
 
         Raises:
@@ -62,13 +62,21 @@ class Remap:
                     f"--remap {rule.source!r} matches no topic that is played from {recording}; "
                     f"these are {topics}"
                 )
+        self.check_distinct(streams)
+
+    def check_distinct(self, streams: Iterable[StreamInfo]) -> None:
+        """Check that no two topics are made one.
+
+        Raises:
+            OptionError: they are.
+        """
         origin: dict[str, str] = {}
-        for channel, topic in recorded.items():
-            other = origin.setdefault(self.channel(channel), topic)
-            if other != topic:
+        for stream in streams:
+            other = origin.setdefault(self.channel(stream.channel), stream.topic)
+            if other != stream.topic:
                 raise OptionError(
-                    f"--remap would publish both {other} and {topic} as "
-                    f"{split_channel(self.channel(channel))[0]}; give them different targets"
+                    f"--remap would publish both {other} and {stream.topic} as "
+                    f"{split_channel(self.channel(stream.channel))[0]}; give them different targets"
                 )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from heapq import merge
 from operator import itemgetter
 
@@ -21,14 +21,17 @@ class Timeline:
     Args:
         reader: the recording; it stays open and belongs to the caller.
         selection: which topics are wanted.
+        strict: whether a pattern that matches no topic is an error.
 
     Raises:
         UnknownTopic: a pattern of `selection.include` matches no topic of the recording.
     """
 
-    def __init__(self, reader: StoreReader, selection: Selection | None = None) -> None:
+    def __init__(
+        self, reader: StoreReader, selection: Selection | None = None, *, strict: bool = True
+    ) -> None:
         self._reader = reader
-        self._streams = _selected(reader, selection or Selection())
+        self._streams = _selected(reader, selection or Selection(), strict)
         self._latched = LatchedState(reader, self._streams)
 
     @property
@@ -41,17 +44,31 @@ class Timeline:
         """The selected streams, in the order of the recording."""
         return self._streams
 
+    def origin_ns(self) -> int:
+        """The time of position 0: when the first message was received, as recorded."""
+        return self._reader.origin_ns()
+
     def span_ns(self) -> tuple[int, int] | None:
         """Receive times of the first and last message of the whole recording, selected or not."""
         return self._reader.span_ns()
 
+    def skips(self) -> Sequence[tuple[int, int]]:
+        """Sections of which everything was cut."""
+        return self._reader.skips()
+
     def rows(
-        self, start_ns: int | None = None, end_ns: int | None = None, *, reverse: bool = False
+        self,
+        start_ns: int | None = None,
+        end_ns: int | None = None,
+        *,
+        reverse: bool = False,
+        only: Selection | None = None,
     ) -> Iterator[Row]:
         """Rows with ``start_ns <= ts_ns < end_ns`` in order of (ts_ns, seq), lazily."""
         cursors = [
             self._reader.rows(stream.name, start_ns=start_ns, end_ns=end_ns, reverse=reverse)
             for stream in self._streams
+            if only is None or only.matches(stream.channel)
         ]
         if len(cursors) == 1:
             return cursors[0]
@@ -64,10 +81,10 @@ class Timeline:
         return self._latched.before(ts_ns, also)
 
 
-def _selected(reader: StoreReader, selection: Selection) -> tuple[StreamInfo, ...]:
+def _selected(reader: StoreReader, selection: Selection, strict: bool) -> tuple[StreamInfo, ...]:
     """The streams of a selection; a pattern that has gone stale must not hide a topic silently."""
     streams = list(reader.streams.values())
-    for pattern in selection.include:
+    for pattern in selection.include if strict else ():
         wanted = Selection.of((pattern,))
         if pattern not in ("*", "**") and not any(wanted.matches(s.channel) for s in streams):
             topics = ", ".join(sorted(stream.topic for stream in streams)) or "no topics"

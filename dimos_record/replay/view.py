@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from dimos_record.bus.base import Selection, several
 from dimos_record.errors import OptionError
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 _HAS_META = Where(
     "(pose_x IS NOT NULL OR value IS NOT NULL OR (tags IS NOT NULL AND tags IS NOT x'0C'))"
 )
+_Number = TypeVar("_Number", int, float)
 _STEP_BACK = 64
 """Rows held while a view with operators is read backwards."""
 
@@ -46,6 +47,9 @@ class ReplayView:
     Every method returns another view. Positions are seconds from the start of the recording, and
     stay so: a view of a section does not renumber time. Topics and section are chosen before any
     operator runs, wherever in the chain they stand; operators run in the order of the chain.
+
+    A view obeys the edits of its recording at once. State that is kept from a section that was cut
+    (see `StoreReader.skips`) belongs to it; a player that plays it jumps over such sections.
     """
 
     recording: RecordReplay
@@ -54,6 +58,10 @@ class ReplayView:
     end_s: float | None = None
     operators: tuple[Operator, ...] = ()
     options: PlayOptions = field(default_factory=PlayOptions)
+    _found: dict[str, tuple[object, Timeline]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    """The timeline, and what it was made from."""
 
     # --- narrowing
 
@@ -215,27 +223,43 @@ class ReplayView:
         """The selected streams."""
         return self._timeline().streams
 
+    def origin_ns(self) -> int:
+        """The time of position 0: when the first message was received, as recorded."""
+        return self.recording.reader.origin_ns()
+
     def span_ns(self) -> tuple[int, int] | None:
-        """Times of the first and the last message of the whole recording."""
+        """Times of the first and the last message of the whole recording, outside of skips."""
         return self.recording.reader.span_ns()
 
+    def skips(self) -> Sequence[tuple[int, int]]:
+        """Sections of the recording of which everything was cut."""
+        return self.recording.reader.skips()
+
     def rows(
-        self, start_ns: int | None = None, end_ns: int | None = None, *, reverse: bool = False
+        self,
+        start_ns: int | None = None,
+        end_ns: int | None = None,
+        *,
+        reverse: bool = False,
+        only: Selection | None = None,
     ) -> Iterator[Row]:
         """The rows of this view with ``start_ns <= ts_ns < end_ns``, in the order of time."""
         low, high = self._window()
-        start_ns = low if start_ns is None else max(start_ns, low)
-        end_ns = high if end_ns is None else min(end_ns, high)
+        start_ns, end_ns = _latest(low, start_ns), _earliest(high, end_ns)
         if not self.operators:
-            return self._timeline().rows(start_ns, end_ns, reverse=reverse)
+            return self._timeline().rows(start_ns, end_ns, reverse=reverse, only=only)
         if reverse:
-            return self._backwards(start_ns, end_ns)
-        return (one.to_row() for one in self._observations(start_ns, end_ns))
+            rows = self._backwards(start_ns, end_ns)
+        else:
+            rows = (one.to_row() for one in self._observations(start_ns, end_ns))
+        return rows if only is None else (row for row in rows if only.matches(row.stream.channel))
 
-    def _observations(self, start_ns: int, end_ns: int) -> Iterator[Observation]:
+    def _observations(self, start_ns: int | None, end_ns: int | None) -> Iterator[Observation]:
         """Operators see the view from its start, so that seeking does not change what they keep."""
         rows = self._timeline().rows(self._window()[0], end_ns)
         observations = self._through_operators(rows)
+        if start_ns is None:
+            return observations
         return (one for one in observations if one.ts_ns >= start_ns)
 
     def _through_operators(self, rows: Iterable[Row]) -> Iterator[Observation]:
@@ -245,7 +269,7 @@ class ReplayView:
             observations = iter(operator(observations))
         return observations
 
-    def _backwards(self, start_ns: int, end_ns: int) -> Iterator[Row]:
+    def _backwards(self, start_ns: int | None, end_ns: int | None) -> Iterator[Row]:
         """The same rows backwards: the last few of the sequence, then the few before these ..."""
         left: int | None = None
         while left != 0:
@@ -263,13 +287,24 @@ class ReplayView:
         return [observation.to_row() for observation in self._through_operators(rows)]
 
     def _timeline(self) -> Timeline:
-        return Timeline(self.recording.reader, self.selection)
+        """The recording as it is now; what was found out about it is kept until it changes."""
+        reader = self.recording.reader
+        as_of = (reader, reader.edits, reader.streams)
+        found = self._found.get("timeline")
+        if found is None or found[0] != as_of:
+            # who has found the topics before goes on without those that were renamed or deleted
+            found = as_of, Timeline(reader, self.selection, strict=found is None)
+            self._found["timeline"] = found
+        return found[1]
 
-    def _window(self) -> tuple[int, int]:
-        span = self.recording.reader.span_ns() or (0, 0)
-        start = span[0] + round((self.start_s or 0.0) * 1e9)
-        end = span[1] + 1 if self.end_s is None else span[0] + round(self.end_s * 1e9)
-        return start, end
+    def _window(self) -> tuple[int | None, int | None]:
+        """The section in ns; what has no start begins with the first message, wherever that is."""
+        if self.start_s is None and self.end_s is None:
+            return None, None
+        origin_ns = self.recording.reader.origin_ns()
+        start_ns = None if self.start_s is None else origin_ns + round(self.start_s * 1e9)
+        end_ns = None if self.end_s is None else origin_ns + round(self.end_s * 1e9)
+        return start_ns, end_ns
 
 
 def _observer(recording: RecordReplay) -> Callable[[Row], Observation]:
@@ -288,9 +323,9 @@ def _observer(recording: RecordReplay) -> Callable[[Row], Observation]:
     return lambda row: Observation.of_row(row, lambda: meta_of(row))
 
 
-def _latest(a: float | None, b: float | None) -> float | None:
+def _latest(a: _Number | None, b: _Number | None) -> _Number | None:
     return max((at for at in (a, b) if at is not None), default=None)
 
 
-def _earliest(a: float | None, b: float | None) -> float | None:
+def _earliest(a: _Number | None, b: _Number | None) -> _Number | None:
     return min((at for at in (a, b) if at is not None), default=None)

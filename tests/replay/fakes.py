@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from dimos_record.bus.base import OnMessage, Selection, Subscription, split_channel
 from dimos_record.errors import ChannelTooLong, UnknownTopic
-from dimos_record.store.base import Row, SessionInfo, StreamInfo, StreamStats
+from dimos_record.store.base import Marker, Row, SessionInfo, StreamInfo, StreamStats
 
 S = 1_000_000_000
 T0 = 1_700_000_000 * S
@@ -62,6 +62,32 @@ class ListReader:
     def span_ns(self) -> tuple[int, int] | None:
         times = [row.ts_ns for rows in self._rows.values() for row in rows]
         return (min(times), max(times)) if times else None
+
+    def ends(
+        self, stream: str, start_ns: int | None = None, end_ns: int | None = None
+    ) -> tuple[int, int] | None:
+        times = [row.ts_ns for row in self.rows(stream, start_ns=start_ns, end_ns=end_ns)]
+        return (times[0], times[-1]) if times else None
+
+    def ranks(self, stream: str, times_ns: Sequence[int]) -> list[int]:
+        return [sum(row.ts_ns < at for row in self._rows[stream]) for at in times_ns]
+
+    def sizes(self, stream: str, numbers: Sequence[int]) -> list[int]:
+        by_id = {row.id: len(row.data) for row in self._rows[stream]}
+        return [by_id.get(number, 0) for number in numbers]
+
+    def bytes_between(self, stream: str, start_ns: int | None, end_ns: int | None) -> int:
+        return sum(len(row.data) for row in self.rows(stream, start_ns=start_ns, end_ns=end_ns))
+
+    def origin_ns(self) -> int:
+        span = self.span_ns()
+        return span[0] if span else 0
+
+    def skips(self) -> list[tuple[int, int]]:
+        return []
+
+    def markers(self) -> list[Marker]:
+        return []
 
     def sessions(self) -> list[SessionInfo]:
         return []

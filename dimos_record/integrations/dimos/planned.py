@@ -38,15 +38,28 @@ class Planned:
         """The streams to publish."""
         return [stream for stream in self._view.streams if stream.channel in self._channels]
 
+    def origin_ns(self) -> int:
+        """The time of position 0."""
+        return self._view.origin_ns()
+
     def span_ns(self) -> tuple[int, int] | None:
-        """Times of the first and the last message of the whole recording."""
+        """Times of the first and the last message of the whole recording, outside of skips."""
         return self._view.span_ns()
 
+    def skips(self) -> Sequence[tuple[int, int]]:
+        """Sections of the recording of which everything was cut."""
+        return self._view.skips()
+
     def rows(
-        self, start_ns: int | None = None, end_ns: int | None = None, *, reverse: bool = False
+        self,
+        start_ns: int | None = None,
+        end_ns: int | None = None,
+        *,
+        reverse: bool = False,
+        only: Selection | None = None,
     ) -> Iterator[Row]:
         """The rows to publish, in the order of time."""
-        return self._planned(self._view.rows(start_ns, end_ns, reverse=reverse))
+        return self._planned(self._view.rows(start_ns, end_ns, reverse=reverse, only=only))
 
     def latched_before(self, ts_ns: int, also: Selection = NOTHING) -> list[Row]:
         """The rows that restore the state just before a time."""

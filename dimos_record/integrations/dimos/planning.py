@@ -272,8 +272,9 @@ def _type_conflict(one: _Recorded) -> str | None:
 
 
 def _seconds(view: ReplayView) -> float:
+    """Position of the last message."""
     span = view.span_ns()
-    return 0.0 if span is None else (span[1] - span[0]) / 1e9
+    return 0.0 if span is None else (span[1] - view.origin_ns()) / 1e9
 
 
 def _proposal(plan: ReplayPlan, declared: Sequence[Port]) -> tuple[str, ...]:
