@@ -62,7 +62,9 @@ class TopicTable(ScrollView, can_focus=True):
         "table--chart",
     }
     DEFAULT_CSS = """
-    TopicTable { height: 1fr; padding: 0 0 0 1; scrollbar-size-vertical: 1; scrollbar-gutter: stable; }
+    TopicTable {
+        height: 1fr; padding: 0 0 0 1; scrollbar-size-vertical: 1; scrollbar-gutter: stable;
+    }
     TopicTable > .table--cursor { background: $primary 30%; }
     TopicTable > .table--branch { text-style: bold; }
     TopicTable > .table--chosen { color: $mark; text-style: bold; }

@@ -59,7 +59,8 @@ def _by_path(channels: list[str], prefix: str, depth: int, closed: frozenset[str
         groups.setdefault(_next_part(channel, prefix), []).append(channel)
     for part, group in groups.items():
         if len(group) == 1:
-            yield Row(split_channel(group[0])[0][len(prefix) :], depth, tuple(group))
+            topic, _ = split_channel(group[0])
+            yield Row(topic[len(prefix) :] or topic, depth, tuple(group))
         elif all(split_channel(one)[0] == prefix + part for one in group):
             for channel in group:  # one topic with several types
                 yield Row(channel[len(prefix) :], depth, (channel,))

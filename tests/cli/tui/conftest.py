@@ -1,8 +1,14 @@
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
+
 import pytest
 
+from dimos_record.bus import Bus, open_bus
 from tests.cli.tui.snapshots import Snapshots
+
+_numbers = itertools.count()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -16,3 +22,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def snapshots(request: pytest.FixtureRequest) -> Snapshots:
     """Compares screens with the pictures in `snapshots/`."""
     return Snapshots(update=request.config.getoption("--update-snapshots", default=False))
+
+
+@pytest.fixture
+def bus() -> Iterator[Bus]:
+    """A bus within this process, of a name of its own."""
+    with open_bus(f"memory://tui-{next(_numbers)}") as opened:
+        yield opened
