@@ -198,7 +198,7 @@ def _a_and_b(text: str, scale: Timescale) -> tuple[float, float]:
 
     a, separator, b = text.partition(",")
     if not separator and a.strip() and not reads_as_time(a):
-        marker_a_s, marker_b_s = parse_section([a], scale)
+        marker_a_s, marker_b_s = parse_section([a], scale, "--ab")
         return marker_a_s or 0.0, math.inf if marker_b_s is None else marker_b_s
     if not (a.strip() and separator):
         raise OptionError(f"--ab {text!r}: write A,B, for example 10,20 or 1:05,1:20")

@@ -123,22 +123,25 @@ def parse_end(
     return parse_position(text, option, scale, after_s)
 
 
-def parse_section(words: Sequence[str], scale: Timescale) -> tuple[float | None, float | None]:
+def parse_section(
+    words: Sequence[str], scale: Timescale, option: str = "FROM"
+) -> tuple[float | None, float | None]:
     """The section ``[FROM, TO)`` in seconds; None is everything before, or after.
 
     Args:
         words: FROM and TO as `parse_position` takes them, or the name of an interval marker alone.
         scale: that of the recording.
+        option: what messages call the first of the words.
 
     Raises:
         OptionError: they are no section.
     """
     if len(words) == 1:
-        return _section_of_marker(words[0], scale)
+        return _section_of_marker(words[0], option, scale)
     if len(words) != 2:
         raise OptionError(f"a section is FROM and TO, not {len(words)} times; write 10 20, or 5 -3")
     low, high = words
-    a_s = parse_position(low, "FROM", scale)
+    a_s = parse_position(low, option, scale)
     b_s = parse_end(high, "TO", scale, after_s=a_s)
     if b_s is not None and b_s <= a_s:
         raise OptionError(
@@ -232,11 +235,11 @@ def _at_wall_clock(wanted: str, option: str, scale: Timescale) -> float:
     return max(scale.position(time_ns), 0.0)
 
 
-def _section_of_marker(label: str, scale: Timescale) -> tuple[float, float]:
+def _section_of_marker(label: str, option: str, scale: Timescale) -> tuple[float, float]:
     wanted = _plain(label)
     if reads_as_time(wanted):
         raise OptionError(f"a section is FROM and TO, not {wanted} alone; write also where it ends")
-    marker = find_marker(wanted, "FROM", scale)
+    marker = find_marker(wanted, option, scale)
     if marker.until_ns is None:
         raise OptionError(
             f"the marker {printable(marker.label)!r} is one moment of {scale.name}; write also "

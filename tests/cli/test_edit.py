@@ -246,8 +246,29 @@ def test_info_shows_what_edits_have_left(file: Path, run_here: RunHere) -> None:
 
 def test_echo_and_compare_obey_edits(file: Path, walk: Path, run_here: RunHere) -> None:
     run_here("trim", "walk.db", "5", "10")
-    lines = run_here("echo", "/odom", "-f", "walk.db", "-n", "1", "--json").out
-    assert json.loads(lines)["ts_ns"] == T0 + 5 * S
+    lines = run_here("echo", "/odom", "-f", "walk.db", "--start", "+1", "-n", "1", "--json").out
+    assert json.loads(lines)["ts_ns"] == T0 + 6 * S
     compared = run_here("compare", "walk.db", walk, "--json")
     assert compared.code == 1
     assert json.loads(compared.out)["streams"][0]["only_b"] == 151
+
+
+def test_play_says_where_it_is_and_what_it_jumps_over(file: Path, run_here: RunHere) -> None:
+    for command in (("trim", "5", "15"), ("cut", "7", "9"), ("cut", "11", "12")):
+        run_here(command[0], "walk.db", *command[1:])
+    play = ("play", "walk.db", "--bus=memory://edited", "--speed", "max")
+    lines = run_here(*play).err.splitlines()
+    assert lines[0].startswith(
+        "Playing walk.db (6.9 s, 3 topics, 78 messages from 0:05.0 to 0:14.9)"
+    )
+    assert lines[1] == "Jumps over what was cut out, not saved yet: 0:07.0-0:09.0, 0:11.0-0:12.0"
+    assert lines[2].startswith("Published 78 messages")
+    lines = run_here(*play, "--start", "6", "--end", "+2.55").err.splitlines()
+    assert "11 messages from 0:06.0 to 0:08.5)" in lines[0]
+    assert lines[1].endswith(": 0:07.0-0:09.0")
+    assert "Jumps" not in run_here(*play, "--start", "-1").err
+    refused = run_here(*play, "--ab", "fall")
+    assert refused.err == (
+        "error: the marker 'fall' is one moment of walk.db; write also where the section ends, "
+        "for example fall +10\n"
+    )
