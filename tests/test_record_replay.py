@@ -31,6 +31,7 @@ from dimos_record.store.files import FileStore
 from dimos_record.store.queries import QueryableReader
 from dimos_record.store.target import Target
 from dimos_record.testing import Collector, free_lcm_url
+from tests.leftovers import nothing_left_behind
 
 S = 1_000_000_000
 T0 = 1_700_000_000 * S
@@ -57,11 +58,11 @@ def ten(rec: RecordReplay) -> RecordReplay:
 
 
 def wait_until(met: Callable[[], object]) -> None:
-    for _ in range(10_000):
+    for _ in range(30_000):
         if met():
             return
         threading.Event().wait(0.001)
-    raise TimeoutError("the condition was not met in 10 s")
+    raise TimeoutError("the condition was not met in 30 s")
 
 
 def recorded(rec: RecordReplay, stream: str = "a") -> list[bytes]:
@@ -730,17 +731,11 @@ def test_thirty_rounds_leave_no_thread_and_no_handle(tmp_path: Path) -> None:
             next(iter(rec.view()))
             rec.play(speed=0.001, listen_s=0)
 
-    def handles() -> tuple[int, int]:
-        gc.collect()
-        return threading.active_count(), len(os.listdir("/proc/self/fd"))
-
     one_round(0)
-    wait_until(lambda: threading.active_count() < 3)
-    before = handles()
-    for number in range(1, 31):
-        one_round(number)
-    wait_until(lambda: handles() <= before)
-    assert handles() == before
+    with nothing_left_behind():
+        for number in range(1, 31):
+            one_round(number)
+        gc.collect()
 
 
 # --- a store of one's own

@@ -17,6 +17,7 @@ import pytest
 from dimos_record.bus import Selection, open_bus, receive_buffer
 from dimos_record.errors import BusError, ChannelTooLong, PatternError
 from dimos_record.testing import Collector, free_lcm_url
+from tests.leftovers import nothing_left_behind
 
 needs_proc = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs Linux's /proc")
 
@@ -278,18 +279,14 @@ def test_opening_and_closing_leaks_neither_threads_nor_files() -> None:
         with open_bus(free_lcm_url()) as bus:
             bus.publish("/a", b"")
 
-    def files() -> int:
-        return len(os.listdir("/proc/self/fd"))
-
     def threads() -> int:  # LCM's own are not among Python's
         return len(os.listdir("/proc/self/task"))
 
     threads_before = threads()
     cycle()
-    files_before = files()
-    for _ in range(30):
-        cycle()
-    assert files() == files_before
+    with nothing_left_behind():
+        for _ in range(30):
+            cycle()
     deadline_s = time.monotonic() + 10  # the kernel lists a thread that was joined a little longer
     while threads() > threads_before and time.monotonic() < deadline_s:
         time.sleep(0.01)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -65,11 +64,6 @@ def payloads(path: Path, stream: str) -> list[bytes]:
 def threads() -> set[str]:
     """Names of the threads that recording starts and that are running."""
     return {t.name for t in threading.enumerate() if t.name.startswith("dimos-record")}
-
-
-def descriptors() -> int:
-    """How many files and sockets this process has open."""
-    return len(os.listdir("/proc/self/fd"))
 
 
 def check_integrity(path: Path) -> None:

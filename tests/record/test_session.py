@@ -25,9 +25,9 @@ from dimos_record.errors import (
 from dimos_record.store import open_recording
 from dimos_record.store.target import open_target
 from dimos_record.testing import free_lcm_url
+from tests.leftovers import nothing_left_behind
 from tests.record.recordings import (
     check_integrity,
-    descriptors,
     memory_bus,
     only_session,
     payloads,
@@ -236,8 +236,7 @@ def test_stopping_twice_is_harmless(tmp_path: Path) -> None:
 
 
 def test_many_sessions_leave_no_thread_and_no_descriptor(tmp_path: Path) -> None:
-    with memory_bus("leaks") as bus:
-        before = descriptors()
+    with memory_bus("leaks") as bus, nothing_left_behind():
         for i in range(5):
             with session_on(bus, tmp_path / f"{i}.db") as session:
                 bus.publish("/a", bytes(100_000))
@@ -248,7 +247,6 @@ def test_many_sessions_leave_no_thread_and_no_descriptor(tmp_path: Path) -> None
         with session_on(bus, tmp_path / "folder", split_s=0.05) as session:
             wait_until(lambda: session.progress().segments > 3)
         assert threads() == set()
-        assert descriptors() == before
 
 
 # --- starts that fail
@@ -274,14 +272,13 @@ def test_a_start_that_fails_leaves_nothing_behind(
     tmp_path: Path, kind: type[Exception], options: dict[str, Any], name: str
 ) -> None:
     split = {"split_s": 10} if name == "folder" else {}
-    before = descriptors()
-    with (DeafBus if kind is BusError else MemoryBus)("memory://fail") as bus:
+    faulty = DeafBus if kind is BusError else MemoryBus
+    with nothing_left_behind(), faulty("memory://fail") as bus:
         session = session_on(bus, tmp_path / name, **split, **options)
         with pytest.raises(kind), session:
             pass
         assert list(tmp_path.iterdir()) == []
         assert threads() == set()
-    assert descriptors() == before
 
 
 @pytest.mark.parametrize("how", ["append", "overwrite"])
@@ -400,12 +397,11 @@ def test_a_recorder_that_waited_while_another_recorded_goes_on_after_it(tmp_path
 
 
 def test_open_target_closes_what_it_does_not_hand_out(tmp_path: Path) -> None:
-    before = descriptors()
     (tmp_path / "walk.db").write_text("no recording")
-    for how in ("append", "overwrite"):
-        with pytest.raises(NotARecording):
-            open_target(tmp_path / "walk.db", **{how: True})
-    assert descriptors() == before
+    with nothing_left_behind():
+        for how in ("append", "overwrite"):
+            with pytest.raises(NotARecording):
+                open_target(tmp_path / "walk.db", **{how: True})
 
 
 def test_a_bus_that_fails_ends_the_session_with_an_error_and_a_complete_file(

@@ -22,9 +22,9 @@ from dimos_record.store import open_recording
 from dimos_record.store.connection import PAGE_SIZE
 from dimos_record.store.reader import RecordingReader
 from dimos_record.store.writer import RecordingWriter
+from tests.leftovers import nothing_left_behind
 from tests.record.recordings import (
     check_integrity,
-    descriptors,
     memory_bus,
     only_session,
     session_on,
@@ -79,8 +79,7 @@ def no_keeper(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("size", [100, 5000, 1_000_000], ids=["100 B", "5 kB", "1 MB"])
 def test_a_disk_that_gets_full_ends_the_recording_cleanly(small_disk: Path, size: int) -> None:
     path = small_disk / "walk.db"
-    before = descriptors()
-    with MemoryBus("memory://full") as bus:
+    with nothing_left_behind(), MemoryBus("memory://full") as bus:
         session = session_on(bus, path, buffer_bytes=8 * MB).start()
         sent = publish_until_ended(bus, session, size)
         for _ in range(2):
@@ -89,7 +88,6 @@ def test_a_disk_that_gets_full_ends_the_recording_cleanly(small_disk: Path, size
     assert session.progress().reason == "disk full"
     assert check_account(path, session, sent) > 0
     assert threads() == set()
-    assert descriptors() == before
     info = only_session(path)
     assert info.state == "finished"
     assert info.reason == "disk full"
@@ -275,8 +273,7 @@ def test_an_error_in_the_writer_is_raised_and_leaves_no_thread(
     error: Exception,
 ) -> None:
     path = tmp_path / "walk.db"
-    before = descriptors()
-    with memory_bus("broken") as bus:
+    with nothing_left_behind(), memory_bus("broken") as bus:
         session = session_on(bus, path).start()
         for i in range(100):
             bus.publish("/a", b"%08d" % i)
@@ -293,7 +290,6 @@ def test_an_error_in_the_writer_is_raised_and_leaves_no_thread(
             session.stop()
     assert "what was written before is safe" in caplog.text
     assert threads() == set()
-    assert descriptors() == before
     assert check_account(path, session, 102) == 100
     assert session.progress().accounts["a"].dropped == 1
     assert only_session(path).reason == "error"

@@ -12,6 +12,7 @@ from dimos_record.bus import Bus, open_bus
 from dimos_record.errors import ChannelTooLong, PublisherConflict
 from dimos_record.replay import Player, PlayOptions, Timeline, find_publishers
 from dimos_record.testing import Collector, free_lcm_url
+from tests.leftovers import nothing_left_behind
 from tests.replay.fakes import ListReader, recording, stream
 
 ODOM = stream("/odom#geometry_msgs.PoseStamped")
@@ -23,9 +24,8 @@ FAST = PlayOptions(speed=50.0, check_conflicts=False)
 
 @pytest.fixture(autouse=True)
 def no_thread_is_left_behind() -> Iterator[None]:
-    before = threading.active_count()
-    yield
-    assert threading.active_count() == before
+    with nothing_left_behind():
+        yield
 
 
 @pytest.fixture(params=["lcm", "memory"])
@@ -183,7 +183,6 @@ def test_a_receiver_can_stop_the_player_from_its_callback() -> None:
 
 
 def test_closing_while_playing_ends_both_threads(bus: Bus) -> None:
-    before = threading.active_count()
     player = Player(Timeline(walk(100_000)), bus, FAST)
     with Collector(bus) as received:
         player.start()
@@ -194,4 +193,3 @@ def test_closing_while_playing_ends_both_threads(bus: Bus) -> None:
         player.close()
     names = {thread.name for thread in threading.enumerate()}
     assert not names & {"replay-publisher", "replay-read-ahead"}
-    assert threading.active_count() <= before + 1, "the bus may have started its own"

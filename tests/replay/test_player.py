@@ -14,6 +14,7 @@ from dimos_record.bus.base import Selection
 from dimos_record.errors import ChannelTooLong, DimosRecordError, OptionError
 from dimos_record.replay import Player, PlayOptions, Timeline
 from dimos_record.store.base import Row
+from tests.leftovers import nothing_left_behind
 from tests.replay.fakes import T0, ListBus, ListReader, S, recording, stream
 
 A, B = stream("/a#std_msgs.Header"), stream("/b")
@@ -27,9 +28,8 @@ def bus() -> ListBus:
 
 @pytest.fixture(autouse=True)
 def no_thread_is_left_behind() -> Iterator[None]:
-    before = threading.active_count()
-    yield
-    assert threading.active_count() == before
+    with nothing_left_behind():
+        yield
 
 
 def ten() -> ListReader:

@@ -16,6 +16,7 @@ import pytest
 from dimos_record.store.connection import ReadConnection
 from dimos_record.store.reader import RecordingReader
 from dimos_record.store.writer import RecordingWriter
+from tests.leftovers import nothing_left_behind
 from tests.store.samples import (
     ROOT,
     START_NS,
@@ -265,10 +266,9 @@ def test_a_copy_of_a_running_recording_can_be_read(tmp_path: Path) -> None:
 
 def test_closing_readers_leaves_no_descriptor_open(tmp_path: Path) -> None:
     path = killed(tmp_path / "walk.db", COUNT)
-    before = len(os.listdir("/proc/self/fd"))
-    for _ in range(5):
-        check_all_of_it(path)
-    assert len(os.listdir("/proc/self/fd")) == before
+    with nothing_left_behind():
+        for _ in range(5):
+            check_all_of_it(path)
 
 
 def test_a_file_that_is_finished_while_it_is_opened_is_read_anew(
