@@ -13,6 +13,7 @@ import pytest
 from dimos_record import RecordReplay
 from tests.cli.commands import T0, S
 from tests.cli.conftest import RunHere
+from tests.cli.samples import run_each_in, tree
 
 
 @pytest.fixture(scope="module")
@@ -272,3 +273,14 @@ def test_play_says_where_it_is_and_what_it_jumps_over(file: Path, run_here: RunH
         "error: the marker 'fall' is one moment of walk.db; write also where the section ends, "
         "for example fall +10\n"
     )
+
+
+def test_a_recording_that_may_not_be_written_cannot_be_edited(file: Path) -> None:
+    file.chmod(0o444)
+    commands = [("trim", "walk.db", "5", "10"), ("mark", "walk.db", "5", "here")]
+    before = tree(file.parent)
+    for code, out, err in run_each_in(file.parent, commands):
+        assert (code, out) == (5, "")
+        assert err.startswith("error: walk.db is read-only")
+        assert err.count("\n") == 1
+    assert tree(file.parent) == before
