@@ -1,0 +1,134 @@
+"""Everything that is worked out for a message before it is shown, in a thread."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from rich.text import Text
+
+from dimos_record.cli.text import moment, printable, seconds, size
+from dimos_record.cli.tui.inspector.describe import Node, describe_row
+from dimos_record.cli.tui.inspector.views import CAPTION_LINES, Drawing, View, view_of
+from dimos_record.errors import DimosRecordError
+from dimos_record.store.base import Row, StreamInfo
+
+NARROWEST_TREE = 36
+"""Characters that the tree keeps beside a picture."""
+LARGEST_DRAWING = (160, 60)
+"""Characters and lines; more would take too long ten times per second."""
+SMALLEST_DRAWING = (8, 3)
+
+
+class Wanted(NamedTuple):
+    """A message, and the room that there is for it."""
+
+    stream: StreamInfo
+    row: Row | None
+    position_s: float
+    columns: int
+    lines: int
+    few_colours: bool = False
+
+
+class Seen(NamedTuple):
+    """What to show."""
+
+    wanted: Wanted
+    heading: list[Text]
+    root: Node
+    drawing: Drawing | None
+    is_beside: bool
+    """Whether the drawing belongs beside the tree, and not above it."""
+
+
+class Place(NamedTuple):
+    """Where a drawing goes and how large it can be."""
+
+    columns: int
+    lines: int
+    is_beside: bool
+
+
+def look(wanted: Wanted) -> Seen:
+    """Decode a message, describe it, and draw what can be drawn of it."""
+    with np.errstate(all="ignore"):  # numbers of any size are to be expected
+        return _look(wanted)
+
+
+def _look(wanted: Wanted) -> Seen:
+    lines = heading(wanted.stream, wanted.row, wanted.position_s, wanted.columns)
+    if wanted.row is None:
+        nothing = f"No message on {printable(wanted.stream.topic)} until here."
+        root = Node("", "", "message", (Node("", nothing, "note"),))
+        return Seen(wanted, lines, root, None, False)
+    root, message = describe_row(wanted.row)
+    drawing, place = None, Place(0, 0, False)
+    try:
+        view = None if message is None else view_of(message)
+        if view is not None:
+            place = place_for(view, wanted.columns, wanted.lines - len(lines))
+            drawing = _drawn(view, place, wanted.few_colours)
+    except DimosRecordError as error:
+        root = root._replace(children=(Node("", printable(str(error)), "note"), *root.children))
+    return Seen(wanted, lines, root, drawing, place.is_beside)
+
+
+def _drawn(view: View, place: Place, few_colours: bool) -> Drawing | None:
+    if place.columns < SMALLEST_DRAWING[0] or place.lines < SMALLEST_DRAWING[1]:
+        return None
+    return view.draw(place.columns, place.lines, few_colours)
+
+
+def place_for(view: View, columns: int, lines: int) -> Place:
+    """Where a view is seen best: beside the tree or above it, whichever lets it be larger."""
+    width, height = view.proportions
+    beside = Place(columns - NARROWEST_TREE - 1, lines - CAPTION_LINES, True)
+    above = Place(columns, lines * 3 // 5 - CAPTION_LINES, False)
+
+    def scale(place: Place) -> float:
+        return min(place.columns / width, 2 * place.lines / height)
+
+    best = beside if scale(beside) >= scale(above) else above
+    most_columns, most_lines = LARGEST_DRAWING
+    return Place(min(best.columns, most_columns), min(best.lines, most_lines), best.is_beside)
+
+
+def heading(stream: StreamInfo, row: Row | None, position_s: float, columns: int) -> list[Text]:
+    """Topic and type, and the figures of the message, in as many lines as they need.
+
+    Args:
+        position_s: where the message is on the timeline.
+    """
+    first = [Text(printable(stream.topic), style="bold")]
+    first.append(Text(printable(stream.type_name or "no type")))
+    if row is None:
+        return _packed([*first], columns)
+    figures = [f"#{row.id:,}", f"{position_s:.3f} s", moment(row.ts_ns)]
+    if row.stamp_ns is not None:
+        figures.append(_stamp_text(row.stamp_ns, row.ts_ns))
+    figures.append(size(len(row.data)))
+    return [*_packed(first, columns), *_packed([Text(figure) for figure in figures], columns)]
+
+
+def _stamp_text(stamp_ns: int, ts_ns: int) -> str:
+    """`stamp 10:15:30.120, lag 3.2 ms`: the lag is how much later the message was received."""
+    lag_ns = ts_ns - stamp_ns
+    stamp, received = moment(stamp_ns), moment(ts_ns)
+    same_day = stamp.split()[0] == received.split()[0]
+    shown = stamp.split()[1] if same_day else stamp
+    lag = seconds(round(abs(lag_ns), -3) / 1e9)
+    return f"stamp {shown}, lag {'-' if lag_ns < -500 else ''}{lag}"
+
+
+def _packed(parts: list[Text], columns: int) -> list[Text]:
+    """Parts side by side, as many to a line as fit."""
+    for part in parts:
+        part.truncate(columns, overflow="ellipsis")
+    lines = [parts[0]]
+    for part in parts[1:]:
+        if lines[-1].cell_len + 2 + part.cell_len <= columns:
+            lines[-1] = Text.assemble(lines[-1], "  ", part)
+        else:
+            lines.append(part)
+    return lines
