@@ -218,14 +218,21 @@ class Playback:
         else:
             self._clock.jump(*skip)
         self._head.move(skip[1])
-        self._restore = True  # until it is done: a receiver may give another command meanwhile
-        for row in changed:
+        self._publish_state(changed, generation, due_ns + self._wall_offset_ns)
+        if not self._is_over(generation):
+            self._publish_clock()
+
+    def _publish_state(self, rows: list[Row], generation: int, wall_ns: int) -> None:
+        """Publish latched state, until a receiver of it gives another command."""
+        if self._is_over(generation):
+            return
+        self._restore = False
+        for left, row in zip(reversed(range(len(rows))), rows, strict=True):
             if self._is_over(generation):
                 return
-            if self._output.publish(row, due_ns + self._wall_offset_ns):
-                self._meter.count(now_ns)
-        self._restore = False
-        self._publish_clock()
+            self._restore = left > 0
+            if self._output.publish(row, wall_ns):
+                self._meter.count(self._time.monotonic_ns())
 
     def _roll(self, generation: int, reading: Reading, state: list[Row]) -> bool:
         """Wait until all is ready, restore the latched state, and start the clock."""
@@ -239,11 +246,8 @@ class Playback:
                 else:
                     break
             self._wall_offset_ns = self._time.wall_ns() - self._time.monotonic_ns()
-            if not self._is_over(generation):
-                self._restore = False
-                for row in state:
-                    self._publish_now(row)
-            if self._is_over(generation):  # a receiver of the state may have given a command
+            self._publish_state(state, generation, self._time.wall_ns())
+            if self._is_over(generation):
                 return False
             self._rolling = generation
             self._started_ns = self._time.monotonic_ns()

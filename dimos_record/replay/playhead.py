@@ -19,13 +19,14 @@ class Playhead:
     def __init__(self, ts_ns: int) -> None:
         self.ts_ns = ts_ns
         self.done = 0
-        self._last_seq = 0
-        """Order of arrival of the last of the rows that lie before it."""
+        self._last_seq: int | None = None
+        """Order of arrival of the last row at its time that lies before it."""
 
     def move(self, ts_ns: int) -> None:
         """Go to a time, before all rows at that time."""
         self.ts_ns = ts_ns
         self.done = 0
+        self._last_seq = None
 
     def move_before(self, row: Row, done: int) -> None:
         """Go before a row, and behind the `done` rows at its time that precede it."""
@@ -50,9 +51,9 @@ class Playhead:
 
     def count_again(self, source: Source) -> None:
         """Find the same place again in a source that has other rows now."""
-        if self.done:
-            here = source.rows(self.ts_ns, self.ts_ns + 1)
-            self.done = sum(1 for row in here if row.seq <= self._last_seq)
+        if self._last_seq is not None:
+            last_seq, here = self._last_seq, source.rows(self.ts_ns, self.ts_ns + 1)
+            self.done = sum(1 for row in here if row.seq <= last_seq)
 
     def rows_after(
         self, source: Source, end_ns: int, only: Selection | None = None

@@ -21,16 +21,27 @@ def stream(channel: str, *, latched: bool = False) -> StreamInfo:
 
 
 def recording(
-    messages: Iterable[tuple[float, StreamInfo, bytes]], stamps: dict[bytes, int] | None = None
+    messages: Iterable[tuple[float, StreamInfo, bytes]],
+    stamps: dict[bytes, int] | None = None,
+    *,
+    skips: Iterable[tuple[float, float]] = (),
+    origin: float | None = None,
 ) -> ListReader:
-    """A recording of (seconds, stream, data), in order of arrival; stamps by data."""
+    """A recording of (seconds, stream, data), in order of arrival; stamps by data.
+
+    What was cut, and where it began before that, are in seconds, too.
+    """
     ids: dict[str, int] = {}
     rows = []
     for seq, (seconds, info, data) in enumerate(messages):
         ids[info.name] = ids.get(info.name, 0) + 1
         stamp_ns = (stamps or {}).get(data)
         rows.append(Row(info, ids[info.name], seq, T0 + round(seconds * S), stamp_ns, data))
-    return ListReader(rows)
+    return ListReader(
+        rows,
+        [(T0 + round(a * S), T0 + round(b * S)) for a, b in skips],
+        None if origin is None else T0 + round(origin * S),
+    )
 
 
 class ListReader:
@@ -38,10 +49,17 @@ class ListReader:
 
     name = "list.db"
 
-    def __init__(self, rows: Iterable[Row]) -> None:
+    def __init__(
+        self,
+        rows: Iterable[Row],
+        skips: Iterable[tuple[int, int]] = (),
+        origin_ns: int | None = None,
+    ) -> None:
         self._rows: dict[str, list[Row]] = {}
         for row in rows:
             self._rows.setdefault(row.stream.name, []).append(row)
+        self._skips = list(skips)
+        self._origin_ns = origin_ns
         self.fetched = 0
 
     @property
@@ -60,7 +78,12 @@ class ListReader:
         return StreamStats(len(rows), size, rows[0].ts_ns, rows[-1].ts_ns)
 
     def span_ns(self) -> tuple[int, int] | None:
-        times = [row.ts_ns for rows in self._rows.values() for row in rows]
+        times = [
+            row.ts_ns
+            for rows in self._rows.values()
+            for row in rows
+            if not any(a_ns <= row.ts_ns < b_ns for a_ns, b_ns in self._skips)
+        ]
         return (min(times), max(times)) if times else None
 
     def ends(
@@ -80,11 +103,11 @@ class ListReader:
         return sum(len(row.data) for row in self.rows(stream, start_ns=start_ns, end_ns=end_ns))
 
     def origin_ns(self) -> int:
-        span = self.span_ns()
-        return span[0] if span else 0
+        times = [row.ts_ns for rows in self._rows.values() for row in rows]
+        return min(times, default=0) if self._origin_ns is None else self._origin_ns
 
     def skips(self) -> list[tuple[int, int]]:
-        return []
+        return self._skips
 
     def markers(self) -> list[Marker]:
         return []
