@@ -94,6 +94,30 @@ def test_after_pause_nothing_is_published_until_a_step(bus: Bus) -> None:
         assert messages[count + 3 :] == messages[count + 2 : count : -1]
 
 
+def test_what_was_cut_and_what_is_muted_does_not_arrive(bus: Bus) -> None:
+    reader = recording(
+        [
+            *((t / 10, ODOM, b"%d" % t) for t in range(10)),
+            (1.5, MAP, b"map"),
+            *((t / 10, (ODOM, IMAGE)[t % 2], b"%d" % t) for t in range(20, 30)),
+        ],
+        skips=[(1.0, 2.0)],
+    )
+    with Collector(bus) as received, Player(Timeline(reader), bus, FAST) as player:
+        player.mute(IMAGE.topic)
+        player.start()
+        assert player.wait(30)
+        messages = received.wait_for(16)
+        assert [data for _, data in messages] == [
+            *(b"%d" % t for t in range(10)),
+            b"map",
+            *(b"%d" % t for t in range(20, 30, 2)),
+        ]
+        player.unmute(IMAGE.topic)
+        assert player.play_previous() == 1
+        assert received.wait_for(17)[-1] == (IMAGE.channel, b"29")
+
+
 def test_a_remapped_topic_arrives_under_its_new_name(bus: Bus) -> None:
     options = PlayOptions(
         speed=math.inf, remap={"/camera/*": "/sim/camera/*"}, check_conflicts=False
