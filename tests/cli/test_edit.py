@@ -257,7 +257,7 @@ def test_echo_and_compare_obey_edits(file: Path, walk: Path, run_here: RunHere) 
 def test_play_says_where_it_is_and_what_it_jumps_over(file: Path, run_here: RunHere) -> None:
     for command in (("trim", "5", "15"), ("cut", "7", "9"), ("cut", "11", "12")):
         run_here(command[0], "walk.db", *command[1:])
-    play = ("play", "walk.db", "--bus=memory://edited", "--speed", "max")
+    play = ("play", "walk.db", "--bus=memory://edited", "--speed", "max", "--force")
     lines = run_here(*play).err.splitlines()
     assert lines[0].startswith(
         "Playing walk.db (6.9 s, 3 topics, 78 messages from 0:05.0 to 0:14.9)"
