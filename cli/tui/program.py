@@ -31,7 +31,7 @@ def run_program(app: TuiApp, log_file: Path | None = None) -> int:
     Returns:
         The exit code. What ended the program, if that was an error, has been said in one line.
     """
-    with _logs_on_screen(app, log_file), _terminal_restored():
+    with logs_on_screen(app, log_file), _terminal_restored():
         try:
             asyncio.run(_run(app))
         except Exception as error:
@@ -62,12 +62,14 @@ async def _run(app: TuiApp) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # as SIGHUP is after nohup
-            loop.add_signal_handler(number, _end, app, number)
+            loop.add_signal_handler(number, _end, app)
     await app.run_async()
 
 
-def _end(app: TuiApp, number: int) -> None:
-    if number == signal.SIGHUP:  # nobody reads what is written from now on; writing would fail
+def _end(app: TuiApp) -> None:
+    try:
+        termios.tcgetattr(2)
+    except termios.error:  # it has gone: what is written from now on would fail
         discard(2)
     app.end()
 
@@ -103,7 +105,7 @@ class _ToScreen(logging.Handler):
 
 
 @contextmanager
-def _logs_on_screen(app: TuiApp, log_file: Path | None) -> Iterator[None]:
+def logs_on_screen(app: TuiApp, log_file: Path | None) -> Iterator[None]:
     """What is logged would be written over the screen otherwise."""
     root = logging.getLogger()
     before, level = root.handlers, root.level

@@ -35,7 +35,7 @@ class Columns(NamedTuple):
         """The names of the columns."""
         names = " " * _MARK + cut("topic", self.name) + cut("type", self.kind)
         figures = "".join(f"{name:>{width}}" for name, width in _FIGURES.items())
-        return f"{names}{figures} {cut('messages/s', self.spark)}"
+        return f"{names}{figures} {cut(f'last {2 * self.spark} s', self.spark)}"
 
     def figures(self, topics: list[TopicNow]) -> tuple[str, str]:
         """The figures of a topic, or of a branch together, and the chart of its rate.

@@ -30,6 +30,7 @@ from dimos_record.cli.tui.live.watch import BusWatch, TopicNow
 from dimos_record.cli.tui.screen import TuiScreen
 from dimos_record.cli.tui.tasks import task
 from dimos_record.errors import DimosRecordError
+from dimos_record.store.paths import path_for_writing
 
 _FIRST_LOOK_S = 0.3
 _LOOK_S = 1.0
@@ -193,6 +194,7 @@ class LiveScreen(TuiScreen):
     def on_screen_resume(self) -> None:
         """Somebody looks again."""
         if self._watch is not None:
+            self._watch.forget_rates()
             self._change(self._watch.wake)
 
     # --- filtering
@@ -322,21 +324,27 @@ class LiveScreen(TuiScreen):
         if problem is not None or self._bus is None:
             self.complain(problem or f"{self._bus_url} is not open")
             return
-        chosen = sum(map(self._choice.has, self._topics))
+        name = time.strftime("recording-%Y%m%d-%H%M%S.db")
         path = await tui(self).ask(
-            f"Record {chosen} topics to",
+            f"Record {self._chosen_in_words()} to",
             read=new_recording,
-            default=time.strftime("recording-%Y%m%d-%H%M%S.db"),
-            hint="⏎ starts, esc gives up",
+            default=name,
+            hint=f"in {path_for_writing(name).absolute().parent}; ⏎ starts, esc gives up",
         )
         if path is None:
             return
         recording = LiveRecording(path, self._bus)
         await tui(self).in_thread(partial(recording.start, self._choice))
         self._recording = recording
-        self.say(f"Recording to {path} from {self._bus.reach}")
+        self.say(f"Recording to {path}")
         self._show_recording()
         self.run_worker(self._follow(recording), group="account")
+
+    def _chosen_in_words(self) -> str:
+        if "*" in self._choice.include and not self._choice.exclude:
+            return "all topics"
+        chosen = sum(map(self._choice.has, self._topics))
+        return "1 topic" if chosen == 1 else f"{chosen} topics"
 
     def _why_not(self) -> str | None:
         """Why nothing can be recorded now."""

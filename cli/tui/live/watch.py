@@ -9,6 +9,8 @@ from dimos_record.bus import Bus, Selection, split_channel
 from dimos_record.cli.topics import Traffic
 
 _NOTHING = Selection(())
+_LEAST_SPAN_S = 0.5
+"""A single message would make a high rate of a shorter time."""
 HISTORY = 120
 """How many rates are kept of each topic, one per look."""
 
@@ -51,6 +53,11 @@ class _Counts(Traffic):
         self.last_bytes[channel] = len(data)
         super().on_message(channel, data)
 
+    def forget_rates(self) -> None:
+        """Count rates from now on."""
+        self._history.clear()
+        self.look()
+
 
 class BusWatch:
     """Counts everything that arrives on a bus, as long as it is open.
@@ -71,19 +78,27 @@ class BusWatch:
         counts = self._counts
         counts.look()
         rates = counts.rates(recent=True)
-        span_s = max(counts.end_s - self._looked_s, 1e-9)
-        self._looked_s = counts.end_s
+        span_s = counts.end_s - self._looked_s
+        is_due = span_s > _LEAST_SPAN_S
         found = []
         for channel, (rate_hz, bytes_s) in sorted(rates.items()):
             heard = counts.heard[channel]
             count = heard.count
             history = self._histories.setdefault(channel, deque(maxlen=HISTORY))
-            history.append((count - self._earlier.get(channel, 0)) / span_s)
-            self._earlier[channel] = count
+            if is_due:
+                history.append((count - self._earlier.get(channel, 0)) / span_s)
+                self._earlier[channel] = count
             age_s = max(0.0, counts.end_s - heard.last_s)
             size = counts.last_bytes[channel]
             found.append(TopicNow(channel, rate_hz, bytes_s, size, age_s, count, tuple(history)))
+        if is_due:
+            self._looked_s = counts.end_s
         return found
+
+    def forget_rates(self) -> None:
+        """Count rates from now on, after a rest."""
+        self._counts.forget_rates()
+        self._looked_s = self._counts.end_s
 
     @property
     def failure(self) -> Exception | None:

@@ -54,8 +54,8 @@ def marks(app: TuiApp) -> list[str]:
 async def start(pilot: Pilot[None], name: str = "w.db") -> None:
     """Record what is selected."""
     await pilot.press("r")
-    await until_shown(pilot, "topics to")
-    await pilot.press("ctrl+u", *name, "enter")
+    await until_shown(pilot, "starts, esc gives up")
+    await pilot.press(*name, "enter")
     await until_shown(pilot, "● RECORDING")
 
 
@@ -206,7 +206,7 @@ async def test_a_name_that_exists_is_asked_for_again(bus: Bus, tmp_path: Path) -
     (tmp_path / "walk.db").write_text("something")
     async with running(bus) as (_, pilot):
         await hear(bus, pilot)
-        await pilot.press("a", "r", "ctrl+u", *"walk.db", "enter")
+        await pilot.press("a", "r", *"walk.db", "enter")
         await until_shown(pilot, "exists")
         assert (tmp_path / "walk.db").read_text() == "something"
 
