@@ -20,7 +20,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 from urllib.parse import quote
 
 from dimos_record.errors import (
@@ -62,7 +62,7 @@ class ReadConnection(sqlite3.Connection):
 
     def close(self) -> None:
         """Release the file."""
-        if self.without_locks and _descriptor_of(f"{self.path}-shm") is not None:
+        if self.without_locks and descriptor_of(f"{self.path}-shm") is not None:
             _PARKED.append(self)
         else:
             super().close()
@@ -247,7 +247,7 @@ def read_header(path: Path) -> bytes:
 
 def _read_start(path: Path) -> tuple[bytes, int]:
     """The first bytes of a file, and its size."""
-    descriptor = _descriptor_of(path)
+    descriptor = descriptor_of(path)
     if descriptor is not None:
         return os.pread(descriptor, _HEADER_BYTES, 0), os.fstat(descriptor).st_size
     if not path.is_file() and path.exists() and not path.is_dir():
@@ -256,7 +256,7 @@ def _read_start(path: Path) -> tuple[bytes, int]:
         return file.read(_HEADER_BYTES), os.fstat(file.fileno()).st_size
 
 
-def _descriptor_of(path: Path | str) -> int | None:
+def descriptor_of(path: Path | str) -> int | None:
     """A descriptor of a file that this process has open already; None where it has none."""
     try:
         wanted = os.stat(path)
@@ -313,7 +313,7 @@ def _read_mode(path: Path, header: bytes) -> str:
 
 def _is_in_use(index: str) -> bool:
     """Whether anyone, this process included, uses the log that an index belongs to."""
-    if _descriptor_of(index) is not None:
+    if descriptor_of(index) is not None:
         return True
     if not sys.platform.startswith("linux"):  # whose struct flock is asked with below
         return os.path.exists(index)

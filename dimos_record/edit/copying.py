@@ -1,0 +1,335 @@
+"""Copying stored messages from one recording file into another, as they are."""
+
+from __future__ import annotations
+
+import heapq
+import sqlite3
+import struct
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from dimos_record.edit.new_file import NewFile, made
+from dimos_record.edit.plan import Run, StreamPlan
+from dimos_record.edit.progress import Progress
+from dimos_record.errors import CodecError, DimosRecordError, MissingExtra, RecordingBusy
+from dimos_record.messages import stamp_reader
+from dimos_record.store import meta
+from dimos_record.store.codecs import codec_for
+from dimos_record.store.connection import ReadConnection, quote_name
+from dimos_record.store.sql_time import to_seconds
+from dimos_record.store.table import StreamTable
+
+_CHUNK_BYTES = 4_000_000
+_CHUNK_ROWS = 4096
+_FIRST_ROWS = 16
+_KEPT = ("value", *meta.POSE_COLUMNS, "seq")
+_COLUMNS = ", ".join(("id", "ts", "tags", "ts_ns", "stamp_ns", *_KEPT))
+
+
+def copy_stream(
+    connection: ReadConnection, plan: StreamPlan, new: NewFile, first_id: int, progress: Progress
+) -> int:
+    """Copy what is planned of a stream, inside SQLite, in chunks of a few milliseconds each.
+
+    Args:
+        connection: reads the file; the new one is attached to it.
+        first_id: the number of the first message in the new file; the others follow without a gap.
+
+    Returns:
+        Bytes of payload, as they were stored.
+
+    Raises:
+        DiskFull, StorageError, RecordingDamaged
+        CodecError, MissingExtra: payloads cannot be stored with another codec.
+        RecordingBusy: somebody else began to write to a file that nobody had open.
+    """
+    copied = 0
+    with _Stored.opened(connection, plan) as stored:
+        for run in plan.runs:
+            for first, last, size in stored.chunks(run):
+                chunk = (first_id - run.first, first, last)
+                connection.execute(
+                    f"INSERT INTO {made(plan.name)} ({_COLUMNS}) {stored.messages(first)}", chunk
+                )
+                if plan.table.has_blobs:
+                    blobs = made(f"{plan.name}_blob")
+                    connection.execute(f"INSERT INTO {blobs} {stored.payloads(first)}", chunk)
+                new.wrote(size)
+                progress.add(size)
+                copied += size
+            first_id += run.size
+    return copied
+
+
+def interleave_streams(
+    sources: Sequence[tuple[ReadConnection, StreamPlan]],
+    connection: sqlite3.Connection,
+    new: NewFile,
+    progress: Progress,
+) -> int:
+    """Copy one stream out of several files whose messages alternate, in the order of time.
+
+    Args:
+        sources: the files, each with what is planned of the stream.
+        connection: the new file.
+
+    Returns:
+        Bytes of payload, as they were stored.
+    """
+    name = sources[0][1].name
+    places = ", ".join("?" * (5 + len(_KEPT)))
+    insert = f"INSERT INTO {quote_name(name)} ({_COLUMNS}) VALUES ({places})"
+    insert_blob = f"INSERT INTO {quote_name(f'{name}_blob')} VALUES (?, ?)"
+    next_id, copied = 1, 0
+    with ExitStack() as stack:
+        opened = [stack.enter_context(_Stored.opened(*source)) for source in sources]
+        for index, run in _alternating(opened):
+            stored = opened[index]
+            for first, last, size in stored.chunks(run):
+                chunk = (next_id - run.first, first, last)
+                read = stored.connection.execute
+                connection.executemany(insert, read(stored.messages(first), chunk))
+                if stored.plan.table.has_blobs:
+                    connection.executemany(insert_blob, read(stored.payloads(first), chunk))
+                new.wrote(size)
+                progress.add(size)
+                copied += size
+            next_id += run.size
+    return copied
+
+
+def _alternating(sources: Sequence[_Stored]) -> Iterator[tuple[int, Run]]:
+    """Runs of the messages of several files, in the order of time: (which file, its messages)."""
+    index, run = -1, Run(0, -1)
+    for _, source, number in heapq.merge(*(_times(one, i) for i, one in enumerate(sources))):
+        if (source, number) == (index, run.last + 1):
+            run = Run(run.first, number)
+            continue
+        if run.size:
+            yield index, run
+        index, run = source, Run(number, number)
+    if run.size:
+        yield index, run
+
+
+def _times(stored: _Stored, index: int) -> Iterator[tuple[int, int, int]]:
+    """(receive time from now on, file, number) of the planned messages, in the order of time."""
+    plan = stored.plan
+    for piece in plan.edits.pieces:
+        query = (
+            f"SELECT ts_ns, id FROM {plan.table.source} WHERE ts_ns >= ? AND ts_ns < ? "
+            f"ORDER BY ts_ns, id"
+        )
+        for ts_ns, number in stored.connection.execute(query, piece[:2]):
+            if piece.ids is None or number in piece.ids:
+                yield ts_ns + plan.edits.shift_ns, index, number
+
+
+class _Stored:
+    """What is planned of a stream in one file, and how to select it in SQL.
+
+    The statements take (what to add to numbers, first number, last number).
+    """
+
+    def __init__(self, connection: ReadConnection, plan: StreamPlan) -> None:
+        self.connection = connection
+        self.plan = plan
+        self._rows = _FIRST_ROWS
+        self._spooled_from = _first_in_spool(connection, plan.table)
+        self._payload = "data"
+        self._stamp = "stamp_ns"
+
+    @classmethod
+    @contextmanager
+    def opened(cls, connection: ReadConnection, plan: StreamPlan) -> Iterator[_Stored]:
+        """With the functions that it needs; what goes wrong in them is raised from here."""
+        stored = cls(connection, plan)
+        errors: list[DimosRecordError] = []
+        stored._add_functions(errors)
+        try:
+            yield stored
+        except sqlite3.OperationalError:
+            if errors:
+                raise errors[0] from None
+            raise
+
+    def _add_functions(self, errors: list[DimosRecordError]) -> None:
+        plan = self.plan
+        if plan.recode is not None:
+            self._payload = "dr_recode(data)"
+            self.connection.create_function("dr_recode", 1, _noting(recoder(plan), errors))
+        read = _stamp_reader(plan.table)
+        if read is not None:
+            blobs = f"main.{quote_name(f'{plan.table.info.name}_blob')}"
+            self._stamp = f"dr_stamp((SELECT data FROM {blobs} AS b WHERE b.id = message.id))"
+            self.connection.create_function("dr_stamp", 1, read)
+
+    def messages(self, first: int) -> str:
+        """SQL that selects `_COLUMNS` of messages from number `first` on."""
+        shift, table = self.plan.edits.shift_ns, self.plan.table
+        in_spool = first >= self._spooled_from
+        source = meta.source(table.info, table.topic if in_spool else None, table.ours)
+        columns = (
+            "id + ?",
+            to_seconds(f"(ts_ns + {shift})") if shift else "ts",
+            "coalesce(tags, x'0C')" if in_spool else "tags",
+            f"ts_ns + {shift}",
+            self._stamp,
+            *_KEPT,
+        )
+        return f"SELECT {', '.join(columns)} FROM {source} AS message {_WITHIN}"
+
+    def payloads(self, first: int) -> str:
+        """SQL that selects number and payload from number `first` on."""
+        return f"SELECT id + ?, {self._payload} FROM {self._blobs(first)} {_WITHIN}"
+
+    def _blobs(self, first: int) -> str:
+        table = self.plan.table
+        blobs = f"main.{quote_name(f'{table.info.name}_blob')}"
+        if table.topic is None or first < self._spooled_from:
+            return blobs
+        spool = f"SELECT id, data FROM main._dr_spool WHERE topic = {table.topic}"
+        return f"(SELECT id, data FROM {blobs} UNION ALL {spool})"
+
+    def chunks(self, run: Run) -> Iterator[tuple[int, int, int]]:
+        """A run in parts: first and last number, and payload bytes."""
+        first = run.first
+        while first <= run.last:
+            if self.connection.is_outdated():
+                path = self.connection.path
+                raise RecordingBusy(f"{path} is being written to; try again when that has ended")
+            last = min(first + _CHUNK_ROWS - 1, run.last)
+            if first < self._spooled_from:  # what is in the spool comes after what is not
+                last = min(last, self._spooled_from - 1)
+            last, size = self._chunk(first, last)
+            yield first, last, size
+            first = last + 1
+
+    def _chunk(self, first: int, last: int) -> tuple[int, int]:
+        """Where a chunk ends that begins at `first`, and its bytes."""
+        if not self.plan.table.has_blobs:
+            return last, 8 * (last - first + 1)
+        query = (
+            f"SELECT count(*), max(id), total(size) FROM (SELECT id, length(data) AS size "
+            f"FROM {self._blobs(first)} WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ?)"
+        )
+        while True:
+            found = self.connection.execute(query, (first, last, self._rows)).fetchone()
+            count, end, size = int(found[0]), found[1], int(found[2])
+            if size <= 2 * _CHUNK_BYTES or self._rows == 1:
+                break
+            self._rows = max(1, min(self._rows // 2, _CHUNK_BYTES * count // size))
+        was_limited = count == self._rows
+        if count:
+            self._rows = max(1, min(_CHUNK_ROWS, _CHUNK_BYTES * count // max(1, size)))
+        return (end if was_limited else last), size
+
+
+_WITHIN = "WHERE id BETWEEN ? AND ? ORDER BY id"
+
+
+def _first_in_spool(connection: sqlite3.Connection, table: StreamTable) -> int:
+    found = None
+    if table.topic is not None:
+        query = "SELECT min(id) FROM main._dr_spool WHERE topic = ?"
+        found = connection.execute(query, (table.topic,)).fetchone()[0]
+    return 2**63 - 1 if found is None else int(found)
+
+
+def recoder(plan: StreamPlan) -> Callable[[bytes], bytes]:
+    """Turns payloads as they are stored into what another codec makes of them.
+
+    Raises:
+        CodecError, MissingExtra
+    """
+    topic = plan.edits.info.topic
+    decode = plan.table.decoder()
+    encode = codec_for(plan.recode or plan.table.info.codec, topic).encode
+
+    def recode(data: bytes) -> bytes:
+        try:
+            return encode(decode(data))
+        except CodecError as error:
+            raise CodecError(f"a message of {topic}: {error}") from error
+
+    return recode
+
+
+def _noting(
+    function: Callable[[bytes], Any], errors: list[DimosRecordError]
+) -> Callable[[bytes], Any]:
+    """A function that notes what it raises: SQLite does not tell."""
+
+    def noting(data: bytes) -> Any:
+        try:
+            return function(data)
+        except DimosRecordError as error:
+            errors.append(error)
+            raise
+
+    return noting
+
+
+def _stamp_reader(table: StreamTable) -> Callable[[bytes | None], int | None] | None:
+    """Reads header stamps out of payloads that dimos stored, who does not write them down."""
+    stamp_of = None if table.ours or not table.has_blobs else stamp_reader(table.info.type_name)
+    if stamp_of is None:
+        return None
+    try:
+        decode = table.decoder()
+    except (CodecError, MissingExtra):
+        return None
+
+    def read(data: bytes | None) -> int | None:
+        try:
+            return None if data is None else stamp_of(decode(data))
+        except (CodecError, MissingExtra, struct.error):
+            return None
+
+    return read
+
+
+def number_by_arrival(
+    connection: sqlite3.Connection, names: Iterable[str], progress: Progress
+) -> None:
+    """Number the messages of all streams anew (`seq`) in the order of time.
+
+    Args:
+        connection: the new file, in a transaction.
+    """
+    cursors = []
+    updates: dict[str, tuple[str, list[tuple[int, int]]]] = {}
+    for name in names:
+        table = quote_name(name)
+        query = f"SELECT ts_ns, coalesce(seq, 0), ?, id FROM {table} ORDER BY ts_ns, seq, id"
+        cursors.append(connection.execute(query, (name,)))
+        updates[name] = f"UPDATE {table} SET seq = ? WHERE id = ?", []
+    for seq, (_, _, name, number) in enumerate(heapq.merge(*cursors), 1):
+        update, pending = updates[name]
+        pending.append((seq, number))
+        if len(pending) == _CHUNK_ROWS:
+            connection.executemany(update, pending)
+            pending.clear()
+            progress.add(0)
+    for update, pending in updates.values():
+        connection.executemany(update, pending)
+
+
+def make_rtree(connection: sqlite3.Connection, name: str) -> None:
+    """Enter the positions of a stream into an R*Tree, which dimos looks them up in.
+
+    Args:
+        connection: the new file. Not every SQLite has R*Trees; our own queries do without.
+    """
+    rtree, columns = quote_name(f"{name}_rtree"), "id, x_min, x_max, y_min, y_max, z_min, z_max"
+    try:
+        connection.execute(f"CREATE VIRTUAL TABLE {rtree} USING rtree({columns})")
+    except sqlite3.OperationalError as error:
+        if "no such module" in str(error):
+            return
+        raise
+    connection.execute(
+        f"INSERT INTO {rtree} SELECT id, pose_x, pose_x, pose_y, pose_y, pose_z, pose_z "
+        f"FROM {quote_name(name)} WHERE pose_x IS NOT NULL ORDER BY id"
+    )

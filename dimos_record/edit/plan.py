@@ -1,0 +1,277 @@
+"""What is to be copied out of a recording: which messages of which file, and how much that is."""
+
+from __future__ import annotations
+
+import sqlite3
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+from dimos_record.store import catalog, schema
+from dimos_record.store.base import SessionInfo
+from dimos_record.store.connection import (
+    connect_for_editing,
+    connect_for_reading,
+    errors_about,
+)
+from dimos_record.store.edit_state import EditState, Piece, StreamEdits
+from dimos_record.store.edited import EditedReader
+from dimos_record.store.intervals import Intervals
+from dimos_record.store.reader import RecordingReader
+from dimos_record.store.recording_file import recording_files
+from dimos_record.store.segments import segments_of
+from dimos_record.store.sessions import load_sessions
+from dimos_record.store.table import StreamTable
+
+_SAMPLES = 256
+
+
+class Run(NamedTuple):
+    """Messages with consecutive numbers, all of which are copied."""
+
+    first: int
+    last: int
+
+    @property
+    def size(self) -> int:
+        """How many they are."""
+        return self.last - self.first + 1
+
+
+@dataclass(frozen=True)
+class StreamPlan:
+    """What is copied of one stream in one file."""
+
+    edits: StreamEdits
+    table: StreamTable
+    """What it looks like in the file."""
+    runs: tuple[Run, ...]
+    """In ascending order."""
+    first_id: int
+    """The first number that the stream has in the file."""
+    all_of_it: bool
+    """Whether every message stays."""
+    bytes: int
+    """Payload, estimated from samples."""
+
+    @property
+    def name(self) -> str:
+        """What the stream is called from now on."""
+        return self.edits.info.name
+
+    @property
+    def count(self) -> int:
+        """How many messages are copied."""
+        return sum(run.size for run in self.runs)
+
+    @property
+    def changed(self) -> bool:
+        """Whether it is otherwise than in the file."""
+        same = self.edits.info == self.table.info
+        return not (self.all_of_it and same and not self.edits.shift_ns and not self.recode)
+
+    @property
+    def recode(self) -> str | None:
+        """The codec to store payloads with, if it is another one."""
+        wanted = self.edits.recode
+        return None if wanted == self.table.info.codec else wanted
+
+
+@dataclass(frozen=True)
+class FilePlan:
+    """What is copied of one file."""
+
+    path: Path
+    streams: tuple[StreamPlan, ...]
+    sessions: tuple[SessionInfo, ...]
+    """Those that the file knows; accounts by stream names as recorded."""
+    configs: Mapping[str, str]
+    """How dimos's `_streams` describes the streams of the file, by name."""
+    meta: Mapping[str, Any]
+    """The file's `_dr_meta`."""
+    last_ns: int
+    """When the last message was received, as recorded."""
+    drops_streams: bool
+    """Whether the file has streams of which nothing is copied."""
+    cut: Intervals
+    """What was cut from everything, in times as recorded."""
+    shift_ns: int = 0
+    """How far times are moved beyond the shifts of `streams`: of sessions, logs and clocks."""
+
+    @property
+    def bytes(self) -> int:
+        """Payload of all streams, about."""
+        return sum(stream.bytes for stream in self.streams)
+
+    @property
+    def count(self) -> int:
+        """Messages of all streams."""
+        return sum(stream.count for stream in self.streams)
+
+    @property
+    def changed(self) -> bool:
+        """Whether any message, or what is said of it, is otherwise than in the file."""
+        return self.drops_streams or any(stream.changed for stream in self.streams)
+
+    def shifted(self, by_ns: int) -> FilePlan:
+        """All of it at other times."""
+        streams = tuple(
+            replace(one, edits=replace(one.edits, shift_ns=one.edits.shift_ns + by_ns))
+            for one in self.streams
+        )
+        return replace(self, streams=streams, shift_ns=self.shift_ns + by_ns)
+
+
+@contextmanager
+def files_of(reader: EditedReader) -> Iterator[list[Path]]:
+    """The files of a recording, in order; what lives in memory is a temporary file meanwhile."""
+    path = path_of(reader)
+    if path is not None:
+        yield segments_of(path) if path.is_dir() else [path]
+        return
+    with tempfile.TemporaryDirectory(prefix="dimos-record-") as folder:
+        copy, memory = Path(folder, "memory.db"), cast(RecordingReader, reader.base)
+        with closing(connect_for_editing(copy, create=True)) as to, memory._reading() as connection:
+            connection.backup(to)
+        yield [copy]
+
+
+def size_of(files: Iterable[Path]) -> int:
+    """Bytes of files, with their logs."""
+    return sum(part.stat().st_size for file in files for part in recording_files(file))
+
+
+def path_of(reader: EditedReader) -> Path | None:
+    """The file or folder of a recording; None for one that lives in memory."""
+    path = getattr(reader.base, "path", None)
+    return path if isinstance(path, Path) else None
+
+
+def plan_file(path: Path, state: EditState) -> FilePlan:
+    """Look up what of one file stays after the edits of its recording."""
+    with closing(connect_for_reading(path)) as connection, errors_about(path):
+        version = schema.check(connection, path)
+        tables = {table.info.name: table for table in catalog.load_tables(connection)}
+        ends = [table.ends(connection)[1] for table in tables.values()]
+        planned = tuple(
+            _plan_stream(connection, edits, tables[edits.source])
+            for edits in state.streams.values()
+            if edits.source in tables
+        )
+        return FilePlan(
+            path,
+            planned,
+            tuple(load_sessions(connection)) if version else (),
+            _configs(connection),
+            dict(connection.execute("SELECT key, value FROM _dr_meta")) if version else {},
+            max((last for last in ends if last is not None), default=0),
+            len(planned) < len(tables),
+            state.cut_sections,
+        )
+
+
+def _configs(connection: sqlite3.Connection) -> dict[str, str]:
+    if not has_table(connection, "_streams"):
+        return {}
+    rows = connection.execute("SELECT name, config FROM _streams")
+    return {str(name): str(config) for name, config in rows}
+
+
+def _plan_stream(
+    connection: sqlite3.Connection, edits: StreamEdits, table: StreamTable
+) -> StreamPlan:
+    table = without_empty_spool(connection, table)
+    count, first = connection.execute(f"SELECT count(*), min(id) FROM {table.source}").fetchone()
+    runs = tuple(_joined(_runs(connection, table, edits.pieces))) if count else ()
+    kept = sum(run.size for run in runs)
+    plan = StreamPlan(edits, table, runs, first or 1, kept == count, 0)
+    return replace(plan, bytes=_estimated_bytes(connection, plan))
+
+
+def without_empty_spool(connection: sqlite3.Connection, table: StreamTable) -> StreamTable:
+    """The table without its part in the spool, where nothing is; that is read much faster."""
+    query = "SELECT 1 FROM _dr_spool WHERE topic = ? LIMIT 1"
+    if table.topic is None or connection.execute(query, (table.topic,)).fetchone():
+        return table
+    return table._replace(topic=None)
+
+
+def _runs(
+    connection: sqlite3.Connection, table: StreamTable, pieces: Iterable[Piece]
+) -> Iterator[Run]:
+    for piece in pieces:
+        if piece.ids is None:
+            yield from _runs_between(connection, table, piece)
+        else:
+            query = f"SELECT 1 FROM {table.source} WHERE id = ?"
+            for number in piece.ids:
+                if connection.execute(query, (number,)).fetchone():
+                    yield Run(number, number)
+
+
+def _runs_between(
+    connection: sqlite3.Connection, table: StreamTable, piece: Piece
+) -> Iterator[Run]:
+    """The messages between two times: one run, where numbers are dense and follow time."""
+    within = f"FROM {table.source} WHERE ts_ns >= ? AND ts_ns < ?"
+    times = (piece.low_ns, piece.high_ns)
+    count, first, last = connection.execute(
+        f"SELECT count(*), min(id), max(id) {within}", times
+    ).fetchone()
+    if not count:
+        return
+    if last - first + 1 == count:
+        yield Run(first, last)
+        return
+    islands = connection.execute(
+        f"SELECT min(id), max(id) FROM "
+        f"(SELECT id, id - row_number() OVER (ORDER BY id) AS island {within}) GROUP BY island",
+        times,
+    )
+    yield from (Run(*ends) for ends in islands)
+
+
+def _joined(runs: Iterable[Run]) -> Iterator[Run]:
+    """Runs in order, those that touch as one."""
+    pending: Run | None = None
+    for run in sorted(runs):
+        if pending is not None and run.first == pending.last + 1:
+            pending = Run(pending.first, run.last)
+            continue
+        if pending is not None:
+            yield pending
+        pending = run
+    if pending is not None:
+        yield pending
+
+
+def samples(runs: Iterable[Run], count: int, at_most: int) -> list[int]:
+    """Numbers of some messages out of `count`, evenly over all runs."""
+    step = max(1, count // at_most)
+    numbers = (number for run in runs for number in range(run.first, run.last + 1))
+    if step == 1:
+        return list(islice(numbers, at_most))
+    chosen: list[int] = []
+    offset = 0
+    for run in runs:
+        chosen += range(run.first + -offset % step, run.last + 1, step)
+        offset += run.size
+    return chosen
+
+
+def _estimated_bytes(connection: sqlite3.Connection, plan: StreamPlan) -> int:
+    sampled = samples(plan.runs, plan.count, _SAMPLES)
+    if not sampled:
+        return 0
+    sizes = plan.table.sizes(connection, sampled)
+    return plan.count * sum(sizes) // len(sizes)
+
+
+def has_table(connection: sqlite3.Connection, name: str) -> bool:
+    """Whether a file has a table, ordinary or virtual."""
+    query = "SELECT 1 FROM main.sqlite_master WHERE type = 'table' AND lower(name) = lower(?)"
+    return connection.execute(query, (name,)).fetchone() is not None
