@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 
 from dimos_record.bus.base import Selection
+from dimos_record.errors import UnknownTopic
 from dimos_record.store.base import Row, StoreReader, StreamInfo
 from dimos_record.store.latched import StreamState
 
@@ -24,5 +26,6 @@ class LatchedState:
             if stream.latched or also.matches(stream.channel):
                 if stream.name not in self._states:
                     self._states[stream.name] = StreamState(self._reader, stream)
-                rows += self._states[stream.name].before(ts_ns)
+                with suppress(UnknownTopic):  # it was deleted or renamed just now
+                    rows += self._states[stream.name].before(ts_ns)
         return sorted(rows, key=lambda row: (row.ts_ns, row.seq))

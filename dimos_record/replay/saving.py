@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dimos_record.bus.base import split_channel
+from dimos_record.edit.carried import Timeline, write_timeline
 from dimos_record.errors import OptionError
 from dimos_record.record.provenance import describe_session
 from dimos_record.store.files import FileStore
@@ -53,10 +54,12 @@ def save_view(view: ReplayView, name: str | os.PathLike[str], *, overwrite: bool
 
 def _copy(view: ReplayView, writer: RecordingWriter) -> None:
     meta = describe_session("", "") | {"derived_from": view.name}
-    last_ns = (view.span_ns() or (0, 0))[0]
-    writer.begin_session(last_ns, meta, split=split_channel)
-    observations, since_checkpoint = iter(view), 0
-    while batch := list(_take(observations)):
+    observations = iter(view)
+    batch = list(_take(observations))
+    first_ns = last_ns = batch[0].ts_ns if batch else (view.span_ns() or (0, 0))[0]
+    writer.begin_session(first_ns, meta, split=split_channel)
+    since_checkpoint = 0
+    while batch:
         with writer.transaction():
             _write(writer, batch)
         last_ns = batch[-1].ts_ns
@@ -64,6 +67,11 @@ def _copy(view: ReplayView, writer: RecordingWriter) -> None:
         if since_checkpoint > _CHECKPOINT_BYTES:
             writer.checkpoint()
             since_checkpoint = 0
+        batch = list(_take(observations))
+    skips = [skip for skip in view.skips() if first_ns < skip[1] and skip[0] < last_ns]
+    if skips:  # what was kept in there is state in the new recording, too
+        with writer.transaction():
+            write_timeline(writer.connection, Timeline(first_ns, skips, markers=()))
     writer.end_session(last_ns, "saved", None, 0)
 
 

@@ -19,7 +19,7 @@ class PlayStats:
     position_s: float
     """Seconds from the start of the recording."""
     duration_s: float
-    """From its first to its last message."""
+    """Position of its last message."""
     rate: float
     """Recorded seconds per second; infinity is as fast as possible."""
     published: int

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from heapq import merge
 from operator import itemgetter
 
@@ -17,6 +18,8 @@ _BY_TIME_AND_ARRIVAL = itemgetter(Row._fields.index("ts_ns"), Row._fields.index(
 
 class Timeline:
     """The rows of a recording's selected streams, in order of receive time and arrival.
+
+    A stream that is deleted or renamed later has no rows any more; make another timeline then.
 
     Args:
         reader: the recording; it stays open and belongs to the caller.
@@ -65,11 +68,15 @@ class Timeline:
         only: Selection | None = None,
     ) -> Iterator[Row]:
         """Rows with ``start_ns <= ts_ns < end_ns`` in order of (ts_ns, seq), lazily."""
-        cursors = [
-            self._reader.rows(stream.name, start_ns=start_ns, end_ns=end_ns, reverse=reverse)
-            for stream in self._streams
-            if only is None or only.matches(stream.channel)
-        ]
+        cursors = []
+        for stream in self._streams:
+            if only is None or only.matches(stream.channel):
+                with suppress(UnknownTopic):  # it was deleted or renamed just now
+                    cursors.append(
+                        self._reader.rows(
+                            stream.name, start_ns=start_ns, end_ns=end_ns, reverse=reverse
+                        )
+                    )
         if len(cursors) == 1:
             return cursors[0]
         if reverse:  # so that rows that tie come out in exactly the opposite order

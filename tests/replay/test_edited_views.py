@@ -15,6 +15,7 @@ from dimos_record import RecordReplay
 from dimos_record.bus import open_bus
 from dimos_record.bus.base import Selection
 from dimos_record.errors import UnknownTopic
+from dimos_record.replay import Timeline
 from dimos_record.replay.view import ReplayView
 from dimos_record.store.reader import RecordingReader
 from dimos_record.testing import Collector
@@ -90,6 +91,21 @@ def test_operators_and_skips_go_together(rec: RecordReplay) -> None:
     assert player.position == 7
 
 
+def test_a_saved_view_is_jumped_over_where_the_recording_was_cut(
+    rec: RecordReplay, tmp_path: Path
+) -> None:
+    rec.trim((5, None))
+    rec.delete_section((7.5, 10))
+    path = rec.view().save(tmp_path / "part.db")
+    with RecordReplay(path, bus=rec.bus) as part:
+        assert raws(part.view()) == [b"map", b"5", b"6", b"7", b"10", b"11"]
+        player = part.play(check_conflicts=False, paused=True)
+        assert player.position == 4.75, "positions begin at the first message of the new file"
+        assert played(part.view()) == [b"map", b"5", b"6", b"7", b"10", b"11"]
+        assert player.duration == 10.75
+        assert [round(b - a, 3) for a, b in part.skips] == [5, 2.5]
+
+
 def test_rows_of_some_topics_only(rec: RecordReplay) -> None:
     only = Selection.of(["/b", "/map"])
     for view in (rec.view(), rec.map(lambda one: one)):
@@ -109,6 +125,16 @@ def test_a_view_obeys_edits_and_forgets_topics_that_are_gone(rec: RecordReplay) 
     assert len(raws(view)) == 12
     rec.stream("late").append(b"late", ts_ns=T0 + 20 * S)
     assert raws(rec.select("/late")) == [b"late"]
+
+
+def test_a_topic_that_is_deleted_while_it_is_read_is_over_and_no_error(rec: RecordReplay) -> None:
+    rec.add_marker(1, "the first edit finishes the file")
+    timeline = Timeline(rec.reader)
+    assert len(timeline.latched_before(T0 + 5 * S)) == 1
+    rec.delete_topic("/map")
+    rec.rename_topic("/a", "/c")
+    assert [row.data for row in timeline.rows(T0, T0 + 4 * S)] == [b"1", b"3"]
+    assert timeline.latched_before(T0 + 5 * S) == []
 
 
 def tf(frame: str) -> bytes:
