@@ -8,12 +8,13 @@ from rich.cells import cell_len, set_cell_size
 
 from dimos_record.cli import text
 from dimos_record.cli.tui.braille import braille_row
-from dimos_record.cli.tui.live.watch import TopicNow
+from dimos_record.cli.tui.live.watch import HISTORY, TopicNow
 
 _TYPE_FROM = 110
 """From this width on, the types have a column."""
 _FIGURES = {"rate": 11, "bandwidth": 11, "size": 9, "age": 8}
 _MARK = 2
+_LEAST_SPARK, _MOST_KIND = 10, 40
 
 
 class Columns(NamedTuple):
@@ -26,10 +27,12 @@ class Columns(NamedTuple):
     @classmethod
     def for_width(cls, width: int) -> Columns:
         """The columns that fill a line."""
-        spark = 10 if width < _TYPE_FROM else 24 if width < 180 else 40
-        room = max(10, width - _MARK - sum(_FIGURES.values()) - spark - 1)
-        kind = room * 2 // 5 if width >= _TYPE_FROM else 0
-        return cls(room - kind, kind, spark)
+        room = width - _MARK - sum(_FIGURES.values()) - 1
+        if width < _TYPE_FROM:
+            return cls(max(10, room - _LEAST_SPARK), 0, _LEAST_SPARK)
+        spark = min(room // 3, HISTORY // 2)
+        kind = min(_MOST_KIND, (room - spark) * 2 // 5)
+        return cls(room - spark - kind, kind, spark)
 
     def header(self) -> str:
         """The names of the columns."""

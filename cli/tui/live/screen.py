@@ -420,7 +420,7 @@ class LiveScreen(TuiScreen):
             return True
         name = self._recording.path.name
         wanted = await tui(self).confirm(
-            f"Stop recording to {name}?", "The file is finished and complete up to now.", yes="stop"
+            f"Stop recording to {name}?", "What was recorded until now is kept.", yes="stop"
         )
         if wanted:
             await self._stop(opens=False)

@@ -36,7 +36,7 @@ MODULES = {
     "/map#nav_msgs.OccupancyGrid": "Mapper",
 }
 ACCOUNT = Account(
-    name="walk.db",
+    name="w.db",
     elapsed_s=63.4,
     received=24_310,
     written=24_298,

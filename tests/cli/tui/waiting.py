@@ -17,6 +17,9 @@ async def until(
     """Let the program run until a condition holds."""
     give_up = time.monotonic() + timeout_s
     while not condition():
+        failure = getattr(pilot.app, "failure", None)
+        if failure is not None:
+            raise RuntimeError(f"the program has failed before: {what}") from failure
         if time.monotonic() > give_up:
             raise TimeoutError(f"still not: {what}; the screen:\n{screen_text(pilot.app)}")
         await pilot.pause(0.02)
