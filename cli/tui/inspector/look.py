@@ -41,6 +41,16 @@ class Seen(NamedTuple):
     is_beside: bool
     """Whether the drawing belongs beside the tree, and not above it."""
 
+    @property
+    def tree_room(self) -> tuple[int, int]:
+        """Characters and lines that are left for the tree."""
+        columns, lines = self.wanted.columns, self.wanted.lines - len(self.heading)
+        if self.drawing is not None:
+            width, height = self.drawing.size
+            columns -= (width + 1) if self.is_beside else 0
+            lines -= 0 if self.is_beside else height
+        return columns, max(0, lines)
+
 
 class Place(NamedTuple):
     """Where a drawing goes and how large it can be."""

@@ -20,6 +20,7 @@ from dimos_record.cli.tui.inspector.lines import Line, Path, lines_of, opened_at
 from dimos_record.cli.tui.inspector.plots import curve
 from dimos_record.cli.tui.keys import Key
 
+_SCROLLBAR = 1
 _SPARK_COLUMNS = (8, 30)
 """The least and the most characters of the small plot behind an array."""
 
@@ -71,30 +72,31 @@ class MessageTree(ScrollView, can_focus=True):
         self.cursor = 0
         """Number of the line that keys act on."""
         self._root = Node("", "", "message")
-        self._opened: dict[str | None, set[Path]] = {}
-        self._key: str | None = None
+        self._opened: dict[str, set[Path]] = {}
+        """By type; those that cannot be decoded have none."""
 
-    def show(self, root: Node, key: str | None) -> None:
+    def show(self, root: Node, room: tuple[int, int]) -> None:
         """Show a message.
 
         Args:
-            key: what is open is kept for each key: the type.
+            room: the characters and lines that the tree is about to have.
         """
-        self._root, self._key = root, key
+        self._root = root
+        has_values = any(node.kind != "note" for node in root.children)
+        if has_values and root.type_name not in self._opened:
+            columns, lines = room
+            self._opened[root.type_name] = opened_at_first(root, lines, columns - _SCROLLBAR)
         self._lay_out()
 
     @property
     def opened(self) -> set[Path]:
         """The values that are open."""
-        if self._key not in self._opened and self._root.children and self.size.height:
-            height, width = self.size.height, self._width
-            self._opened[self._key] = opened_at_first(self._root, height, width)
-        return self._opened.get(self._key, set())
+        return self._opened.get(self._root.type_name, set())
 
     @property
     def _width(self) -> int:
         """Characters in a line; the place of the scrollbar is always kept free."""
-        return max(8, self.content_region.width - 1)
+        return max(8, self.content_region.width - _SCROLLBAR)
 
     def _lay_out(self) -> None:
         before = self.lines[self.cursor].path if self.cursor < len(self.lines) else ()

@@ -56,7 +56,7 @@ class Drawing(NamedTuple):
 
 def _drawing(lines: list[Strip], caption: str, columns: int) -> Drawing:
     """A drawing whose caption is as wide as the room for it."""
-    return Drawing(lines, wrap(caption, max(1, columns), max_lines=CAPTION_LINES))
+    return Drawing(lines, wrap(caption, max(1, columns), max_lines=CAPTION_LINES, placeholder="…"))
 
 
 class View(Protocol):
@@ -119,7 +119,7 @@ class PointsView(NamedTuple):
 
 def _metres(limits: tuple[float, ...]) -> str:
     low, high = limits
-    return f"{low:.4g}..{high:.4g} m"
+    return f"{round(low, 4) + 0.0:.4g}..{round(high, 4) + 0.0:.4g} m"
 
 
 def view_of(message: Any) -> View | None:

@@ -96,12 +96,12 @@ class Inspector(Widget):
         self.query_one("#heading", Static).update(Text("\n").join(seen.heading))
         self.query_one(DrawingView).show(seen.drawing)
         self.set_class(seen.is_beside, "-beside")
-        self.query_one(MessageTree).show(seen.root, seen.wanted.stream.type_name)
+        self.query_one(MessageTree).show(seen.root, seen.tree_room)
 
     def _fail(self, error: BaseException | None) -> None:
         note = Node("", f"This message cannot be shown: {error!r}.", "note")
         self.query_one(DrawingView).show(None)
-        self.query_one(MessageTree).show(Node("", "", "message", (note,)), None)
+        self.query_one(MessageTree).show(Node("", "", "message", (note,)), self.size)
 
 
 class DrawingView(Widget):
