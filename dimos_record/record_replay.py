@@ -17,16 +17,16 @@ from contextlib import ExitStack
 from typing import Any
 
 from dimos_record.bus import Bus
-from dimos_record.editing import Editable
 from dimos_record.errors import OptionError
 from dimos_record.replay.operators import Operator
 from dimos_record.replay.player import Player
 from dimos_record.replay.view import ReplayView
+from dimos_record.saving import Saveable
 from dimos_record.store.observation import Observation
 from dimos_record.store.stores import Store
 
 
-class RecordReplay(Editable):
+class RecordReplay(Saveable):
     """Records topics of a bus into a recording, edits it, and plays it onto a bus.
 
     Nothing is opened before it is needed. Close it, or use it as a context manager.
@@ -133,6 +133,9 @@ class RecordReplay(Editable):
 
     def _is_played(self) -> bool:
         return self._player is not None and self._player.state in ("playing", "paused")
+
+    def _stop_playing(self) -> None:
+        self.stop_playback()
 
     def _obey_edits(self) -> None:
         if self._player is not None and not self._player.closed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, NamedTuple
@@ -274,3 +275,42 @@ def _check_every_way_to_read(
             assert reader.count_between(name, at, None) == sum(t >= at for t in times)
             within = reader.rows(name, start_ns=at, end_ns=at + 5 * TICK_NS)
             assert [r.ts_ns for r in within] == [t for t in times if at <= t < at + 5 * TICK_NS]
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(messages, commands)
+def test_the_saved_file_equals_what_was_seen_before(
+    tmp_path_factory: pytest.TempPathFactory,
+    messages: list[Message],
+    commands: list[tuple[Any, ...]],
+) -> None:
+    path = tmp_path_factory.mktemp("saved") / "walk.db"
+    with RecordReplay(path) as rec:
+        both = Edited(rec, messages)
+        for command in commands:
+            both.do(*command)
+        shown = everything(rec)
+        rec.save_as(path.with_name("copy.db"))
+        with RecordReplay(path.with_name("copy.db")) as copy:
+            assert everything(copy) == shown
+        if both.made:
+            rec.save()
+        assert everything(rec) == shown
+        assert not rec.edited
+        assert found(rec) == both.expected()
+    assert sorted(os.listdir(path.parent)) == ["copy.db", "walk.db"]
+
+
+def everything(rec: RecordReplay) -> dict[str, Any]:
+    """All that a person sees of a recording, but the numbers of messages."""
+    reader = rec.reader
+    return {
+        "rows": {
+            info: [row[2:] for row in reader.rows(name)] for name, info in reader.streams.items()
+        },
+        "extent": rec.extent,
+        "span": reader.span_ns(),
+        "origin": reader.origin_ns() if any(found(rec).values()) else None,
+        "skips": reader.skips(),
+        "markers": reader.markers(),
+    }
