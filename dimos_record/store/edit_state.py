@@ -172,7 +172,7 @@ class _Work:
             self.markers.pop(number, None)
 
     def _section(self, a: int | None, b: int | None) -> tuple[int, int]:
-        """A section; what reaches beyond the first or the last message has no end there."""
+        """A section; beyond the first or the last message it has no end, or is empty."""
         ends = [
             (one.ends[0] + one.shift, one.ends[1] + one.shift)
             for one in self.streams.values()
@@ -181,7 +181,8 @@ class _Work:
         first = min((first for first, _ in ends), default=0)
         last = max((last for _, last in ends), default=0)
         low = NEVER if a is None or a <= first else a
-        return low, FOREVER if b is None or b > last else b
+        high = FOREVER if b is None or b > last else b
+        return (low, high) if low <= last and high > first else (NEVER, NEVER)
 
     def _remove(self, sections: Intervals, streams: Sequence[str] | None) -> None:
         if streams is None:

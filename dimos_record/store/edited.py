@@ -130,7 +130,7 @@ class EditedReader:
         if state is None:
             return self.base.skips()
         first = min((self.origin_ns(), *self._firsts(state)))
-        return [(max(low, first), high) for low, high in state.skips]
+        return [(max(low, first), high) for low, high in state.skips if high > first]
 
     def _firsts(self, state: EditState) -> Iterator[int]:
         """When each stream begins, as it was recorded and moved since."""
