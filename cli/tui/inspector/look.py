@@ -110,15 +110,15 @@ def heading(stream: StreamInfo, row: Row | None, position_s: float, columns: int
     Args:
         position_s: where the message is on the timeline.
     """
-    first = [Text(printable(stream.topic), style="bold")]
-    first.append(Text(printable(stream.type_name or "no type")))
+    topic = Text(printable(stream.topic), style="bold")
+    names = _packed([topic, Text(printable(stream.type_name or "no type"))], columns)
     if row is None:
-        return _packed([*first], columns)
+        return names
     figures = [f"#{row.id:,}", f"{position_s:.3f} s", moment(row.ts_ns)]
     if row.stamp_ns is not None:
         figures.append(_stamp_text(row.stamp_ns, row.ts_ns))
     figures.append(size(len(row.data)))
-    return [*_packed(first, columns), *_packed([Text(figure) for figure in figures], columns)]
+    return [*names, *_packed([Text(figure) for figure in figures], columns)]
 
 
 def _stamp_text(stamp_ns: int, ts_ns: int) -> str:

@@ -14,6 +14,7 @@ from textual.geometry import Region, Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from dimos_record.cli.tui.frame import tui
 from dimos_record.cli.tui.inspector.bodies import is_matrix
 from dimos_record.cli.tui.inspector.describe import SHOWN_NUMBERS, Node
 from dimos_record.cli.tui.inspector.lines import Line, Path, lines_of, opened_at_first
@@ -157,7 +158,9 @@ class MessageTree(ScrollView, can_focus=True):
     def action_copy(self) -> None:
         """Give the value under the cursor to the terminal's clipboard (OSC 52)."""
         if self.lines:
-            self.app.copy_to_clipboard(self._at_cursor.text or self._at_cursor.node.value)
+            value = self._at_cursor.text or self._at_cursor.node.value
+            self.app.copy_to_clipboard(value)
+            tui(self).say(f"Copied, if the terminal allows it: {value}")
 
     @property
     def _at_cursor(self) -> Line:

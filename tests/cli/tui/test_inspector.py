@@ -45,6 +45,9 @@ class Program(App[None]):
     def compose(self) -> ComposeResult:
         yield Inspector()
 
+    def say(self, text: str) -> None:
+        self.said = text
+
     @property
     def inspector(self) -> Inspector:
         return self.query_one(Inspector)
@@ -168,6 +171,7 @@ async def test_keys_and_clicks_open_and_close():
         assert "seq: 0\n" in screen_text(pilot.app)
         await pilot.press("y")
         assert pilot.app.clipboard.startswith("seq 0, stamp 2023-11-14")
+        assert pilot.app.said.endswith(pilot.app.clipboard)
 
 
 async def test_keys_without_a_message_do_nothing():
