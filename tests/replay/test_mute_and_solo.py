@@ -76,6 +76,16 @@ def test_what_is_unmuted_has_its_latched_state_republished(bus: ListBus) -> None
     assert text(bus) == "12345n" + "678"
 
 
+def test_state_that_was_passed_at_this_very_time_is_republished_too(bus: ListBus) -> None:
+    reader = recording([(0, MAP, b"m"), (1, MAP, b"n"), (1, A, b"a"), (2, A, b"b")])
+    with player_of(reader, bus) as player:
+        player.mute("/map")
+        bus.on_message(1, lambda: player.unmute("/map"))
+        player.start()
+        assert player.wait(30)
+    assert text(bus) == "a" + "n" + "b"
+
+
 def test_before_the_first_message_nothing_is_republished_twice(bus: ListBus) -> None:
     with player_of(letters(), bus, paused=True, start_s=5.5) as player:
         player.start()

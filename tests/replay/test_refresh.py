@@ -93,6 +93,7 @@ def test_a_paused_player_stays_paused(bus: ListBus) -> None:
         assert paused.wait(30)
         edit(source, player, digits((5, 7)))()
         assert (player.state, player.position) == ("paused", 3)
+        assert player._read_ahead._reading is None, "what was read ahead is let go"
         edit(source, player, digits((2.5, 7)))()
         assert (player.state, player.position) == ("paused", 7)
         edit(source, player, digits())()

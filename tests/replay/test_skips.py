@@ -200,13 +200,13 @@ def test_a_loop_jumps_over_a_skip_in_every_pass(bus: ListBus) -> None:
 
 
 def test_the_ends_of_a_loop_move_out_of_a_skip(bus: ListBus) -> None:
-    with player_of(cut((2.5, 6)), bus) as player:
+    with player_of(cut((2.5, 6), state=((3, MAP, b"m"),)), bus) as player:
         bus.on_message(2, lambda: player.loop(0, 4))
         bus.on_message(6, lambda: player.loop(5, 7))
         bus.on_message(12, lambda: player.loop(None))
         player.start()
         assert player.wait(30)
-    assert text(bus) == "012" + "012" + "6" * 6 + "789"
+    assert text(bus) == "012" + "012" + "m6" * 3 + "789", "the map belongs to what is behind"
 
 
 def test_state_that_is_looped_over_is_not_played_as_messages(bus: ListBus) -> None:
@@ -240,6 +240,18 @@ def test_a_command_while_the_state_of_a_skip_goes_out_is_obeyed(bus: ListBus) ->
         player.start()
         assert player.wait(30)
     assert text(bus) == "012" + "m" + "mi89"
+
+
+def test_state_that_a_command_has_interrupted_is_published_before_playing_goes_on(
+    bus: ListBus,
+) -> None:
+    state = ((3, MAP, b"m"), (4, INFO, b"i"))
+    with player_of(cut((2.5, 6), state=state), bus) as player:
+        bus.on_message(4, lambda: player.loop(None))
+        bus.on_message(6, lambda: player.loop(None))
+        player.start()
+        assert player.wait(30)
+    assert text(bus) == "012" + "m" + "mi6789", "the second command came with the last of it"
 
 
 def test_paced_on_stamps_no_message_is_moved_into_a_skip_or_over_it(bus: ListBus) -> None:
