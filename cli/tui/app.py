@@ -36,6 +36,13 @@ class Said(NamedTuple):
     is_error: bool = False
 
 
+def one_line(what: Exception | str) -> str:
+    """An error as one sentence."""
+    if isinstance(what, OSError) and not isinstance(what, DimosRecordError):
+        what = f"{what.filename}: {what.strerror}" if what.filename else str(what.strerror or what)
+    return " ".join(str(what).split())
+
+
 class TuiApp(App[None]):
     """The terminal program.
 
@@ -148,7 +155,7 @@ class TuiApp(App[None]):
 
     def complain(self, what: Exception | str) -> None:
         """Say in the line at the bottom what is wrong; from any thread."""
-        self._set_said(Said(" ".join(str(what).split()), is_error=True))
+        self._set_said(Said(one_line(what), is_error=True))
 
     def _set_said(self, said: Said) -> None:
         if threading.get_ident() == self._thread:
@@ -235,7 +242,7 @@ class TuiApp(App[None]):
             await run()
         except Cancelled:
             self.say("Cancelled; nothing was changed")
-        except DimosRecordError as error:
+        except (DimosRecordError, OSError) as error:
             self.complain(error)
         finally:
             self._tasks.discard((node, name))
@@ -244,7 +251,7 @@ class TuiApp(App[None]):
         """Do what a key or click means; an error of ours becomes the line at the bottom."""
         try:
             return await super().run_action(*args, **kwargs)
-        except DimosRecordError as error:
+        except (DimosRecordError, OSError) as error:
             self.complain(error)
             return True
 

@@ -89,11 +89,8 @@ class KeyBar(Widget):
     def _add(self, line: Text, one: OwnedKey) -> None:
         begin = line.cell_len
         line.append(key_names(one.key)[0], style="bold")
-        line.append(f" {self._label(one)}  ")
+        line.append(f" {one.key.label}  ")
         self._places.append((begin, line.cell_len - 2, one))
-
-    def _label(self, one: OwnedKey) -> str:
-        return one.key.label
 
     async def on_click(self, event: events.Click) -> None:
         """Do what the key would."""
@@ -123,7 +120,7 @@ class TooSmall(Static):
         self.display = width < MIN_WIDTH or height < MIN_HEIGHT
         self.update(
             f"This terminal has {width}x{height} characters, and at least "
-            f"{MIN_WIDTH}x{MIN_HEIGHT} are needed; make it larger, or press q to quit."
+            f"{MIN_WIDTH}x{MIN_HEIGHT} are needed; make it larger."
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import shlex
+import socket
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -30,6 +31,7 @@ def serve_in_browser(arguments: Sequence[str], port: int) -> None:
     """
     if importlib.util.find_spec("textual_serve") is None:
         raise MissingExtra("showing the terminal program in a browser", "serve")
+    _check_port(port)
     from aiohttp import web
     from textual_serve.server import Server
 
@@ -54,9 +56,17 @@ def serve_in_browser(arguments: Sequence[str], port: int) -> None:
             return await super().handle_websocket(request)
 
     command = [sys.executable, "-m", "dimos_record.cli.main", "tui", *arguments]
-    server = LoopbackServer(shlex.join(command), _HOST, port, title="dimos-record")
+    LoopbackServer(shlex.join(command), _HOST, port, title="dimos-record").serve()
+
+
+def _check_port(port: int) -> None:
+    """Make sure that it is free: the server says where it is before it listens.
+
+    Raises:
+        OptionError: it is not.
+    """
     try:
-        server.serve()
+        socket.create_server((_HOST, port)).close()
     except OSError as error:
         raise OptionError(
             f"--port {port} cannot be listened on ({error.strerror}); choose another one"

@@ -44,7 +44,7 @@ class AccountPanel(Widget):
                 f"buffer {account.buffer:4.0%} ",
                 (f"▕{meter(account.buffer)}▏", lossy),
                 (f" {'LOSING MESSAGES' if account.is_lossy else 'nothing lost'}", lossy),
-                f"   disk free {text.size(account.disk_free_bytes)}",
+                f"   disk free {_free(account)}",
             ),
         ]
         for line in lines:
@@ -64,6 +64,11 @@ class AccountPanel(Widget):
 def _lost(account: Account) -> str:
     lost = "not known" if account.lost is None else f"{account.lost:,}"
     return f"lost before reception {lost}"
+
+
+def _free(account: Account) -> str:
+    free_bytes = account.disk_free_bytes
+    return "not known" if free_bytes is None else text.size(free_bytes)
 
 
 def meter(share: float, width: int = _METER) -> str:

@@ -68,7 +68,9 @@ class Columns(NamedTuple):
 
 def _age(age_s: float) -> str:
     """Not more precise than it is looked at."""
-    return "now" if age_s < 1 else text.seconds(float(int(age_s))).removesuffix(".0")
+    if age_s < 1:
+        return "now"
+    return f"{age_s:.0f} s" if age_s < 59.5 else text.seconds(float(int(age_s))).removesuffix(".0")
 
 
 def cut(value: str, width: int) -> str:

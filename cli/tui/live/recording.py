@@ -24,7 +24,8 @@ class Account(NamedTuple):
     lost: int | None
     """Packets lost before reception; None where that is not known."""
     stored_bytes: int
-    disk_free_bytes: int
+    disk_free_bytes: int | None
+    """None where that is not known."""
     buffer: float
     """How full the memory for messages that wait for the disk is, 0 to 1."""
     paused: bool
@@ -108,7 +109,14 @@ def account_of(path: Path, progress: Progress, buffer_bytes: int) -> Account:
         dropped=total.dropped,
         lost=progress.lost_before_reception,
         stored_bytes=total.bytes,
-        disk_free_bytes=shutil.disk_usage(path.parent).free,
+        disk_free_bytes=_disk_free_bytes(path.parent),
         buffer=progress.waiting_bytes / buffer_bytes,
         paused=progress.paused,
     )
+
+
+def _disk_free_bytes(folder: Path) -> int | None:
+    try:
+        return shutil.disk_usage(folder).free
+    except OSError:  # the folder has gone
+        return None

@@ -25,7 +25,7 @@ from dimos_record.cli.tui.live.choice import Choice, name_of
 from dimos_record.cli.tui.live.modules import ModuleFinder
 from dimos_record.cli.tui.live.recording import LiveRecording
 from dimos_record.cli.tui.live.table import TopicHeader, TopicTable
-from dimos_record.cli.tui.live.tree import rows
+from dimos_record.cli.tui.live.tree import CALLS, rows
 from dimos_record.cli.tui.live.watch import BusWatch, TopicNow
 from dimos_record.cli.tui.screen import TuiScreen
 from dimos_record.cli.tui.tasks import task
@@ -75,7 +75,7 @@ class LiveScreen(TuiScreen):
         self._asked_s = -_ASK_MODULES_S
         self._modules: dict[str, str] = {}
         self._topics: dict[str, TopicNow] = {}
-        self._folded: frozenset[str] = frozenset()
+        self._folded = frozenset({CALLS})
         self._choice = Choice()
         self._recording: LiveRecording | None = None
         self._in_order = asyncio.Lock()
@@ -105,22 +105,18 @@ class LiveScreen(TuiScreen):
     async def listen(self) -> None:
         """Open the bus and listen to everything on it."""
         try:
-            bus, self._watch = await tui(self).in_thread(self._open)
+            bus = await tui(self).in_thread(self._open)
         except DimosRecordError as error:
             self.query_one("#empty", Static).update(Text(str(error)))
             raise
-        self._bus = bus
         self.query_one(TitleLine).left = f"Live on {bus.reach}"
         self.set_timer(_FIRST_LOOK_S, self.look)
         self.set_interval(_LOOK_S, self.look)
 
-    def _open(self) -> tuple[Bus, BusWatch]:
-        bus = open_bus(self._bus_url)
-        try:
-            return bus, BusWatch(bus)
-        except BaseException:
-            bus.close()
-            raise
+    def _open(self) -> Bus:
+        self._bus = bus = open_bus(self._bus_url)
+        self._watch = BusWatch(bus)
+        return bus
 
     def look(self) -> None:
         """Show how the topics stand now."""
@@ -333,9 +329,13 @@ class LiveScreen(TuiScreen):
         )
         if path is None:
             return
-        recording = LiveRecording(path, self._bus)
-        await tui(self).in_thread(partial(recording.start, self._choice))
-        self._recording = recording
+        self._recording = recording = LiveRecording(path, self._bus)
+        try:
+            async with self._in_order:
+                await tui(self).in_thread(partial(recording.start, self._choice))
+        except DimosRecordError:
+            self._recording = None
+            raise
         self.say(f"Recording to {path}")
         self._show_recording()
         self.run_worker(self._follow(recording), group="account")

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from dimos_record.bus import split_channel
 
+CALLS = "/rpc"
+"""The branch of what dimos's modules ask one another, which is many topics with little in them."""
 OTHERS = "no module"
 """What publishes the topics that belong to none of the modules that are known."""
 
@@ -43,12 +45,16 @@ def rows(
     groups: dict[str, list[str]] = {}
     for channel in ordered:
         groups.setdefault(modules.get(channel, OTHERS), []).append(channel)
+    others = groups.pop(OTHERS, [])
     found = []
-    for module in sorted(groups, key=lambda name: (name == OTHERS, name)):
-        of_module = groups[module]
-        found.append(Row(module, 0, tuple(of_module), module))
+    for module, published in sorted(groups.items()):
+        found.append(Row(module, 0, tuple(published), module))
         if module not in closed:
-            found += [Row(split_channel(one)[0], 1, (one,)) for one in of_module]
+            found += [Row(split_channel(one)[0], 1, (one,)) for one in published]
+    if others:
+        found.append(Row(OTHERS, 0, tuple(others), OTHERS))
+        if OTHERS not in closed:
+            found += _by_path(others, "", 1, closed)
     return found
 
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
+import threading
 from pathlib import Path
 
 import pytest
 from textual.pilot import Pilot
 
 from dimos_record import RecordReplay
-from dimos_record.bus import Bus
+from dimos_record.bus import Bus, Selection, open_bus
 from dimos_record.cli.tui.app import TuiApp
 from dimos_record.cli.tui.live.account import AccountPanel
+from dimos_record.cli.tui.live.recording import LiveRecording
 from dimos_record.cli.tui.live.screen import LiveScreen
+from dimos_record.demo_robot import run
+from dimos_record.testing import free_lcm_url
 from tests.cli.tui.programs import running
 from tests.cli.tui.snapshots import screen_text
 from tests.cli.tui.waiting import until, until_shown
@@ -262,3 +266,60 @@ async def test_a_bus_that_cannot_be_opened_is_said_in_one_line() -> None:
         await pilot.press("r")
         await until_shown(pilot, "udpm://nonsense")
     assert app.failure is None
+
+
+async def test_a_recording_that_has_ended_by_itself_is_opened(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(LiveRecording, "has_ended", property(lambda one: one.account().written > 0))
+    async with running(bus) as (app, pilot):
+        await hear(bus, pilot)
+        await pilot.press("a")
+        await start(pilot)
+        publish(bus)
+        await until(pilot, lambda: not isinstance(app.shown, LiveScreen), "the timeline")
+        assert "w.db: 3 messages" in app.said.text
+
+
+async def test_a_recording_that_was_deleted_meanwhile_is_said_in_one_line(
+    bus: Bus, tmp_path: Path
+) -> None:
+    async with running(bus) as (app, pilot):
+        await hear(bus, pilot)
+        await pilot.press("a")
+        await start(pilot)
+        publish(bus)
+        await until_shown(pilot, "written 3")
+        for file in tmp_path.iterdir():
+            file.unlink()
+        await pilot.press("s")
+        await until(pilot, lambda: app.said.is_error, "a sentence")
+        assert "w.db" in app.said.text
+
+
+async def test_the_demo_robot_is_recorded_without_a_loss() -> None:
+    with open_bus(free_lcm_url()) as robot_bus:
+        stop = threading.Event()
+        selection = Selection.of(exclude=("/camera/*", "/lidar"))
+        robot = threading.Thread(
+            target=run, args=(robot_bus,), kwargs={"stop": stop, "selection": selection}
+        )
+        robot.start()
+        try:
+            async with running(robot_bus) as (app, pilot):
+                await until_shown(pilot, "/odom")
+                await pilot.press("a")
+                await start(pilot)
+                panel = app.shown.query_one(AccountPanel)
+                await until(
+                    pilot, lambda: panel.account is not None and panel.account.written > 100, "data"
+                )
+                await pilot.press("s")
+                await until(pilot, lambda: not isinstance(app.shown, LiveScreen), "the timeline")
+                assert "Nothing was lost" in app.said.text
+        finally:
+            stop.set()
+            robot.join()
+    counts = recorded()
+    assert counts["/odom"] > 10
+    assert counts["/imu"] > counts["/odom"]

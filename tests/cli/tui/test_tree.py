@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dimos_record.cli.tui.live.tree import OTHERS, Row, rows
+from dimos_record.cli.tui.live.tree import CALLS, OTHERS, Row, rows
 
 
 def labels(found: list[Row]) -> list[str]:
@@ -43,3 +43,9 @@ def test_a_folded_branch_shows_nothing_below_it() -> None:
 def test_where_modules_are_known_they_are_the_branches_and_the_rest_comes_last() -> None:
     found = rows(["/odom#a.B", "/image#c.D", "/other"], {"/odom#a.B": "Robot", "/image#c.D": "Cam"})
     assert labels(found) == ["Cam", "  /image", "Robot", "  /odom", OTHERS, "  /other"]
+
+
+def test_what_belongs_to_no_module_is_shown_by_path() -> None:
+    channels = ["/odom", "/rpc/a/ping", "/rpc/b/ping", "/other"]
+    found = rows(channels, {"/odom": "Robot"}, frozenset({CALLS}))
+    assert labels(found) == ["Robot", "  /odom", OTHERS, "  /other", "  /rpc"]
