@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from dimos_record.cli.tui.timeline.window import S, Window
 
 if TYPE_CHECKING:
-    from dimos_record.store.queries import QueryableReader
+    from dimos_record.store.edited import EditedReader
 
 Unit = Literal["messages", "bytes"]
 
@@ -38,6 +38,10 @@ class Request(NamedTuple):
     """Raised when an edit may have changed the figures."""
 
 
+Read = Callable[[Callable[["EditedReader"], "Picture | None"]], "Picture | None"]
+"""Calls a function with the recording, which stays open meanwhile."""
+
+
 class Picture(NamedTuple):
     """The figures that a request has asked for."""
 
@@ -48,18 +52,16 @@ class Picture(NamedTuple):
     """By stream, per dot column: messages."""
 
 
-def compute(
-    reader: QueryableReader, origin_ns: int, request: Request, stale: Callable[[], bool]
-) -> Picture | None:
+def compute(reader: EditedReader, request: Request, stale: Callable[[], bool]) -> Picture | None:
     """Count, stream by stream; None if nobody wants to know any more.
 
     Args:
-        origin_ns: UNIX time of position 0.
         stale: whether another picture is wanted by now; asked before each stream.
 
     Raises:
         DimosRecordError: the recording cannot be read any more.
     """
+    origin_ns = reader.origin_ns()
     borders = [origin_ns + at for at in request.window.borders(request.cells * DOTS)]
     counts: dict[str, tuple[int, ...]] = {}
     lanes: dict[str, tuple[int, ...]] = {}
@@ -73,14 +75,14 @@ def compute(
     return Picture(request, lanes, counts)
 
 
-def count(reader: QueryableReader, stream: str, borders_ns: Sequence[int]) -> tuple[int, ...]:
+def count(reader: EditedReader, stream: str, borders_ns: Sequence[int]) -> tuple[int, ...]:
     """Messages between each two neighbouring UNIX times."""
     ranks = reader.ranks(stream, borders_ns)
     return tuple(after - before for before, after in pairwise(ranks))
 
 
 def weigh(
-    reader: QueryableReader, stream: str, borders_ns: Sequence[int], counts: Sequence[int]
+    reader: EditedReader, stream: str, borders_ns: Sequence[int], counts: Sequence[int]
 ) -> tuple[int, ...]:
     """Bytes between each two times: the counts times the sizes of a few messages among them."""
     filled = [column for column, number in enumerate(counts) if number]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from dimos_record.cli import text
 from dimos_record.cli.times import reads_as_time
+from dimos_record.cli.tui.timeline.line import counted
 from dimos_record.cli.tui.timeline.scene import Marks
 from dimos_record.cli.tui.timeline.window import S
 from dimos_record.errors import EditError, OptionError
@@ -101,11 +102,6 @@ def amount(report: EditReport) -> str:
     if report.kept_state:
         said += f" ({report.kept_state:,} of latched state in there stay)"
     return said
-
-
-def counted(messages: int) -> str:
-    """`1 message`, `1,234 messages`"""
-    return "1 message" if messages == 1 else f"{messages:,} messages"
 
 
 def _about(estimated: bool) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dimos_record.cli.tui.braille import braille_row
 from dimos_record.cli.tui.timeline import density
 from dimos_record.cli.tui.timeline.density import Picture
-from dimos_record.cli.tui.timeline.line import Line, elided, narrow
+from dimos_record.cli.tui.timeline.line import Line, counted, elided, narrow
 from dimos_record.cli.tui.timeline.scene import Lane, Marks, Scene, Section
 from dimos_record.cli.tui.timeline.window import Window
 
@@ -115,7 +115,7 @@ def label(lane: Lane, cells: int, rows: int, *, cursor: bool, state: str) -> lis
     room = cells - 4
     number = f"{lane.messages:,}"
     if rows > 1:
-        words = f"{number} messages"
+        words = counted(lane.messages)
         lines[1].put(3, words if len(words) <= room else elided(number, room), "faint")
     elif len(name) + 1 + len(number) <= room:
         lines[0].put(cells - 1 - len(number), number, "faint")

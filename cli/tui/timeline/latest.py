@@ -58,7 +58,7 @@ class Latest(Generic[Request, Result]):
         result = None
         try:
             result = await asyncio.to_thread(self._work, request, self._overtaken(request))
-        except DimosRecordError as error:
+        except (DimosRecordError, OSError) as error:
             if self._wanted is request:
                 tui(self._widget).complain(error)
         if self._wanted is request:

@@ -76,8 +76,12 @@ def narrow(text: str) -> str:
 
 
 def elided(text: str, cells: int) -> str:
-    """A text in so many cells, its middle left out where it is longer."""
+    """A text in so many cells; of a longer one its end, which tells topics apart."""
     if len(text) <= cells:
         return text
-    head = (cells - 1) // 2
-    return f"{text[:head]}…{text[len(text) - (cells - 1 - head) :]}" if cells > 0 else ""
+    return f"…{text[len(text) - cells + 1 :]}" if cells > 1 else ""
+
+
+def counted(messages: int) -> str:
+    """`1 message`, `1,234 messages`"""
+    return "1 message" if messages == 1 else f"{messages:,} messages"

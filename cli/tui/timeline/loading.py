@@ -49,6 +49,7 @@ def load_scene(reader: EditedReader, edition: int) -> Scene:
             for marker in reader.markers()
         ),
         origin_ns=origin_ns,
+        edits=tuple(reader.edits),
         edition=edition,
     )
 

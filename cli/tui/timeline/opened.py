@@ -1,14 +1,13 @@
-"""A recording that is open on the screen: its picture, and the keys' orders one after another."""
+"""A recording that is open on the screen: its picture, and what keys order to be done to it."""
 
 from __future__ import annotations
 
-import asyncio
+import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from rich.text import Text
 from textual import events
@@ -21,9 +20,10 @@ from dimos_record.cli.times import clock
 from dimos_record.cli.tui.frame import TitleLine, tui
 from dimos_record.cli.tui.inspector import Inspector
 from dimos_record.cli.tui.screen import TuiScreen
-from dimos_record.cli.tui.tasks import task
 from dimos_record.cli.tui.timeline.latest import Latest
+from dimos_record.cli.tui.timeline.line import narrow
 from dimos_record.cli.tui.timeline.loading import load_scene
+from dimos_record.cli.tui.timeline.orders import Order, Orders
 from dimos_record.cli.tui.timeline.overview import Overview
 from dimos_record.cli.tui.timeline.scene import Marks, Scene
 from dimos_record.cli.tui.timeline.transport import Transport, TransportState
@@ -34,18 +34,16 @@ from dimos_record.errors import DimosRecordError, RecordingNotFound
 from dimos_record.store.base import Row, StreamInfo
 from dimos_record.store.edited import EditedReader
 
+T = TypeVar("T")
+
 _LOOK_S = 0.05
-"""How often the playhead is looked at."""
+"""How often the playhead is looked at while there is a player."""
 _WATCH_S = 2.0
 """How often the file is looked at, which others may edit or record into."""
 _INSPECT_S = 0.2
 """How often another message is decoded while playing."""
-
 _WIDE = 120
 """From this width on, the inspector stands beside the lanes."""
-
-Order = Callable[[], "str | None"]
-"""Runs in a thread; what it returns is said."""
 
 
 class Looked(NamedTuple):
@@ -56,11 +54,19 @@ class Looked(NamedTuple):
     position_s: float
 
 
+class Opened(NamedTuple):
+    """A recording as it was when it was looked at."""
+
+    scene: Scene
+    path: Path
+    title: str
+
+
 class OpenedScreen(TuiScreen):
     """A recording on the timeline, without any keys.
 
     Nothing that reads the file or steers the player runs on the screen's thread: keys that do so
-    are orders, which are carried out one after another.
+    give orders, which are carried out one after another.
 
     Args:
         recording: its path, or an object that nobody else uses; it is closed with the screen.
@@ -76,25 +82,29 @@ class OpenedScreen(TuiScreen):
     def __init__(self, recording: Path | RecordReplay) -> None:
         super().__init__()
         self._recording = recording
-        self._orders: deque[Order] = deque()
-        self._obeying = False
-        self._held = False
-        """Whether nobody may look at the recording now, since it is being written."""
+        self._reading, self._writing = threading.Lock(), threading.Lock()
         self._released = False
         self._gone = False
+        """Whether the file is no longer there."""
         self._inspected_at = 0.0
+        self.title_line = TitleLine()
+        self.overview = Overview(self.read)
+        self.view = TimelineView(self.read)
+        self.inspector = Inspector()
+        self.bar = TransportBar()
         self.state = TransportState()
+        self.path = Path()
         self.scene: Scene | None = None
         self.marks = Marks()
 
     def compose_body(self) -> ComposeResult:
         """From the top: title, overview, lanes with the inspector, transport."""
-        yield TitleLine()
-        yield Overview(self._reader)
+        yield self.title_line
+        yield self.overview
         with Container(id="body"):
-            yield TimelineView(self._reader)
-            yield Inspector()
-        yield TransportBar()
+            yield self.view
+            yield self.inspector
+        yield self.bar
 
     # --- opening
 
@@ -106,110 +116,121 @@ class OpenedScreen(TuiScreen):
         else:
             self.rec = RecordReplay(self._recording, bus=bus_url)
         self.transport = Transport(self.rec, bus_url)
+        self.orders = Orders(self, self.transport.state, self.show_state, self.complain)
         self._looking: Latest[tuple[str, int], Looked] = Latest(
-            self, lambda wanted, _: self._look_up(*wanted), self._show_looked
+            self, lambda wanted, _: self.read(lambda r: _look_up(r, *wanted)), self._show_looked
         )
-        self.query_one(TitleLine).left = f"opening {self._recording} ..."
+        self.title_line.left = f"opening {self._recording} ..."
         self.view.focus()
-        self.load()
-        self.set_interval(_LOOK_S, self._serve)
-        self.set_interval(_WATCH_S, self.watch_file)
+        self.orders.give(Order(self._load, self._show_opened, self._fail_to_open))
+        self.set_interval(_LOOK_S, self._tick)
+        self.set_interval(_WATCH_S, self._watch)
 
-    @property
-    def view(self) -> TimelineView:
-        """The lanes."""
-        return self.query_one(TimelineView)
-
-    def _reader(self) -> EditedReader:
-        """The recording, as it is open now.
+    def read(self, work: Callable[[EditedReader], T]) -> T:
+        """Let a thread read the recording; not while its file is being replaced.
 
         Raises:
-            DimosRecordError: it cannot be opened, or the screen has gone.
+            DimosRecordError: it cannot be read, or has been closed.
         """
-        if self._released:
-            raise DimosRecordError("the recording has been closed")
-        return self.rec.reader
+        with self._reading:
+            if self._released:
+                raise DimosRecordError("the recording has been closed")
+            return work(self.rec.reader)
 
-    @task
-    async def load(self) -> None:
-        """Look at the recording, for the first time or anew."""
-        await self.reload()
-
-    async def reload(self) -> None:
-        """Look at the recording; what can be seen of it may have changed."""
+    def _load(self) -> Opened:
         edition = self.scene.edition + 1 if self.scene else 0
-        scene, title, edited = await asyncio.to_thread(self._load, edition)
-        self.scene = scene
-        bar = self.query_one(TitleLine)
-        bar.left, bar.right = title, Text(edited, style="bold")
-        self.view.show_scene(scene)
-        self.show_overview()
-        self._serve()
-
-    def _load(self, edition: int) -> tuple[Scene, str, str]:
-        reader = self._reader()
-        scene = load_scene(reader, edition)
+        scene = self.read(lambda reader: load_scene(reader, edition))
+        path = Path(self.rec.store.name)
         streams = "1 stream" if len(scene.lanes) == 1 else f"{len(scene.lanes)} streams"
         duration = clock((scene.extent.high_ns - scene.extent.low_ns) / S)
-        title = f"{reader.name}   {duration}, {streams}, {scene.messages:,} messages"
-        if (size := self.bytes_on_disk()) is not None:
+        title = f"{narrow(path.name)}   {duration}, {streams}, {scene.messages:,} messages"
+        if size := bytes_on_disk(path):
             title += f", {text.size(size)}"
-        made = sum(not edit.undone for edit in reader.edits)
-        return scene, title, "" if not made else f"{made} edit{'s' * (made > 1)}, not saved"
+        return Opened(scene, path, title)
 
-    def bytes_on_disk(self) -> int | None:
-        """How large the file or folder is; None where it is not one, or gone."""
-        path = Path(self.rec.store.name)
-        files = path.glob("*") if path.is_dir() else [path, Path(f"{path}-wal")]
-        sizes = [file.stat().st_size for file in files if file.is_file()]
-        return sum(sizes) if sizes else None
+    def _show_opened(self, opened: Opened) -> None:
+        scene = self.scene = opened.scene
+        self.path = opened.path
+        made = sum(not edit.undone for edit in scene.edits)
+        edited = f"{made} edit{'s' * (made > 1)}, not saved" if made else ""
+        self.title_line.left, self.title_line.right = opened.title, Text(edited, style="bold")
+        self.view.show_scene(scene)
+        self.show_overview()
 
-    @task
-    async def watch_file(self) -> None:
+    def _fail_to_open(self, error: Exception) -> None:
+        self.title_line.left = f"{self._recording} cannot be opened"
+        self.complain(error)
+
+    def reload(self) -> None:
+        """Look at the recording again: what can be seen of it may have changed."""
+        self.orders.give(Order(self._load, self._show_opened, self.complain))
+
+    def _watch(self) -> None:
         """Look whether another program has edited, recorded into, or removed the recording."""
-        if self.scene is None or self._held or self._gone:
-            return
-        if await asyncio.to_thread(self._has_changed, self.scene):
-            await self.reload()
+        if self.scene is not None and not self._gone:
+            self.order(self._has_changed, lambda changed: self.reload() if changed else None)
 
-    def _has_changed(self, scene: Scene) -> bool:
-        reader = self._reader()
-        path = Path(reader.name)
+    def _has_changed(self) -> bool:
+        scene, path = self.require_open(), self.path
         if isinstance(self._recording, Path) and not path.exists():
             self._gone = True
             raise RecordingNotFound(
                 f"{path} was removed or renamed; what is open can still be looked at"
             )
-        changed = reader.refresh()
+        reader = self.rec.reader
+        reader.refresh()
         span = reader.span_ns()
-        return changed or (span is not None and span[1] - scene.origin_ns >= scene.extent.high_ns)
+        grown = span is not None and span[1] - scene.origin_ns >= scene.extent.high_ns
+        return grown or tuple(reader.edits) != scene.edits
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """Look neither at the recording nor at the player, since the file is being replaced."""
-        self._held = True
-        try:
+    def writing(self, *, alone: bool) -> Iterator[None]:
+        """For a thread that writes a file: the recording is not closed before it is done.
+
+        Args:
+            alone: whether nobody may read or play the recording meanwhile.
+        """
+        with ExitStack() as held:
+            for lock in (self._writing, *((self.orders.lock, self._reading) if alone else ())):
+                held.enter_context(lock)
             yield
-        finally:
-            self._held = False
 
     def release(self) -> None:
-        """Stop playing and close the recording."""
+        """Stop playing, let what is under way end, and close the recording."""
         self._released = True
         if hasattr(self, "rec"):
-            self.rec.close()
+            if (player := self.rec.player) is not None:
+                player.close()  # it may be listening, which an order waits for
+            with self.writing(alone=True):
+                self.rec.close()
 
     # --- orders
 
-    def order(self, order: Order) -> None:
+    def order(self, work: Callable[[], Any], then: Callable[[Any], object] | None = None) -> None:
         """Have something done to the recording, after what was ordered before.
 
+        Args:
+            work: runs in a thread.
+            then: gets what comes of it; else it is said, if it is a text.
+
         Raises:
-            DimosRecordError: it is not open.
+            DimosRecordError: the recording is not open.
         """
         self.require_open()
-        self._orders.append(order)
-        self._serve()
+        self.orders.give(Order(work, then or self._say, self.complain))
+
+    async def done(self, work: Callable[[], T]) -> T:
+        """Have something done after what was ordered before, and wait for it. Within a `task`.
+
+        Raises:
+            DimosRecordError: what it raised, or the recording is not open.
+        """
+        self.require_open()
+        return await self.orders.done(work)
+
+    def _say(self, said: str | None) -> None:
+        if said:
+            self.say(said)
 
     def require_open(self) -> Scene:
         """The recording, for what needs it.
@@ -221,28 +242,15 @@ class OpenedScreen(TuiScreen):
             raise DimosRecordError(f"{self._recording} is not open; wait, or press q to quit")
         return self.scene
 
-    def _serve(self) -> None:
-        """Carry out what was ordered, and show where playback is."""
-        if not self._obeying and not self._held and self.scene is not None:
-            self._obeying = True
-            self.run_worker(self._obey(), group="orders")
+    def _tick(self) -> None:
+        if self.rec.player is not None:
+            self.orders.look()
 
-    async def _obey(self) -> None:
-        try:
-            await self._carry_out()
-            while self._orders:
-                await self._carry_out()
-        finally:
-            self._obeying = False
-
-    async def _carry_out(self) -> None:
-        order = self._orders.popleft() if self._orders else None
-        try:
-            if order is not None and (said := await asyncio.to_thread(order)):
-                self.say(said)
-            self.show_state(await asyncio.to_thread(self.transport.state))
-        except DimosRecordError as error:
-            self.complain(error)
+    @property
+    def settled(self) -> bool:
+        """Whether all that was ordered is done, and drawn."""
+        drawn = self.view.settled and self.overview.settled
+        return drawn and self.orders.settled and not self._looking.running
 
     # --- showing
 
@@ -251,7 +259,7 @@ class OpenedScreen(TuiScreen):
         before, self.state = self.state, state
         self.view.show_playhead(state.position_ns, moving=state.state == "playing")
         self.view.show_states(state.muted, state.soloed)
-        self.query_one(Overview).show_playhead(state.position_ns)
+        self.overview.show_playhead(state.position_ns)
         self._show_transport()
         if before.state != state.state:
             self.refresh_keys()
@@ -259,8 +267,7 @@ class OpenedScreen(TuiScreen):
 
     def _show_transport(self) -> None:
         if self.scene is not None:
-            bar = self.query_one(TransportBar)
-            bar.show(self.state, self.scene.extent.high_ns, self.marks)
+            self.bar.show(self.state, self.scene.extent.high_ns, self.marks)
 
     def show_marks(self, marks: Marks) -> None:
         """Show other marks."""
@@ -273,9 +280,7 @@ class OpenedScreen(TuiScreen):
     def show_overview(self) -> None:
         """Show which part of the recording the lanes show."""
         view = self.view
-        self.query_one(Overview).show(
-            view.scene, view.window, view.unit, self.marks, view.playhead_ns
-        )
+        self.overview.show(view.scene, view.window, view.unit, self.marks, view.playhead_ns)
 
     def on_timeline_view_moved(self) -> None:
         """Another part is shown, or another lane is chosen."""
@@ -297,11 +302,6 @@ class OpenedScreen(TuiScreen):
 
     # --- the inspector
 
-    @property
-    def inspector(self) -> Inspector:
-        """What shows the message under the playhead."""
-        return self.query_one(Inspector)
-
     def on_resize(self, event: events.Resize) -> None:
         """Put the inspector beside the lanes where there is room, else below them."""
         self.query_one("#body").set_class(event.size.width >= _WIDE, "-wide")
@@ -315,10 +315,16 @@ class OpenedScreen(TuiScreen):
             self._inspected_at = now
             self._looking.ask((lane.stream, self.state.position_ns))
 
-    def _look_up(self, stream: str, position_ns: int) -> Looked:
-        reader = self._reader()
-        row = reader.last_at(stream, reader.origin_ns() + position_ns)
-        return Looked(reader.find(stream), row, position_ns / S)
-
     def _show_looked(self, _wanted: tuple[str, int], looked: Looked) -> None:
         self.inspector.show(*looked)
+
+
+def _look_up(reader: EditedReader, stream: str, position_ns: int) -> Looked:
+    row = reader.last_at(stream, reader.origin_ns() + position_ns)
+    return Looked(reader.find(stream), row, position_ns / S)
+
+
+def bytes_on_disk(path: Path) -> int:
+    """How large a file or folder is; 0 where it is not one, or gone."""
+    files = path.glob("*") if path.is_dir() else [path, Path(f"{path}-wal")]
+    return sum(file.stat().st_size for file in files if file.is_file())

@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
-
 from textual import events
 from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
 from dimos_record.cli.tui.timeline import density, ruler
-from dimos_record.cli.tui.timeline.density import Picture, Request, Unit
+from dimos_record.cli.tui.timeline.density import Picture, Read, Request, Unit
 from dimos_record.cli.tui.timeline.latest import Latest
 from dimos_record.cli.tui.timeline.line import Styles
 from dimos_record.cli.tui.timeline.palette import styles
 from dimos_record.cli.tui.timeline.scene import Marks, Scene
 from dimos_record.cli.tui.timeline.window import Extent, Window
 
-if TYPE_CHECKING:
-    from dimos_record.store.edited import EditedReader
-
 
 class Overview(Widget):
     """All streams together, from the first message to the last.
 
     Args:
-        reader: the recording, as it is open now; called in a thread.
+        read: lets a thread read the recording.
     """
 
     DEFAULT_CSS = """
@@ -40,7 +34,7 @@ class Overview(Widget):
             super().__init__()
             self.position_ns = position_ns
 
-    def __init__(self, reader: Callable[[], EditedReader]) -> None:
+    def __init__(self, read: Read) -> None:
         super().__init__()
         self._scene = Scene(Extent(0, 1))
         self._window = Window.whole(self._scene.extent)
@@ -52,7 +46,7 @@ class Overview(Widget):
         self._styles: Styles | None = None
         self._latest: Latest[Request, Picture] = Latest(
             self,
-            lambda request, stale: density.compute(reader(), self._scene.origin_ns, request, stale),
+            lambda request, stale: read(lambda reader: density.compute(reader, request, stale)),
             self._take,
         )
 

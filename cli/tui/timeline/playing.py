@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from dimos_record.cli.times import Timescale, parse_position
 from dimos_record.cli.tui.frame import tui
 from dimos_record.cli.tui.tasks import task
 from dimos_record.cli.tui.timeline.line import narrow
-from dimos_record.cli.tui.timeline.opened import OpenedScreen, Order
+from dimos_record.cli.tui.timeline.opened import OpenedScreen
 from dimos_record.cli.tui.timeline.scene import Lane, Marks
 from dimos_record.cli.tui.timeline.steps import next_flag
 from dimos_record.cli.tui.timeline.window import S
@@ -20,8 +23,7 @@ class PlayingScreen(OpenedScreen):
 
     def action_play(self) -> None:
         """Play, or pause."""
-        self.view.follows = True
-        self.order(self.transport.toggle)
+        self._move(self.transport.toggle)
         if self.state.published is None:
             self.show_state(self.state._replace(state="listening"))
 
@@ -44,24 +46,25 @@ class PlayingScreen(OpenedScreen):
 
     def action_flag(self, forward: bool) -> None:
         """To the next marker, or the one before."""
-        scene = self.require_open()
-        flag = next_flag(scene.flags, self.state.position_ns, forward=forward)
+        self._move(lambda: self._seek_flag(forward))
+
+    def _seek_flag(self, forward: bool) -> str:
+        flag = next_flag(self.require_open().flags, self.transport.position_ns, forward=forward)
         if flag is None:
             where = "after" if forward else "before"
             raise DimosRecordError(f"There is no marker {where} the playhead; k puts one there")
-        self._move(lambda: self.transport.seek(flag.at_ns))
-        self.say(f"Marker: {narrow(flag.label)}")
+        self.transport.seek(flag.at_ns)
+        return f"Marker: {narrow(flag.label)}"
 
-    def _move(self, order: Order) -> None:
+    def _move(self, work: Callable[[], Any]) -> None:
+        self.order(work)
         self.view.follows = True
-        self.order(order)
 
     @task
     async def action_go_to(self) -> None:
         """Ask for a time, and go there."""
-        self.require_open()
-        app, here_s = tui(self), self.state.position_ns / S
-        scale = await app.in_thread(lambda: Timescale.of(self.rec.reader))
+        app, scale = tui(self), await self.done(lambda: Timescale.of(self.rec.reader))
+        here_s = self.state.position_ns / S
         position_s = await app.ask(
             "Go to",
             read=lambda written: parse_position(written, "time", scale, after_s=here_s),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from dimos_record.cli.tui.timeline.window import Extent
+from dimos_record.store.edits import Edit
 
 
 class Section(NamedTuple):
@@ -46,6 +47,8 @@ class Scene(NamedTuple):
     flags: tuple[Flag, ...] = ()
     origin_ns: int = 0
     """UNIX time of position 0."""
+    edits: tuple[Edit, ...] = ()
+    """The edits that are not saved, also those that were undone."""
     edition: int = 0
     """Counts the times that it was loaded."""
 

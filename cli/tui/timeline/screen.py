@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import BindingType
@@ -15,14 +14,16 @@ from dimos_record.cli.tui.keys import Key
 from dimos_record.cli.tui.tasks import OnProgress, task
 from dimos_record.cli.tui.timeline import edits
 from dimos_record.cli.tui.timeline.keys import KEYS
+from dimos_record.cli.tui.timeline.line import counted, narrow
+from dimos_record.cli.tui.timeline.opened import bytes_on_disk
 from dimos_record.cli.tui.timeline.playing import PlayingScreen
 from dimos_record.cli.tui.timeline.scene import Marks
 from dimos_record.cli.tui.timeline.window import S
 from dimos_record.errors import EditError, RecordingExists
 
 if TYPE_CHECKING:
-    from dimos_record.edit import SaveReport
     from dimos_record.edit.report import EditReport
+    from dimos_record.edit.writing import SaveReport
 
 Write = Callable[[str, bool, OnProgress], "SaveReport"]
 """(name, whether to overwrite, progress) to what was written"""
@@ -46,15 +47,20 @@ class TimelineScreen(PlayingScreen):
 
     def action_mark_in(self) -> None:
         """A section begins at the playhead."""
-        self.require_open()
-        self._mark(*edits.set_in(self.marks, self.state.position_ns))
+        self.order(lambda: edits.set_in(self.marks, self.transport.position_ns), self._mark)
 
     def action_mark_out(self) -> None:
-        """A section ends before the playhead."""
-        self.require_open()
-        self._mark(*edits.set_out(self.marks, self.state.position_ns))
+        """A section ends before the playhead; at the end of the recording, behind it."""
+        high_ns = self.require_open().extent.high_ns
 
-    def _mark(self, marks: Marks, said: str) -> None:
+        def set_out() -> tuple[Marks, str]:
+            at_ns = self.transport.position_ns
+            return edits.set_out(self.marks, high_ns if at_ns >= high_ns - 1 else at_ns)
+
+        self.order(set_out, self._mark)
+
+    def _mark(self, marked: tuple[Marks, str]) -> None:
+        marks, said = marked
         self.show_marks(marks)
         if said:
             self.say(said)
@@ -62,146 +68,125 @@ class TimelineScreen(PlayingScreen):
     @task
     async def action_add_marker(self) -> None:
         """Put a marker at the playhead."""
-        self.require_open()
-        await self._add_marker(self.state.position_ns / S, None)
+        await self._add_marker(await self.done(lambda: self.transport.position_ns) / S, None)
 
     @task
     async def action_add_interval(self) -> None:
         """Put a marker on the marked section."""
-        self.require_open()
-        await self._add_marker(*edits.between(self.marks))
+        await self._add_marker(*await self.done(lambda: edits.between(self.marks)))
 
     async def _add_marker(self, at_s: float, until_s: float | None) -> None:
-        app = tui(self)
-        label = await app.ask("Label of the marker", read=edits.marker_label)
+        label = await tui(self).ask("Label of the marker", read=edits.marker_label)
         if label is not None:
-            await app.in_thread(lambda: self.rec.add_marker(at_s, label, until=until_s))
+            await self.done(lambda: self.rec.add_marker(at_s, label, until=until_s))
             self.say(f"Marker {label!r}; u to undo")
-            await self.reload()
+            self.reload()
 
-    @task
-    async def action_delete_marker(self) -> None:
+    def action_delete_marker(self) -> None:
         """Delete the marker at the playhead."""
-        scene = self.require_open()
         column_ns = self.view.window.length_ns // max(1, self.view.size.width)
-        at_ns = scene.origin_ns + self.state.position_ns
-        markers = await tui(self).in_thread(lambda: self.rec.markers)
-        near = [one for one in markers if abs(one.at_ns - at_ns) <= column_ns]
-        if not near:
+        self.order(lambda: self._delete_marker(column_ns), self._turned)
+
+    def _delete_marker(self, near_ns: int) -> str:
+        at_ns = self.require_open().origin_ns + self.transport.position_ns
+        marker = min(self.rec.markers, key=lambda one: abs(one.at_ns - at_ns), default=None)
+        if marker is None or abs(marker.at_ns - at_ns) > near_ns:
             raise EditError("There is no marker at the playhead; n goes to the next one")
-        marker = min(near, key=lambda one: abs(one.at_ns - at_ns))
-        await tui(self).in_thread(lambda: self.rec.delete_marker(marker))
-        self.say(f"Marker {marker.label!r} deleted; u to undo")
-        await self.reload()
+        self.rec.delete_marker(marker)
+        return f"Marker {marker.label!r} deleted; u to undo"
+
+    def _turned(self, said: str) -> None:
+        self.say(said)
+        self.reload()
 
     # --- cutting
 
-    @task
-    async def action_cut(self) -> None:
+    def action_cut(self) -> None:
         """Cut the marked section out of everything."""
-        self.require_open()
-        section = edits.between(self.marks)
-        await self._edit(lambda: self.rec.delete_section(section))
+        self.order(lambda: self.rec.delete_section(edits.between(self.marks)), self._edited)
 
-    @task
-    async def action_cut_lane(self) -> None:
+    def action_cut_lane(self) -> None:
         """Cut the marked section out of the chosen stream."""
-        pattern, section = await self._chosen_pattern(), edits.between(self.marks)
-        await self._edit(lambda: self.rec.delete_section(section, pattern))
+        stream = self.chosen().stream
+        self.order(
+            lambda: self.rec.delete_section(edits.between(self.marks), self._pattern(stream)),
+            self._edited,
+        )
 
-    @task
-    async def action_trim(self) -> None:
+    def action_trim(self) -> None:
         """Keep the marked section only."""
-        self.require_open()
-        section = edits.within(self.marks)
-        await self._edit(lambda: self.rec.trim(section))
+        self.order(lambda: self.rec.trim(edits.within(self.marks)), self._edited)
 
-    async def _edit(self, edit: Callable[[], EditReport]) -> None:
-        report = await tui(self).in_thread(edit)
+    def _edited(self, report: EditReport) -> None:
         self.show_marks(Marks())
         self.say(edits.done(report))
-        await self.reload()
+        self.reload()
 
-    async def _chosen_pattern(self) -> str:
-        """What selects the chosen stream and no other."""
-        lane = self.chosen()
-        info = await tui(self).in_thread(lambda: self.rec.reader.find(lane.stream))
-        return literal(info.channel)
+    def _pattern(self, stream: str) -> str:
+        """What selects a stream and no other."""
+        return literal(self.rec.reader.find(stream).channel)
 
     @task
     async def action_delete_lane(self) -> None:
         """Delete the chosen stream."""
-        app, topic, pattern = tui(self), self.chosen().topic, await self._chosen_pattern()
-        report = await app.in_thread(lambda: self.rec.delete_topic(pattern, preview=True))
+        lane = self.chosen()
+        pattern = await self.done(lambda: self._pattern(lane.stream))
+        report = await self.done(lambda: self.rec.delete_topic(pattern, preview=True))
         goes = f"{edits.amount(report)} go. Until the recording is saved, u brings them back."
-        if await app.confirm(f"Delete {topic}?", goes, yes="delete"):
-            report = await app.in_thread(lambda: self.rec.delete_topic(pattern))
-            self.say(edits.done(report))
-            await self.reload()
+        if await tui(self).confirm(f"Delete {narrow(lane.topic)}?", goes, yes="delete"):
+            self._edited(await self.done(lambda: self.rec.delete_topic(pattern)))
 
     # --- the list of edits
 
-    @task
-    async def action_undo(self) -> None:
+    def action_undo(self) -> None:
         """Undo the last edit."""
-        self.require_open()
-        (entry,) = await tui(self).in_thread(self.rec.undo)
-        self.say(f"Undone: {entry.text}; U to redo")
-        await self.reload()
+        self.order(lambda: f"Undone: {self.rec.undo()[0].text}; U to redo", self._turned)
 
-    @task
-    async def action_redo(self) -> None:
+    def action_redo(self) -> None:
         """Make an edit again that was undone."""
-        self.require_open()
-        (entry,) = await tui(self).in_thread(self.rec.redo)
-        self.say(f"Done again: {entry.text}; u to undo")
-        await self.reload()
+        self.order(lambda: f"Done again: {self.rec.redo()[0].text}; u to undo", self._turned)
 
     @task
     async def action_history(self) -> None:
         """Go back to an edit, or forward."""
-        self.require_open()
-        app = tui(self)
-        history = await app.in_thread(lambda: self.rec.history)
+        history = await self.done(lambda: self.rec.history)
         if not history:
             raise EditError("There are no edits; what is cut or marked is listed here")
         lines = [f"  {entry.text}{'  (undone)' * entry.undone}" for entry in history]
-        chosen = await app.choose("As it was after which edit?", ["as saved", *lines])
-        if chosen is None:
-            return
-        back, forth = edits.turn_to(history, chosen)
-        if back:
-            await app.in_thread(lambda: self.rec.undo(back))
-        if forth:
-            await app.in_thread(lambda: self.rec.redo(forth))
-        self.say(f"{chosen} of {len(history)} edits are made")
-        await self.reload()
+        chosen = await tui(self).choose("As it was after which edit?", ["as saved", *lines])
+        if chosen is not None:
+            back, forth = edits.turn_to(history, chosen)
+            if back:
+                await self.done(lambda: self.rec.undo(back))
+            if forth:
+                await self.done(lambda: self.rec.redo(forth))
+            self._turned(f"{chosen} of {len(history)} edits are made")
 
     # --- writing
 
     @task
     async def action_save(self) -> None:
         """Write the edits into the file."""
-        self.require_open()
-        app = tui(self)
-        if not await app.in_thread(lambda: self.rec.edited):
+        if not await self.done(lambda: self.rec.edited):
             raise EditError("There is nothing to save: no edit was made; W writes a copy")
-        question = await app.in_thread(self._what_save_does)
-        if not await app.confirm(f"Save {self.rec.store.name}?", question, yes="save"):
+        question, name = await self.done(self._what_save_does), narrow(self.path.name)
+        if not await tui(self).confirm(f"Save {name}?", question, yes="save"):
             return
-        report = await self._writing("Saving", self.rec.save)
+        report = await self._write(
+            f"Saving {name}", lambda p: self.rec.save(on_progress=p), alone=True
+        )
         given = report.size_before - report.size_after
         room = f", {text.size(given)} given back" if given > 0 else ""
-        self.say(f"Saved: {edits.counted(report.messages)}{room}")
+        self.say(f"Saved: {counted(report.messages)}{room}")
 
     def _what_save_does(self) -> str:
-        goes = edits.what_goes(self.rec.reader)
-        return edits.before_save(self.rec.history, goes, self.bytes_on_disk() or 0)
+        goes = self.read(edits.what_goes)
+        return edits.before_save(self.rec.history, goes, bytes_on_disk(self.path))
 
     @task
     async def action_save_as(self) -> None:
         """Write a new file as the edits leave it."""
-        self.require_open()
+        await self.done(lambda: None)
         await self._write_new(
             "Save as",
             "edited",
@@ -213,8 +198,7 @@ class TimelineScreen(PlayingScreen):
     @task
     async def action_extract(self) -> None:
         """Write the marked section into a new file."""
-        self.require_open()
-        section = edits.within(self.marks)
+        section = await self.done(lambda: edits.within(self.marks))
         await self._write_new(
             "Export the marked section as",
             "part",
@@ -224,23 +208,29 @@ class TimelineScreen(PlayingScreen):
         )
 
     async def _write_new(self, question: str, suffix: str, write: Write) -> None:
-        app, here = tui(self), Path(self.rec.store.name)
+        app, here = tui(self), self.path
         default = str(here.with_name(f"{here.stem}-{suffix}.db"))
         name = await app.ask(question, read=edits.file_name, default=default)
         if name is None:
             return
         try:
-            report = await self._writing(f"Writing {name}", lambda p: write(name, False, p))
+            report = await self._write(f"Writing {name}", lambda p: write(name, False, p))
         except RecordingExists:
             if not await app.confirm(f"{name} exists. Replace it?", yes="replace"):
                 return
-            report = await self._writing(f"Writing {name}", lambda p: write(name, True, p))
+            report = await self._write(f"Writing {name}", lambda p: write(name, True, p))
         size = text.size(report.size_after)
-        self.say(f"Written: {report.path}, {edits.counted(report.messages)}, {size}")
+        self.say(f"Written: {report.path}, {counted(report.messages)}, {size}")
 
-    async def _writing(self, title: str, work: Callable[[OnProgress], SaveReport]) -> SaveReport:
-        """Do long work with its progress, while nobody else looks at the recording."""
-        with self.held():
-            report = await tui(self).with_progress(title, work)
-        await self.reload()
+    async def _write(
+        self, title: str, work: Callable[[OnProgress], SaveReport], *, alone: bool = False
+    ) -> SaveReport:
+        """Do long work with its progress."""
+
+        def write(on_progress: OnProgress) -> SaveReport:
+            with self.writing(alone=alone):
+                return work(on_progress)
+
+        report = await tui(self).with_progress(title, write)
+        self.reload()
         return report

@@ -64,6 +64,11 @@ class Transport:
         player = self._rec.player
         return None if player is None or player.closed else player
 
+    @property
+    def position_ns(self) -> int:
+        """Where the playhead is."""
+        return round(self._rec.get_seek() * S)
+
     def state(self) -> TransportState:
         """Where playback is.
 
@@ -75,7 +80,7 @@ class Transport:
         stats = None if player is None else player.stats
         return TransportState(
             state="stopped" if stats is None else stats.state,
-            position_ns=round(self._rec.get_seek() * S),
+            position_ns=self.position_ns,
             rate=self._rate if player is None else player.rate,
             a_ns=None if self._a_s is None else round(self._a_s * S),
             b_ns=None if self._b_s is None else round(self._b_s * S),
@@ -110,7 +115,7 @@ class Transport:
             return
         if self._rec.reader.span_ns() is None:
             raise EditError(f"{self._rec.reader.name} has no messages to play")
-        self.seek(round(self._rec.get_seek() * S))  # an edit may have cut the end off
+        self.seek(self.position_ns)  # an edit may have cut the end off
         player = self._rec.play(self._rate, loop=self._loop(), paused=True)
         self._apply_mixer(player)
         player.resume()
@@ -131,7 +136,7 @@ class Transport:
 
     def seek_by(self, seconds: float) -> None:
         """Move the playhead forward, or back."""
-        self.seek(round((self._rec.get_seek() + seconds) * S))
+        self.seek(self.position_ns + round(seconds * S))
 
     def seek_share(self, share: float) -> None:
         """Move the playhead to a share of the recording, from 0 to 1."""
@@ -181,7 +186,7 @@ class Transport:
             for name, info in reader.streams.items()
             if (self._hears(info.topic) if topic is None else info.topic == topic)
         ]
-        here_ns = reader.origin_ns() + round(self._rec.get_seek() * S)
+        here_ns = reader.origin_ns() + self.position_ns
         found_ns = next_message(reader, streams, here_ns, forward=forward)
         if found_ns is not None:
             self._rec.seek(max(0.0, (found_ns - reader.origin_ns()) / S))

@@ -40,7 +40,10 @@ class TransportBar(Widget):
 
     def render(self) -> Text:
         """Both lines, cut where they do not fit."""
-        return Text("\n".join(self._said), no_wrap=True, overflow="ellipsis")
+        lines = [Text(one) for one in self._said]
+        for line in lines:
+            line.truncate(self.size.width, overflow="ellipsis")
+        return Text("\n").join(lines)
 
 
 def first_line(state: TransportState, end_ns: int, marks: Marks) -> str:
@@ -57,13 +60,13 @@ def first_line(state: TransportState, end_ns: int, marks: Marks) -> str:
 
 
 def second_line(state: TransportState) -> str:
-    """`to LCM 239.255.76.67:7667 (this machine only)   1,234 published   3 late (12 ms)`"""
+    """`1,234 published, 3 late (12.3 ms) to LCM 239.255.76.67:7667 (this machine only)`"""
     if state.state == "listening":
-        return f"listening whether somebody publishes these topics on {state.where} ..."
+        return f"listening for other publishers on {state.where} ..."
     if state.published is None:
         return f"nothing is published; space plays to {state.where}"
-    late = f"{state.late:,} late (up to {seconds(state.max_late_s)})" if state.late else "none late"
-    return f"to {state.where}   {state.published:,} published   {late}"
+    late = f"{state.late:,} late ({seconds(state.max_late_s)})" if state.late else "none late"
+    return f"{state.published:,} published, {late} to {state.where}"
 
 
 def _loop(state: TransportState) -> str:

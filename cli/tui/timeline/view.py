@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Iterable
+from typing import ClassVar
 
 from rich.segment import Segment
 from textual import events
@@ -14,15 +14,12 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from dimos_record.cli.tui.timeline import density, lanes, ruler
-from dimos_record.cli.tui.timeline.density import Picture, Request, Unit
+from dimos_record.cli.tui.timeline.density import Picture, Read, Request, Unit
 from dimos_record.cli.tui.timeline.latest import Latest
 from dimos_record.cli.tui.timeline.line import Line, Styles
 from dimos_record.cli.tui.timeline.palette import styles
 from dimos_record.cli.tui.timeline.scene import Lane, Marks, Scene
 from dimos_record.cli.tui.timeline.window import Extent, Window
-
-if TYPE_CHECKING:
-    from dimos_record.store.edited import EditedReader
 
 _RULER = 2
 """Lines above the lanes: the axis, and the markers."""
@@ -36,7 +33,7 @@ class TimelineView(Widget, can_focus=True):
     What is counted is counted in a thread: until it is there, the picture before stays.
 
     Args:
-        reader: the recording, as it is open now; called in that thread.
+        read: lets that thread read the recording.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = []
@@ -54,7 +51,7 @@ class TimelineView(Widget, can_focus=True):
     class Moved(Message):
         """Another part of the timeline is shown, or another lane has the cursor."""
 
-    def __init__(self, reader: Callable[[], EditedReader]) -> None:
+    def __init__(self, read: Read) -> None:
         super().__init__()
         self.scene = Scene(Extent(0, 1))
         self.window = Window.whole(self.scene.extent)
@@ -74,7 +71,7 @@ class TimelineView(Widget, can_focus=True):
         """What was drawn, without the playhead, by number of the line below the ruler."""
         self._latest: Latest[Request, Picture] = Latest(
             self,
-            lambda request, stale: density.compute(reader(), self.scene.origin_ns, request, stale),
+            lambda request, stale: read(lambda reader: density.compute(reader, request, stale)),
             self._take,
         )
 
@@ -182,7 +179,7 @@ class TimelineView(Widget, can_focus=True):
             f"{max((one.messages for one in self.scene.lanes), default=0):,}"
         )
         wide = with_counts + 6 if self.size.width >= 120 else longest + 4
-        return max(12, min(wide, self.size.width // 4))
+        return max(15, min(wide, self.size.width * 3 // 10))
 
     @property
     def _cells(self) -> int:

@@ -29,6 +29,9 @@ class FakeReader:
         self.streams = streams
         self.asked = 0
 
+    def origin_ns(self) -> int:
+        return 0
+
     def ranks(self, stream: str, times_ns: Sequence[int]) -> list[int]:
         self.asked += 1
         return [bisect_left(self.streams[stream], time) for time in times_ns]
@@ -43,7 +46,7 @@ def counted(
     """What is counted of one stream."""
     request = Request(window, cells, unit, ("odom",), 0)
     reader = cast(Any, FakeReader(odom=times))
-    picture = density.compute(reader, 0, request, lambda: False)
+    picture = density.compute(reader, request, lambda: False)
     assert picture is not None
     return picture
 
@@ -120,7 +123,7 @@ def test_the_same_picture_in_bytes_is_what_the_messages_weigh() -> None:
 def test_an_overtaken_request_ends_before_the_next_stream() -> None:
     reader = FakeReader(a=[0], b=[0])
     request = Request(WHOLE, 10, "messages", ("a", "b"), 0)
-    made = density.compute(cast(Any, reader), 0, request, lambda: reader.asked == 1)
+    made = density.compute(cast(Any, reader), request, lambda: reader.asked == 1)
     assert made is None
     assert reader.asked == 1
 
@@ -150,14 +153,14 @@ def test_the_playhead_lets_a_single_message_be_seen() -> None:
 def test_a_label_says_which_lane_is_chosen_and_muted() -> None:
     lane = Lane("odom", "/robot1/very/long/name/of/odom", 1234)
     (line,) = lanes.label(lane, 16, 1, cursor=True, state="M")
-    assert line.text == "▸M /robo…f/odom "
+    assert line.text == "▸M …ame/of/odom "
     (line,) = lanes.label(Lane("odom", "/odom", 1234), 16, 1, cursor=False, state=" ")
     assert line.text == "   /odom  1,234 "
 
 
 def test_names_that_a_terminal_would_not_print_as_they_are() -> None:
     assert narrow("/a\x1b[31m漢b") == "/a?[31m?b"
-    assert elided("abcdefgh", 5) == "ab…gh"
+    assert elided("abcdefgh", 5) == "…efgh"
 
 
 # --- the ruler

@@ -1,0 +1,397 @@
+"""A recording on the timeline: looked at, played, edited and saved with the keys."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from textual.pilot import Pilot
+
+from dimos_record import RecordReplay
+from dimos_record.bus import Bus, open_bus
+from dimos_record.cli.tui.app import TuiApp
+from dimos_record.cli.tui.timeline.scene import Marks
+from dimos_record.cli.tui.timeline.screen import TimelineScreen
+from dimos_record.cli.tui.timeline.window import S as SECOND
+from dimos_record.testing import Collector
+from tests.cli.commands import T0, S
+from tests.cli.samples import pose_at, write_robot
+from tests.cli.tui.programs import running
+from tests.cli.tui.snapshots import SIZES, Snapshots, screen_text
+from tests.cli.tui.waiting import until, until_shown
+
+ODOM = "/odom#geometry_msgs.PoseStamped"
+
+
+@pytest.fixture
+def walk(tmp_path: Path) -> Path:
+    """Six seconds: /odom at 10 Hz, /scan at 1 Hz, /bytes once."""
+    return write_robot(tmp_path / "walk.db", 61)
+
+
+@asynccontextmanager
+async def opened(
+    bus: Bus, path: Path, size: tuple[int, int] = (80, 24)
+) -> AsyncIterator[tuple[TimelineScreen, Pilot[None]]]:
+    """The timeline of a recording, drawn."""
+    async with running(bus, path, size) as (app, pilot):
+        screen = app.shown
+        assert isinstance(screen, TimelineScreen)
+        await until(pilot, lambda: screen.scene is not None, "open")
+        await settle(screen, pilot)
+        yield screen, pilot
+
+
+async def settle(screen: TimelineScreen, pilot: Pilot[None]) -> None:
+    """Wait until all that was ordered is done and drawn, or a question is asked."""
+    app = screen.app
+    assert isinstance(app, TuiApp)
+    await pilot.pause()
+    done = lambda: screen.settled and not app._tasks  # noqa: E731
+    await until(pilot, lambda: app.screen is not screen or done(), "settled")
+    await pilot.pause()
+
+
+async def press(screen: TimelineScreen, pilot: Pilot[None], *keys: str) -> None:
+    """Press keys, one after the other has been obeyed."""
+    for key in keys:
+        await pilot.press(key)
+        await settle(screen, pilot)
+
+
+def said(screen: TimelineScreen) -> str:
+    app = screen.app
+    assert isinstance(app, TuiApp)
+    return app.said.text
+
+
+def lane(screen: TimelineScreen, topic: str) -> str:
+    """What stands right of the name of a lane."""
+    (line,) = [line for line in screen_text(screen.app).splitlines() if f" {topic} " in line]
+    return line.partition(topic)[2].strip()
+
+
+def position(screen: TimelineScreen) -> float:
+    return screen.state.position_ns / SECOND
+
+
+# --- a whole session
+
+
+async def test_a_session_plays_marks_cuts_undoes_cuts_and_saves_as(bus: Bus, walk: Path) -> None:
+    before = walk.read_bytes()
+    async with opened(bus, walk) as (screen, pilot):
+        with Collector(bus, "/odom") as heard:
+            await pilot.press("space")
+            await until_shown(pilot, "listening")
+            await until_shown(pilot, f"published, none late to {bus.reach}")
+            await until(pilot, lambda: len(heard.messages) >= 3, "messages on the bus")
+        await press(screen, pilot, "space")
+        assert screen.state.state == "paused"
+        await press(screen, pilot, "home", "shift+right", "i", "shift+right", "shift+right", "o")
+        assert screen.marks == Marks(SECOND, 3 * SECOND)
+        await press(screen, pilot, "x")
+        assert said(screen) == "Cut 1 s to 3 s: 22 messages, 1.97 kB; u to undo"
+        assert "╱╱╱" in lane(screen, "/odom")
+        await press(screen, pilot, "u")
+        assert said(screen) == "Undone: cut 1 s to 3 s; U to redo"
+        assert "╱" not in screen_text(screen.app)
+        await press(screen, pilot, "U")
+        await until_shown(pilot, "1 edit, not saved")
+        await pilot.press("W")
+        await until_shown(pilot, "Save as")
+        await pilot.press("enter")
+        await until(pilot, lambda: "Written" in said(screen), "written")
+    saved = walk.with_name("walk-edited.db")
+    with RecordReplay(saved) as rec:
+        kept = [o.ts_ns - T0 for o in rec.streams.odom]
+        assert kept == [i * S // 10 for i in range(61) if not 10 <= i < 30]
+        assert not rec.edited
+        assert rec.skips == [(1.0, 3.0)]
+    with RecordReplay(walk) as rec:
+        assert rec.streams.odom.count() == 41
+        rec.undo()
+        assert rec.streams.odom.count() == 61
+    assert len(walk.read_bytes()) >= len(before)
+
+
+async def test_save_says_what_goes_and_writes_the_file(bus: Bus, walk: Path) -> None:
+    async with opened(bus, walk) as (screen, pilot):
+        await press(screen, pilot, "shift+right", "i", "end", "o", "t")
+        assert said(screen).startswith("Trim to 1 s to 6 s: ")
+        await pilot.press("w")
+        await until_shown(pilot, "trim to 1 s to 6 s")
+        assert "12 messages, about" in screen_text(screen.app)
+        await pilot.press("y")
+        await until(pilot, lambda: "Saved" in said(screen), "saved")
+        await settle(screen, pilot)
+        assert "not saved" not in screen_text(screen.app)
+        assert lane(screen, "/odom").startswith("╱╱")
+    with RecordReplay(walk) as rec:
+        assert rec.streams.odom.count() == 51
+        assert not rec.history
+
+
+async def test_what_is_between_the_marks_is_exported(bus: Bus, walk: Path) -> None:
+    async with opened(bus, walk) as (screen, pilot):
+        await press(screen, pilot, "shift+right", "i", "shift+right", "o")
+        await pilot.press("e")
+        await until_shown(pilot, "Export")
+        await pilot.press("enter")
+        await until(pilot, lambda: "Written" in said(screen), "written")
+        assert "not saved" not in screen_text(screen.app)
+    with RecordReplay(walk.with_name("walk-part.db")) as rec:
+        assert [o.ts_ns - T0 for o in rec.streams.odom] == [i * S // 10 for i in range(10, 20)]
+
+
+# --- wrong keys
+
+
+async def test_wrong_keys_are_answered_by_a_sentence(bus: Bus, walk: Path) -> None:
+    answers = [
+        ("x", "No section is marked; i marks in, o marks out, at the playhead"),
+        ("t", "No marks are set; i marks in, o marks out, at the playhead"),
+        ("e", "No marks are set; i marks in, o marks out, at the playhead"),
+        ("w", "There is nothing to save: no edit was made; W writes a copy"),
+        ("u", f"there is nothing to undo in {walk}"),
+        ("U", f"there is nothing to redo in {walk}"),
+        ("h", "There are no edits; what is cut or marked is listed here"),
+        ("n", "There is no marker after the playhead; k puts one there"),
+        ("N", "There is no marker before the playhead; k puts one there"),
+        ("D", "There is no marker at the playhead; n goes to the next one"),
+        ("K", "No section is marked; i marks in, o marks out, at the playhead"),
+        ("comma", "There is no message before this one"),
+        ("i", ""),
+        ("x", "Only the mark in is set; i marks in, o marks out, at the playhead"),
+        ("o", "Out is set before in, so the mark in is gone; i sets a new one"),
+        ("escape", ""),
+        ("escape", "There is nothing to close; q quits, B goes back"),
+        ("l", "A at 0:00.0; l again sets B"),
+        ("l", "B cannot be at 0:00.0, where A is; move on and press l"),
+        ("end", ""),
+        ("full_stop", "There is no message after this one"),
+    ]
+    async with opened(bus, walk) as (screen, pilot):
+        for key, expected in answers:
+            screen.say("")
+            await press(screen, pilot, key)
+            await until(pilot, lambda: said(screen) == expected, f"{key}: {expected}")  # noqa: B023
+
+
+async def test_an_empty_recording_cannot_be_played(bus: Bus, tmp_path: Path) -> None:
+    path = tmp_path / "empty.db"
+    with RecordReplay(path, bus=bus) as rec, rec.recording():
+        pass
+    async with opened(bus, path) as (screen, pilot):
+        for key in ("space", "down", "m", "s", "plus", "full_stop", "x", "d", "enter", "v"):
+            await press(screen, pilot, key)
+        await press(screen, pilot, "space")
+        assert said(screen) == f"{path} has no messages to play"
+
+
+async def test_a_read_only_recording_can_be_looked_at(
+    bus: Bus, walk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # permissions do not bind root
+    monkeypatch.setattr("dimos_record.store.editing.os.access", lambda path, mode: False)
+    async with opened(bus, walk) as (screen, pilot):
+        await press(screen, pilot, "i", "right", "o", "x")
+        assert "is read-only" in said(screen)
+        assert screen.marks != Marks()
+
+
+async def test_a_file_that_was_removed_can_still_be_looked_at(bus: Bus, walk: Path) -> None:
+    async with opened(bus, walk) as (screen, pilot):
+        walk.unlink()
+        await until(pilot, lambda: "was removed" in said(screen), "an answer")
+        await press(screen, pilot, "plus", "right", "i", "home", "x")
+        await press(screen, pilot, "end", "o", "x")
+        assert str(walk) in said(screen)
+
+
+async def test_a_conflict_is_one_line_and_playing_can_be_tried_again(bus: Bus, walk: Path) -> None:
+    async with opened(bus, walk) as (screen, pilot):
+        await pilot.press("space")
+        while "somebody is publishing /odom" not in said(screen):
+            bus.publish(ODOM, b"x")
+            await asyncio.sleep(0.01)
+        await press(screen, pilot, "right")
+        assert screen.state.state == "stopped"
+        assert position(screen) == 5.0
+
+
+async def test_what_another_program_edits_is_seen(bus: Bus, walk: Path) -> None:
+    async with opened(bus, walk) as (screen, pilot):
+        with RecordReplay(walk) as other:
+            other.delete_topic("/scan")
+        await until(pilot, lambda: "/scan" not in screen_text(pilot.app), "one lane less")
+        await until_shown(pilot, "1 edit, not saved")
+        await press(screen, pilot, "u")
+        assert "/scan" in screen_text(pilot.app)
+
+
+# --- moving
+
+
+async def test_the_playhead_moves_by_seconds_shares_messages_and_markers(
+    bus: Bus, walk: Path
+) -> None:
+    with RecordReplay(walk) as rec:
+        rec.add_marker(2.55, "fall")
+    async with opened(bus, walk) as (screen, pilot):
+        keys = ["right", "shift+left", "left", "5", "end", "comma", "n", "N", "full_stop"]
+        expected = [5.0, 4.0, 0.0, 3.0, 6.0, 5.9, 5.9, 2.55, 2.6]
+        for key, seconds in zip(keys, expected, strict=True):
+            await press(screen, pilot, key)
+            assert position(screen) == seconds, key
+        await press(screen, pilot, "down", "greater_than_sign")
+        assert position(screen) == 3.0
+        await pilot.press("g")
+        await until_shown(pilot, "Go to")
+        await pilot.press(*"fall", "enter")
+        await until(pilot, lambda: position(screen) == 2.55, "at the marker")
+        await pilot.press("g")
+        await until_shown(pilot, "Go to")
+        await pilot.press(*"later", "enter")
+        await until_shown(pilot, "no marker of")
+        await pilot.press("escape")
+
+
+async def test_zooming_in_shows_single_messages(bus: Bus, tmp_path: Path) -> None:
+    async with opened(bus, write_robot(tmp_path / "long.db", 400)) as (screen, pilot):
+        assert "│" not in lane(screen, "/odom")
+        await press(screen, pilot, "plus", "plus", "plus")
+        ticks = lane(screen, "/odom")
+        assert ticks.count("│") + ticks.count("╂") == 50
+        await press(screen, pilot, "f", "c", "z")
+        assert "│" not in lane(screen, "/odom")
+
+
+async def test_bytes_are_drawn_instead_of_messages(bus: Bus, walk: Path) -> None:
+    async with opened(bus, walk) as (screen, pilot):
+        await press(screen, pilot, "v")
+        assert "bytes" in screen_text(pilot.app)
+        assert "messages  " not in screen_text(pilot.app).splitlines()[2]
+
+
+async def test_lanes_scroll_where_there_are_more_than_rows(bus: Bus, tmp_path: Path) -> None:
+    path = tmp_path / "many.db"
+    with RecordReplay(path) as rec:
+        for number in range(12):
+            rec.stream(f"s{number:02d}").append(b"x", ts_ns=T0 + number * S)
+    async with opened(bus, path, (60, 15)) as (screen, pilot):
+        assert "/s11" not in screen_text(pilot.app)
+        assert "1-7 of 12" in screen_text(pilot.app)
+        await pilot.press(*["down"] * 11)
+        await settle(screen, pilot)
+        assert lane(screen, "/s11").count("│") == 1
+        assert "6-12 of 12" in screen_text(pilot.app)
+        await pilot.press(*["up"] * 11)
+        await settle(screen, pilot)
+        assert "▸  /s00" in screen_text(pilot.app)
+
+
+# --- playing
+
+
+async def test_muted_topics_are_not_published_and_one_can_play_alone(bus: Bus, walk: Path) -> None:
+    async with opened(bus, walk) as (screen, pilot):
+        await press(screen, pilot, "m")
+        assert " M /odom" in screen_text(pilot.app).replace("▸", " ")
+        with Collector(bus) as heard:
+            await press(screen, pilot, "space")
+            await until(pilot, lambda: len(heard.messages) >= 2, "scans on the bus")
+            assert {channel.partition("#")[0] for channel, _ in heard.messages} <= {
+                "/scan",
+                "/bytes",
+            }
+            await press(screen, pilot, "m", "s", "space")
+            assert screen.state.soloed == {"/odom"}
+            assert screen.state.state == "paused"
+        with Collector(bus) as heard:
+            await press(screen, pilot, "1", "full_stop", "full_stop")
+            await until(pilot, lambda: len(heard.messages) >= 2, "two steps on the bus")
+            assert {channel for channel, _ in heard.messages} == {ODOM}
+
+
+async def test_a_loop_is_played_while_the_terminal_is_resized(bus: Bus, walk: Path) -> None:
+    async with opened(bus, walk) as (screen, pilot):
+        await press(screen, pilot, "l", "shift+right", "l")
+        assert said(screen) == "Looping 0:00.0-0:01.0"
+        await press(screen, pilot, "right_curly_bracket", "right_curly_bracket", "space")
+        with Collector(bus, "/bytes") as heard:
+            for size in ((200, 60), (61, 16), (120, 40)):
+                await pilot.resize_terminal(*size)
+                await settle(screen, pilot)
+                assert screen.view.label_cells + len(lane(screen, "/odom")) <= size[0]
+            await until(pilot, lambda: len(heard.messages) >= 2, "the start again and again")
+        assert screen.state.state == "playing"
+        await press(screen, pilot, "l", "backspace")
+        assert said(screen) == "The loop has ended"
+        assert screen.state.rate == 1.0
+
+
+# --- more edits
+
+
+async def test_a_stream_is_deleted_once_that_was_confirmed(bus: Bus, walk: Path) -> None:
+    async with opened(bus, walk) as (screen, pilot):
+        await press(screen, pilot, "down")
+        for answer, left in (("n", 3), ("y", 2)):
+            await pilot.press("d")
+            await until_shown(pilot, "Delete /scan?")
+            assert "7 messages" in screen_text(pilot.app)
+            await pilot.press(answer)
+            await until(pilot, lambda: pilot.app.screen is screen, "the dialog is closed")
+            await settle(screen, pilot)
+            assert len(screen.view.scene.lanes) == left
+
+
+async def test_one_stream_alone_is_cut_and_history_goes_back(bus: Bus, walk: Path) -> None:
+    async with opened(bus, walk) as (screen, pilot):
+        await press(screen, pilot, "i", "3", "o", "X")
+        assert "╱" in lane(screen, "/odom")
+        assert "╱" not in lane(screen, "/scan")
+        await pilot.press("k")
+        await until_shown(pilot, "Label")
+        await pilot.press(*"lap", "enter")
+        await until_shown(pilot, "◆lap")
+        await settle(screen, pilot)
+        await pilot.press("h")
+        await until_shown(pilot, "as saved")
+        await pilot.press("home", "enter")
+        await until(pilot, lambda: "0 of 2 edits" in said(screen), "back at the start")
+        await settle(screen, pilot)
+        assert "╱" not in lane(screen, "/odom")
+        assert "◆" not in screen_text(pilot.app)
+
+
+async def test_the_inspector_shows_the_message_under_the_playhead(bus: Bus, walk: Path) -> None:
+    async with opened(bus, walk, (160, 48)) as (screen, pilot):
+        await press(screen, pilot, "enter")
+        await until_shown(pilot, "frame_id")
+        await press(screen, pilot, "right")
+        await until_shown(pilot, f"{pose_at(50).pose.position.x:g}")
+        await press(screen, pilot, "escape")
+        assert "frame_id" not in screen_text(pilot.app)
+
+
+# --- pictures
+
+
+async def test_the_timeline_looks_as_it_should(tmp_path: Path, snapshots: Snapshots) -> None:
+    path = write_robot(tmp_path / "walk.db", 600)
+    with RecordReplay(path) as rec:
+        rec.add_marker(12.0, "fall")
+        rec.add_marker(40.0, "lap", until=50.0)
+        rec.delete_section((20.0, 30.0))
+    for size in SIZES:
+        bus = open_bus("memory://timeline")
+        async with opened(bus, path, size) as (screen, pilot):
+            await press(screen, pilot, "6", "i", "right", "o", "down")
+            snapshots.check(pilot.app, "timeline")
+            await press(screen, pilot, *["plus"] * 4)
+            snapshots.check(pilot.app, "timeline-zoomed")
