@@ -7,7 +7,9 @@ import sqlite3
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 from dimos_record.edit.new_file import NewFile, made
 from dimos_record.edit.plan import Run, StreamPlan
@@ -17,10 +19,11 @@ from dimos_record.messages import stamp_reader
 from dimos_record.store import meta
 from dimos_record.store.codecs import codec_for
 from dimos_record.store.connection import ReadConnection, quote_name
+from dimos_record.store.intervals import Intervals
 from dimos_record.store.sql_time import to_seconds
 from dimos_record.store.table import StreamTable
 
-_CHUNK_BYTES = 4_000_000
+_CHUNK_BYTES = 2_000_000
 _CHUNK_ROWS = 4096
 _FIRST_ROWS = 16
 _KEPT = ("value", *meta.POSE_COLUMNS, "seq")
@@ -62,29 +65,38 @@ def copy_stream(
     return copied
 
 
+class Part(NamedTuple):
+    """What one of several files gives to a stream."""
+
+    connection: ReadConnection
+    """Reads the file."""
+    plan: StreamPlan
+    skips: Intervals
+    """Where its messages are only state, which another file may have, too."""
+
+
 def interleave_streams(
-    sources: Sequence[tuple[ReadConnection, StreamPlan]],
-    connection: sqlite3.Connection,
-    new: NewFile,
-    progress: Progress,
-) -> int:
+    parts: Sequence[Part], connection: sqlite3.Connection, new: NewFile, progress: Progress
+) -> tuple[int, int]:
     """Copy one stream out of several files whose messages alternate, in the order of time.
 
+    State that two files have kept of the same message is copied once.
+
     Args:
-        sources: the files, each with what is planned of the stream.
+        parts: the files.
         connection: the new file.
 
     Returns:
-        Bytes of payload, as they were stored.
+        How many messages were copied, and bytes of payload, as they were stored.
     """
-    name = sources[0][1].name
+    name = parts[0].plan.name
     places = ", ".join("?" * (5 + len(_KEPT)))
     insert = f"INSERT INTO {quote_name(name)} ({_COLUMNS}) VALUES ({places})"
     insert_blob = f"INSERT INTO {quote_name(f'{name}_blob')} VALUES (?, ?)"
     next_id, copied = 1, 0
     with ExitStack() as stack:
-        opened = [stack.enter_context(_Stored.opened(*source)) for source in sources]
-        for index, run in _alternating(opened):
+        opened = [stack.enter_context(_Stored.opened(one.connection, one.plan)) for one in parts]
+        for index, run in _alternating(_in_time(opened, [one.skips for one in parts])):
             stored = opened[index]
             for first, last, size in stored.chunks(run):
                 chunk = (next_id - run.first, first, last)
@@ -96,25 +108,39 @@ def interleave_streams(
                 progress.add(size)
                 copied += size
             next_id += run.size
-    return copied
+    return next_id - 1, copied
 
 
-def _alternating(sources: Sequence[_Stored]) -> Iterator[tuple[int, Run]]:
-    """Runs of the messages of several files, in the order of time: (which file, its messages)."""
+def _alternating(messages: Iterable[tuple[int, int]]) -> Iterator[tuple[int, Run]]:
+    """Messages (which part, number) in runs."""
     index, run = -1, Run(0, -1)
-    for _, source, number in heapq.merge(*(_times(one, i) for i, one in enumerate(sources))):
-        if (source, number) == (index, run.last + 1):
+    for part, number in messages:
+        if (part, number) == (index, run.last + 1):
             run = Run(run.first, number)
             continue
         if run.size:
             yield index, run
-        index, run = source, Run(number, number)
+        index, run = part, Run(number, number)
     if run.size:
         yield index, run
 
 
+def _in_time(parts: Sequence[_Stored], skips: Sequence[Intervals]) -> Iterator[tuple[int, int]]:
+    """(which part, number) of the messages in the order of time, none of them twice."""
+    ordered = heapq.merge(*(_times(one, index) for index, one in enumerate(parts)))
+    for ts_ns, group in groupby(ordered, key=itemgetter(0)):
+        kept: list[tuple[int, int]] = []
+        for _, index, number in group:
+            if ts_ns not in skips[index] or not any(
+                other != index and parts[index].wire(number) == parts[other].wire(earlier)
+                for other, earlier in kept
+            ):
+                kept.append((index, number))
+        yield from kept
+
+
 def _times(stored: _Stored, index: int) -> Iterator[tuple[int, int, int]]:
-    """(receive time from now on, file, number) of the planned messages, in the order of time."""
+    """(receive time from now on, which part, number) of its messages, in the order of time."""
     plan = stored.plan
     for piece in plan.edits.pieces:
         query = (
@@ -165,6 +191,11 @@ class _Stored:
             self._stamp = f"dr_stamp((SELECT data FROM {blobs} AS b WHERE b.id = message.id))"
             self.connection.create_function("dr_stamp", 1, read)
 
+    def wire(self, number: int) -> bytes:
+        """The wire bytes of a message."""
+        table = self.plan.table
+        return table.decoder()(table.payload(self.connection, number))
+
     def messages(self, first: int) -> str:
         """SQL that selects `_COLUMNS` of messages from number `first` on."""
         shift, table = self.plan.edits.shift_ns, self.plan.table
@@ -199,31 +230,24 @@ class _Stored:
             if self.connection.is_outdated():
                 path = self.connection.path
                 raise RecordingBusy(f"{path} is being written to; try again when that has ended")
-            last = min(first + _CHUNK_ROWS - 1, run.last)
-            if first < self._spooled_from:  # what is in the spool comes after what is not
-                last = min(last, self._spooled_from - 1)
-            last, size = self._chunk(first, last)
+            last, size = self._chunk(first, run.last)
             yield first, last, size
             first = last + 1
 
-    def _chunk(self, first: int, last: int) -> tuple[int, int]:
+    def _chunk(self, first: int, end: int) -> tuple[int, int]:
         """Where a chunk ends that begins at `first`, and its bytes."""
-        if not self.plan.table.has_blobs:
-            return last, 8 * (last - first + 1)
-        query = (
-            f"SELECT count(*), max(id), total(size) FROM (SELECT id, length(data) AS size "
-            f"FROM {self._blobs(first)} WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ?)"
-        )
+        if first < self._spooled_from:  # what is in the spool comes after what is not
+            end = min(end, self._spooled_from - 1)
+        query = f"SELECT total(length(data)) FROM {self._blobs(first)} WHERE id BETWEEN ? AND ?"
         while True:
-            found = self.connection.execute(query, (first, last, self._rows)).fetchone()
-            count, end, size = int(found[0]), found[1], int(found[2])
-            if size <= 2 * _CHUNK_BYTES or self._rows == 1:
-                break
-            self._rows = max(1, min(self._rows // 2, _CHUNK_BYTES * count // size))
-        was_limited = count == self._rows
-        if count:
-            self._rows = max(1, min(_CHUNK_ROWS, _CHUNK_BYTES * count // max(1, size)))
-        return (end if was_limited else last), size
+            last = min(first + self._rows - 1, end)
+            rows = last - first + 1
+            size = 8 * rows
+            if self.plan.table.has_blobs:
+                size = int(self.connection.execute(query, (first, last)).fetchone()[0])
+            self._rows = max(1, min(_CHUNK_ROWS, 2 * rows, _CHUNK_BYTES * rows // max(1, size)))
+            if size <= 2 * _CHUNK_BYTES or rows == 1:
+                return last, size
 
 
 _WITHIN = "WHERE id BETWEEN ? AND ? ORDER BY id"
@@ -311,7 +335,7 @@ def number_by_arrival(
         if len(pending) == _CHUNK_ROWS:
             connection.executemany(update, pending)
             pending.clear()
-            progress.add(0)
+            progress.add()
     for update, pending in updates.values():
         connection.executemany(update, pending)
 

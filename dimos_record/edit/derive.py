@@ -56,12 +56,13 @@ def save_as(
     """
     with Target.prepared(reader, path_for_writing(name), overwrite) as target:
         with files_of(reader) as files:
-            plans = [plan_file(file, reader.state) for file in files]
+            size_before = size_of(files)
+            progress = Progress(on_progress, size_before)
+            plans = [plan_file(file, reader.state, progress) for file in files]
             check_room(target.path, plans, "choose a name on another disk")
-            progress = Progress(on_progress, sum(plan.bytes for plan in plans))
+            progress.expect(sum(plan.bytes for plan in plans))
             timeline = Timeline.of(reader).with_meta(another_recording(plans))
             written = write_file(target.new, plans, timeline, progress)
-            size_before = size_of(files)
         progress.finish()
         return target.put(written, size_before)
 
@@ -134,16 +135,17 @@ def _write_all(
 ) -> list[SaveReport]:
     with ExitStack() as stack, files_of(reader) as files:
         targets = [stack.enter_context(Target.prepared(reader, path, False)) for path in paths]
-        plans = [[plan_file(file, part.state) for file in files] for part in parts]
+        size_before = size_of(files)
+        progress = Progress(on_progress, size_before)
+        plans = [[plan_file(file, part.state, progress) for file in files] for part in parts]
         everything = [plan for part in plans for plan in part]
         check_room(paths[0], everything, "choose names on another disk")
-        progress = Progress(on_progress, sum(plan.bytes for plan in everything))
+        progress.expect(sum(plan.bytes for plan in everything))
         written = [
             write_file(target.new, planned, _timeline(part, planned), progress)
             for target, part, planned in zip(targets, parts, plans, strict=True)
         ]
         progress.finish()
-        size_before = size_of(files)
         put: list[SaveReport] = []
         try:
             for target, one in zip(targets, written, strict=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,8 +24,9 @@ from dimos_record.store.recording_file import remove_recording_file
 MADE = "made"
 """What the new file is called in SQL, where rows are copied into it."""
 
-_FLUSH_BYTES = 64_000_000
-"""Payload after which the disk is waited for, so that the end does not take long."""
+_FLUSH_BYTES = 1_000_000, 64_000_000
+_FLUSH_S = 0.05
+"""How long the disk is waited for at a time, so that the end does not take long."""
 
 _CACHE_KIB = 8192
 
@@ -42,6 +44,7 @@ class NewFile:
         self.for_whom = for_whom
         self._descriptor: int | None = None
         self._unflushed = 0
+        self._flush_bytes = 8_000_000
 
     def create(self, streams: Mapping[str, tuple[StreamInfo, str | None]]) -> dict[str, int]:
         """Create the file with the tables of its streams.
@@ -99,9 +102,15 @@ class NewFile:
     def wrote(self, size: int) -> None:
         """So many bytes of payload were written; now and then this waits for the disk."""
         self._unflushed += size
-        if self._unflushed >= _FLUSH_BYTES and self._descriptor is not None:
-            os.fdatasync(self._descriptor)
-            self._unflushed = 0
+        if self._unflushed < self._flush_bytes or self._descriptor is None:
+            return
+        began = time.monotonic()
+        os.fdatasync(self._descriptor)
+        faster = _FLUSH_S / max(1e-3, time.monotonic() - began)
+        at_least, at_most = _FLUSH_BYTES
+        wanted = self._flush_bytes * min(2.0, faster)
+        self._flush_bytes = round(min(max(wanted, at_least), at_most))
+        self._unflushed = 0
 
     def finish(self) -> None:
         """Wait until all of it is on the disk, and release it."""

@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
+from dimos_record.edit.progress import Progress
 from dimos_record.store import catalog, schema
 from dimos_record.store.base import SessionInfo
 from dimos_record.store.connection import (
@@ -93,12 +94,16 @@ class FilePlan:
     """How dimos's `_streams` describes the streams of the file, by name."""
     meta: Mapping[str, Any]
     """The file's `_dr_meta`."""
+    first_ns: int
+    """When the first message was received, as recorded; 0 without messages."""
     last_ns: int
-    """When the last message was received, as recorded."""
+    """When the last one was."""
     drops_streams: bool
     """Whether the file has streams of which nothing is copied."""
     cut: Intervals
     """What was cut from everything, in times as recorded."""
+    skips: Intervals
+    """Where messages are only state that what follows needs, in times from now on."""
     shift_ns: int = 0
     """How far times are moved beyond the shifts of `streams`: of sessions, logs and clocks."""
 
@@ -123,7 +128,12 @@ class FilePlan:
             replace(one, edits=replace(one.edits, shift_ns=one.edits.shift_ns + by_ns))
             for one in self.streams
         )
-        return replace(self, streams=streams, shift_ns=self.shift_ns + by_ns)
+        return replace(
+            self,
+            streams=streams,
+            skips=self.skips.shifted(by_ns),
+            shift_ns=self.shift_ns + by_ns,
+        )
 
 
 @contextmanager
@@ -151,12 +161,16 @@ def path_of(reader: EditedReader) -> Path | None:
     return path if isinstance(path, Path) else None
 
 
-def plan_file(path: Path, state: EditState) -> FilePlan:
+def plan_file(path: Path, state: EditState, progress: Progress) -> FilePlan:
     """Look up what of one file stays after the edits of its recording."""
-    with closing(connect_for_reading(path)) as connection, errors_about(path):
+    with (
+        closing(connect_for_reading(path)) as connection,
+        errors_about(path),
+        progress.during(connection),
+    ):
         version = schema.check(connection, path)
         tables = {table.info.name: table for table in catalog.load_tables(connection)}
-        ends = [table.ends(connection)[1] for table in tables.values()]
+        ends = [table.ends(connection) for table in tables.values()]
         planned = tuple(
             _plan_stream(connection, edits, tables[edits.source])
             for edits in state.streams.values()
@@ -168,9 +182,11 @@ def plan_file(path: Path, state: EditState) -> FilePlan:
             tuple(load_sessions(connection)) if version else (),
             _configs(connection),
             dict(connection.execute("SELECT key, value FROM _dr_meta")) if version else {},
-            max((last for last in ends if last is not None), default=0),
+            min((first for first, _ in ends if first is not None), default=0),
+            max((last for _, last in ends if last is not None), default=0),
             len(planned) < len(tables),
             state.cut_sections,
+            state.skips,
         )
 
 

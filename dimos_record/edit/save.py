@@ -70,11 +70,12 @@ def _save_file(
     size_before = path.stat().st_size
     with Replaceable(path, [path]) as old:
         refuse_if_edited_meanwhile(path, old.connections[0], edits)
-        plan = plan_file(path, state)
+        progress = Progress(on_progress, size_before)
+        plan = plan_file(path, state, progress)
+        progress.expect(plan.bytes)
         check_room(path, [plan], ELSEWHERE)
         new = NewFile(unfinished_path(path), path)
         timeline = timeline.with_meta(same_recording(plan))
-        progress = Progress(on_progress, plan.bytes)
         written = write_file(new, [plan], timeline, progress)
         try:
             progress.finish()

@@ -54,12 +54,13 @@ def save_folder(
     size_before = _size(folder)
     with Replaceable(folder, [*segments, edits_file(folder)]) as old:
         refuse_if_edited_meanwhile(folder, old.connections[-1], edits)
-        plans = [plan_file(segment, state) for segment in segments]
+        progress = Progress(on_progress, size_before)
+        plans = [plan_file(segment, state, progress) for segment in segments]
         markers = [load_markers(connection) for connection in old.connections[:-1]]
         new_segments = _arranged(plans, markers, timeline)
         rewritten = [plan for one in new_segments if one.timeline for plan in one.plans]
         check_room(folder, rewritten, ELSEWHERE)
-        progress = Progress(on_progress, sum(plan.bytes for plan in rewritten))
+        progress.expect(sum(plan.bytes for plan in rewritten))
         with _new_folder(folder) as new:
             written = [_make(folder, new, segment, progress) for segment in new_segments]
             _link_others(folder, new)

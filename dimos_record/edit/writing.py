@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from dimos_record.edit.carried import Sessions, Timeline, write_timeline
 from dimos_record.edit.copying import (
+    Part,
     copy_stream,
     interleave_streams,
     make_rtree,
@@ -120,26 +121,27 @@ class _Writing:
         if not later:
             next_id, progress = self._next_ids[name], self._progress
             self._bytes[name] += copy_stream(source, stream, self._new, next_id, progress)
-        self._next_ids[name] += stream.count
+            self._next_ids[name] += stream.count
         if stream.recode is not None:
             self._recoded.add(name)
         if has_table(source, f"{stream.table.info.name}_rtree"):
             self._rtrees.add(name)
 
     def _interleave(self, connection: sqlite3.Connection, name: str) -> None:
-        parts = [
-            (plan.path, stream)
-            for plan in self._plans
-            for stream in plan.streams
-            if stream.name == name
-        ]
         with ExitStack() as stack:
-            sources = [
-                (stack.enter_context(closing(connect_for_reading(path))), stream)
-                for path, stream in parts
+            parts = [
+                Part(
+                    stack.enter_context(closing(connect_for_reading(plan.path))),
+                    stream,
+                    plan.skips,
+                )
+                for plan in self._plans
+                for stream in plan.streams
+                if stream.name == name
             ]
-            copied = interleave_streams(sources, connection, self._new, self._progress)
-        self._bytes[name] = copied
+            count, size = interleave_streams(parts, connection, self._new, self._progress)
+        self._next_ids[name] = self._first_ids[name] + count
+        self._bytes[name] = size
 
     def _checked(self, connection: sqlite3.Connection) -> Written:
         """Count what was written before anybody relies on it.

@@ -75,5 +75,5 @@ def refuse_if_used(recording: Path, files: Iterable[Path], *, own: int = 0) -> N
             )
         if user.descriptors > own:
             raise RecordingBusy(
-                f"{recording} is open in this program a second time; close it there first"
+                f"{recording} is open elsewhere in this program; close it there first"
             )
