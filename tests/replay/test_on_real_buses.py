@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import threading
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from dimos_record.replay import Player, PlayOptions, Timeline, find_publishers
 from dimos_record.testing import Collector, free_lcm_url
 from tests.leftovers import nothing_left_behind
 from tests.replay.fakes import ListReader, recording, stream
+from tests.replay.playing import Edited
 
 ODOM = stream("/odom#geometry_msgs.PoseStamped")
 IMAGE = stream("/camera/left#sensor_msgs.Image")
@@ -116,6 +118,29 @@ def test_what_was_cut_and_what_is_muted_does_not_arrive(bus: Bus) -> None:
         player.unmute(IMAGE.topic)
         assert player.play_previous() == 1
         assert received.wait_for(17)[-1] == (IMAGE.channel, b"29")
+
+
+def test_a_receiver_can_have_edits_obeyed(bus: Bus) -> None:
+    messages = [(t / 10, ODOM, b"%d" % t) for t in range(10)]
+    source = Edited(recording(messages))
+    obeyed = threading.Event()
+
+    def cut(_channel: str, _data: bytes) -> None:
+        if not obeyed.is_set():
+            source.reader = recording([*messages[:2], *messages[8:]], skips=[(0.2, 0.8)])
+            player.refresh()
+            obeyed.set()
+
+    paused = dataclasses.replace(FAST, paused=True)
+    with Collector(bus) as received, Player(source, bus, paused) as player:
+        subscription = bus.subscribe(received.subscription.selection, cut)
+        player.start()
+        player.play_next()
+        assert obeyed.wait(30)
+        player.resume()
+        assert player.wait(30)
+        assert [data for _, data in received.wait_for(4)] == [b"0", b"1", b"8", b"9"]
+        subscription.close()
 
 
 def test_a_remapped_topic_arrives_under_its_new_name(bus: Bus) -> None:
