@@ -9,7 +9,7 @@ from rich.text import Text
 
 from dimos_record.cli.text import moment, printable, seconds, size
 from dimos_record.cli.tui.inspector.describe import Node, describe_row
-from dimos_record.cli.tui.inspector.views import CAPTION_LINES, Drawing, View, view_of
+from dimos_record.cli.tui.inspector.views import Drawing, Room, View, view_of
 from dimos_record.errors import DimosRecordError
 from dimos_record.store.base import Row, StreamInfo
 
@@ -18,6 +18,8 @@ NARROWEST_TREE = 36
 LARGEST_DRAWING = (160, 60)
 """Characters and lines; more would take too long ten times per second."""
 SMALLEST_DRAWING = (8, 3)
+MANY_LINES = 12
+"""Enough to spare two for what is said of a drawing."""
 
 
 class Wanted(NamedTuple):
@@ -30,6 +32,11 @@ class Wanted(NamedTuple):
     lines: int
     few_colours: bool = False
 
+    @property
+    def what(self) -> Wanted:
+        """The same, wherever it is on the timeline."""
+        return self._replace(position_s=0.0)
+
 
 class Seen(NamedTuple):
     """What to show."""
@@ -41,6 +48,13 @@ class Seen(NamedTuple):
     is_beside: bool
     """Whether the drawing belongs beside the tree, and not above it."""
 
+    def moved(self, position_s: float) -> Seen:
+        """The same message, said to be elsewhere on the timeline."""
+        wanted = self.wanted._replace(position_s=position_s)
+        return self._replace(
+            wanted=wanted, heading=heading(wanted.stream, wanted.row, position_s, wanted.columns)
+        )
+
     @property
     def tree_room(self) -> tuple[int, int]:
         """Characters and lines that are left for the tree."""
@@ -50,14 +64,6 @@ class Seen(NamedTuple):
             columns -= (width + 1) if self.is_beside else 0
             lines -= 0 if self.is_beside else height
         return columns, max(0, lines)
-
-
-class Place(NamedTuple):
-    """Where a drawing goes and how large it can be."""
-
-    columns: int
-    lines: int
-    is_beside: bool
 
 
 def look(wanted: Wanted) -> Seen:
@@ -73,35 +79,36 @@ def _look(wanted: Wanted) -> Seen:
         root = Node("", "", "message", (Node("", nothing, "note"),))
         return Seen(wanted, lines, root, None, False)
     root, message = describe_row(wanted.row)
-    drawing, place = None, Place(0, 0, False)
+    drawing, is_beside = None, False
     try:
         view = None if message is None else view_of(message)
         if view is not None:
-            place = place_for(view, wanted.columns, wanted.lines - len(lines))
-            drawing = _drawn(view, place, wanted.few_colours)
+            room, is_beside = room_for(view, wanted.columns, wanted.lines - len(lines))
+            drawing = _drawn(view, room._replace(few_colours=wanted.few_colours))
     except DimosRecordError as error:
         root = root._replace(children=(Node("", printable(str(error)), "note"), *root.children))
-    return Seen(wanted, lines, root, drawing, place.is_beside)
+    return Seen(wanted, lines, root, drawing, is_beside)
 
 
-def _drawn(view: View, place: Place, few_colours: bool) -> Drawing | None:
-    if place.columns < SMALLEST_DRAWING[0] or place.lines < SMALLEST_DRAWING[1]:
-        return None
-    return view.draw(place.columns, place.lines, few_colours)
+def _drawn(view: View, room: Room) -> Drawing | None:
+    least_columns, least_lines = SMALLEST_DRAWING
+    return view.draw(room) if room.columns >= least_columns and room.lines >= least_lines else None
 
 
-def place_for(view: View, columns: int, lines: int) -> Place:
-    """Where a view is seen best: beside the tree or above it, whichever lets it be larger."""
+def room_for(view: View, columns: int, lines: int) -> tuple[Room, bool]:
+    """The room for a view, and whether that is beside the tree: where it can be larger."""
     width, height = view.proportions
-    beside = Place(columns - NARROWEST_TREE - 1, lines - CAPTION_LINES, True)
-    above = Place(columns, lines * 3 // 5 - CAPTION_LINES, False)
+    caption_lines = 2 if lines >= MANY_LINES else 1
+    beside = columns - NARROWEST_TREE - 1, lines - caption_lines
+    above = columns, lines * 3 // 5 - caption_lines
 
-    def scale(place: Place) -> float:
-        return min(place.columns / width, 2 * place.lines / height)
+    def scale(size: tuple[int, int]) -> float:
+        return min(size[0] / width, 2 * size[1] / height)
 
-    best = beside if scale(beside) >= scale(above) else above
+    is_beside = scale(beside) >= scale(above)
     most_columns, most_lines = LARGEST_DRAWING
-    return Place(min(best.columns, most_columns), min(best.lines, most_lines), best.is_beside)
+    columns, lines = beside if is_beside else above
+    return Room(min(columns, most_columns), min(lines, most_lines), caption_lines), is_beside
 
 
 def heading(stream: StreamInfo, row: Row | None, position_s: float, columns: int) -> list[Text]:

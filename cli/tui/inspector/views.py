@@ -35,10 +35,19 @@ from dimos_record.cli.tui.inspector.points import (
 )
 from dimos_record.messages import type_name_of
 
-CAPTION_LINES = 2
-"""At most."""
 _DARKEST = 0.25
 """Of the colours from dark to bright, where those of points begin."""
+
+
+class Room(NamedTuple):
+    """What a drawing has room for."""
+
+    columns: int
+    lines: int
+    caption_lines: int = 1
+    """Besides `lines`."""
+    few_colours: bool = False
+    """The terminal has 256 colours."""
 
 
 class Drawing(NamedTuple):
@@ -54,20 +63,21 @@ class Drawing(NamedTuple):
         return max(widths, default=0), len(self.lines) + len(self.caption)
 
 
-def _drawing(lines: list[Strip], caption: str, columns: int) -> Drawing:
-    """A drawing whose caption is as wide as the room for it."""
-    return Drawing(lines, wrap(caption, max(1, columns), max_lines=CAPTION_LINES, placeholder="…"))
+def _drawing(lines: list[Strip], caption: str, room: Room) -> Drawing:
+    """A drawing whose caption is as wide as there is room."""
+    width, most = max(1, room.columns), room.caption_lines
+    return Drawing(lines, wrap(caption, width, max_lines=most, placeholder="…"))
 
 
 class View(Protocol):
-    """Something that can be drawn at any size."""
+    """Something that can be drawn in any size."""
 
     @property
     def proportions(self) -> tuple[float, float]:
         """Width and height, in any unit, as it is best seen."""
 
-    def draw(self, columns: int, lines: int, few_colours: bool) -> Drawing:
-        """Draw it in at most so many characters and lines.
+    def draw(self, room: Room) -> Drawing:
+        """Draw it as large as there is room.
 
         Raises:
             DecodeError, MissingExtra: it cannot be drawn.
@@ -81,10 +91,10 @@ class PictureView(NamedTuple):
     picture: Callable[[int, int], Picture]
     """Makes a preview of at most so many pixels, across and down."""
 
-    def draw(self, columns: int, lines: int, few_colours: bool) -> Drawing:
+    def draw(self, room: Room) -> Drawing:
         """Draw it; see `View`."""
-        pixels, caption = self.picture(columns, 2 * lines)
-        return _drawing(half_blocks(pixels, few_colours=few_colours), caption, columns)
+        pixels, caption = self.picture(room.columns, 2 * room.lines)
+        return _drawing(half_blocks(pixels, few_colours=room.few_colours), caption, room)
 
 
 class PointsView(NamedTuple):
@@ -97,11 +107,11 @@ class PointsView(NamedTuple):
         """Width and height in metres."""
         return extent_of(self.points.x, self.points.y).proportions
 
-    def draw(self, columns: int, lines: int, few_colours: bool) -> Drawing:
+    def draw(self, room: Room) -> Drawing:
         """Draw them; see `View`."""
         x, y, z, what = self.points
         extent = extent_of(x, y)
-        room, (columns, lines) = columns, scatter_size(extent, columns, lines)
+        columns, lines = scatter_size(extent, room.columns, room.lines)
         down, across = dot_places(x, y, extent, columns, lines)
         dots = np.zeros((4 * lines, 2 * columns), np.bool_)
         dots[down, across] = True

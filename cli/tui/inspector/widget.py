@@ -72,7 +72,12 @@ class Inspector(Widget):
         few_colours = self.app.console.color_system != "truecolor"
         wanted = Wanted(*self._wanted, *self.size, few_colours)
         self._is_stale = self._worker is not None
-        if self._worker is None and (self.seen is None or wanted != self.seen.wanted):
+        if self._worker is not None:
+            return
+        if self.seen is not None and wanted.what == self.seen.wanted.what:
+            self.seen = self.seen.moved(wanted.position_s)
+            self._show_heading(self.seen)
+        else:
             # not a partial: Textual would write out the whole message to describe it
             self._worker = self.run_worker(
                 lambda: look(wanted), thread=True, exit_on_error=False, group="look"
@@ -91,14 +96,18 @@ class Inspector(Widget):
         if self._is_stale:
             self._look()
 
+    def _show_heading(self, seen: Seen) -> None:
+        self.query_one("#heading", Static).update(Text("\n").join(seen.heading))
+
     def _show(self, seen: Any) -> None:
         self.seen = seen
-        self.query_one("#heading", Static).update(Text("\n").join(seen.heading))
+        self._show_heading(seen)
         self.query_one(DrawingView).show(seen.drawing)
         self.set_class(seen.is_beside, "-beside")
         self.query_one(MessageTree).show(seen.root, seen.tree_room)
 
     def _fail(self, error: BaseException | None) -> None:
+        self.seen = None
         note = Node("", f"This message cannot be shown: {error!r}.", "note")
         self.query_one(DrawingView).show(None)
         self.query_one(MessageTree).show(Node("", "", "message", (note,)), self.size)

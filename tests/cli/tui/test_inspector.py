@@ -134,6 +134,9 @@ async def test_of_messages_that_come_too_fast_the_last_is_shown(monkeypatch: pyt
         finally:
             may_go_on.set()
         await until(pilot, lambda: shown_number(pilot.app) == 19, "the last one")
+        stream, row, _, *_ = pilot.app.inspector.seen.wanted
+        pilot.app.inspector.show(stream, row, 123.0)
+        await until_shown(pilot, "123.000 s")
         assert looked == [1, 19]
 
 

@@ -20,7 +20,7 @@ from dimos_record.cli.tui.inspector.pictures import (
     image_picture,
 )
 from dimos_record.cli.tui.inspector.plots import curve, labelled_curve
-from dimos_record.cli.tui.inspector.views import view_of
+from dimos_record.cli.tui.inspector.views import Room, view_of
 from dimos_record.errors import DecodeError, MissingExtra
 from dimos_record.messages import message_class
 
@@ -232,7 +232,7 @@ def drawn(type_name: str, **fields: Any) -> tuple[list[str], list[str]]:
     """The lines of the drawing of a message, and its caption."""
     view = view_of(message_class(type_name)(**fields))
     assert view is not None
-    drawing = view.draw(60, 5, False)
+    drawing = view.draw(Room(60, 5))
     return [strip.text for strip in drawing.lines], drawing.caption
 
 
