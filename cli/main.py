@@ -15,6 +15,7 @@ from dimos_record.cli import (
     cut,
     demo_robot,
     echo,
+    extract,
     fill_poses,
     history,
     importing,
@@ -22,13 +23,16 @@ from dimos_record.cli import (
     install_cli,
     mark,
     markers,
+    merge,
     modules,
     play,
     record,
     recover,
     remote,
     rename,
+    save,
     shift,
+    split,
     topics,
     trim,
     undo,
@@ -65,6 +69,10 @@ app.command("undo")(undo.undo)
 app.command("redo")(undo.redo)
 app.command("history")(history.history)
 app.command("revert")(history.revert)
+app.command("save")(save.save)
+app.command("extract", cls=TakesTimes)(extract.extract)
+app.command("split", cls=TakesTimes)(split.split)
+app.command("merge")(merge.merge)
 app.command("import")(importing.import_)
 app.command("fill-poses")(fill_poses.fill_poses)
 app.command("recover")(recover.recover)

@@ -97,6 +97,11 @@ READING = [
     ("redo", "bad.db"),
     ("history", "bad.db"),
     ("revert", "bad.db"),
+    ("save", "bad.db"),
+    ("save", "bad.db", "--as", "out.db"),
+    ("extract", "bad.db", "1", "2", "out.db"),
+    ("split", "bad.db", "1"),
+    ("merge", "out.db", "./good.db", "bad.db"),
 ]
 WRITING = [
     ("record", "./bad.db", BUS, "--append"),
