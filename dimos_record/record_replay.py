@@ -103,7 +103,8 @@ class RecordReplay(Saveable):
             PublisherConflict: somebody is publishing one of the topics right now.
         """
         topics, exclude = options.pop("topics", "*"), options.pop("exclude", ())
-        options.setdefault("start_s", self._next_start_s() or None)
+        position_s = self._next_start_s()
+        options.setdefault("start_s", position_s if position_s > 0 else None)
         view = ReplayView(self).select(topics, exclude)
         return self.play_view(view, speed, block=block, **options)
 

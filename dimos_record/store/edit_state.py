@@ -39,11 +39,13 @@ class StreamEdits:
     """What stays, in order; pieces do not overlap."""
     recode: str | None = None
     """The codec to store it with from now on; None if that does not change."""
+    same_rows: bool = True
+    """Whether each row that stays is as it was recorded."""
 
     @property
     def unchanged(self) -> bool:
         """Whether it is what was recorded."""
-        return self.pieces == WHOLE and not self.shift_ns and self.recode is None
+        return self.pieces == WHOLE and self.same_rows
 
 
 @dataclass(frozen=True)
@@ -200,7 +202,10 @@ class _Work:
         streams = {}
         for name, one in self.streams.items():
             pieces = _pieces(one, state_before)
-            streams[one.info.name] = StreamEdits(one.info, name, one.shift, pieces, one.recode)
+            same = one.info == one.recorded and not one.shift
+            streams[one.info.name] = StreamEdits(
+                one.info, name, one.shift, pieces, one.recode, same
+            )
         cuts = self.cuts.union(self.saved_skips)
         markers = sorted(self.markers.values(), key=lambda marker: (marker.at_ns, marker.id))
         return EditState(

@@ -267,8 +267,7 @@ class EditedReader:
         """Messages with ``start_ns <= ts_ns < end_ns`` in order of (ts_ns, id), lazily."""
         one = self._of(stream)
         if one.unchanged:
-            found = self.base.rows(one.source, start_ns=start_ns, end_ns=end_ns, reverse=reverse)
-            return found if one.info.name == one.source else _as(one.info, found)
+            return self.base.rows(one.source, start_ns=start_ns, end_ns=end_ns, reverse=reverse)
         pieces = _within(one, start_ns, end_ns)
         return chain.from_iterable(
             self._piece_rows(one, piece, reverse)
@@ -277,10 +276,12 @@ class EditedReader:
 
     def _piece_rows(self, one: StreamEdits, piece: Piece, reverse: bool) -> Iterator[Row]:
         low, high = _limits(piece)
-        change = self._changer(one)
-        for row in self.base.rows(one.source, start_ns=low, end_ns=high, reverse=reverse):
-            if piece.ids is None or row.id in piece.ids:
-                yield change(row)
+        rows = self.base.rows(one.source, start_ns=low, end_ns=high, reverse=reverse)
+        if piece.ids is not None:
+            rows = (row for row in rows if row.id in (piece.ids or ()))
+        if one.same_rows:
+            return rows
+        return map(self._changer(one), rows)
 
     def _changer(self, one: StreamEdits) -> Callable[[Row], Row]:
         info, shift_ns, recoded = one.info, one.shift_ns, self._recoder(one)
@@ -350,10 +351,6 @@ class EditedReader:
 
 def _same(data: bytes) -> bytes:
     return data
-
-
-def _as(info: StreamInfo, rows: Iterator[Row]) -> Iterator[Row]:
-    return (row._replace(stream=info) for row in rows)
 
 
 def _limits(piece: Piece) -> tuple[int | None, int | None]:
