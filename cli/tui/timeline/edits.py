@@ -93,19 +93,16 @@ def file_name(written: str) -> str:
 def done(report: EditReport) -> str:
     """`Cut 10 s to 12.5 s: 1,234 messages, 5.6 MB; u to undo`"""
     first = report.text[:1].upper() + report.text[1:]
-    return f"{first}: {amount(report)}; u to undo"
+    if not report.messages:
+        return f"{first}; u to undo"
+    kept = f" ({report.kept_state:,} of latched state stay)" if report.kept_state else ""
+    return f"{first}: {amount(report)}; u to undo{kept}"
 
 
 def amount(report: EditReport) -> str:
     """`1,234 messages, about 5.6 MB`"""
-    said = f"{counted(report.messages)}, {_about(report.about)}{text.size(report.bytes)}"
-    if report.kept_state:
-        said += f" ({report.kept_state:,} of latched state in there stay)"
-    return said
-
-
-def _about(estimated: bool) -> str:
-    return "about " if estimated else ""
+    about = "about " if report.about else ""
+    return f"{counted(report.messages)}, {about}{text.size(report.bytes)}"
 
 
 class Goes(NamedTuple):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from textual.binding import Binding, BindingType
+
 from dimos_record.cli.tui.keys import Key
 
 _PLAY, _LOOK, _EDIT, _FILE = "Playing", "Looking", "Editing", "Saving"
 
-KEYS = [
+KEYS: list[BindingType] = [
     Key("space", "play", "Play to the bus, or pause", label="play", section=_PLAY),
     Key("left", "seek_by(-5)", "5 s back", section=_PLAY),
     Key("right", "seek_by(5)", "5 s forward", label="5 s", section=_PLAY),
@@ -36,15 +38,14 @@ KEYS = [
     ),
     Key("home", "seek_share(0.0)", "To the start", section=_PLAY),
     Key("end", "seek_share(1.0)", "To the end", section=_PLAY),
-    *(
-        Key(
-            str(digit),
-            f"seek_share(0.{digit})",
-            f"To {digit}0 % of the recording",
-            section=_PLAY,
-        )
-        for digit in range(10)
+    Key(
+        "1",
+        "seek_share(0.1)",
+        "To 10 %, 20 % ... of the recording",
+        key_display="1-9",
+        section=_PLAY,
     ),
+    *(Binding(str(digit), f"seek_share(0.{digit})", show=False) for digit in (0, *range(2, 10))),
     Key("g", "go_to", "Go to a time or a marker", section=_PLAY),
     Key("n,right_parenthesis", "flag(True)", "To the next marker", section=_PLAY),
     Key("N,left_parenthesis", "flag(False)", "To the marker before", section=_PLAY),

@@ -124,7 +124,7 @@ class OpenedScreen(TuiScreen):
         self.view.focus()
         self.orders.give(Order(self._load, self._show_opened, self._fail_to_open))
         self.set_interval(_LOOK_S, self._tick)
-        self.set_interval(_WATCH_S, self._watch)
+        self.set_interval(_WATCH_S, self.look_at_file)
 
     def read(self, work: Callable[[EditedReader], T]) -> T:
         """Let a thread read the recording; not while its file is being replaced.
@@ -165,7 +165,7 @@ class OpenedScreen(TuiScreen):
         """Look at the recording again: what can be seen of it may have changed."""
         self.orders.give(Order(self._load, self._show_opened, self.complain))
 
-    def _watch(self) -> None:
+    def look_at_file(self) -> None:
         """Look whether another program has edited, recorded into, or removed the recording."""
         if self.scene is not None and not self._gone:
             self.order(self._has_changed, lambda changed: self.reload() if changed else None)

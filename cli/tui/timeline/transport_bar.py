@@ -60,13 +60,13 @@ def first_line(state: TransportState, end_ns: int, marks: Marks) -> str:
 
 
 def second_line(state: TransportState) -> str:
-    """`1,234 published, 3 late (12.3 ms) to LCM 239.255.76.67:7667 (this machine only)`"""
+    """`to LCM 239.255.76.67:7667 (this machine only)   1,234 published   3 late (12.3 ms)`"""
     if state.state == "listening":
         return f"listening for other publishers on {state.where} ..."
     if state.published is None:
         return f"nothing is published; space plays to {state.where}"
     late = f"{state.late:,} late ({seconds(state.max_late_s)})" if state.late else "none late"
-    return f"{state.published:,} published, {late} to {state.where}"
+    return f"to {state.where}   {state.published:,} published   {late}"
 
 
 def _loop(state: TransportState) -> str:

@@ -23,7 +23,7 @@ from dimos_record.cli.tui.timeline.window import Extent, Window
 
 _RULER = 2
 """Lines above the lanes: the axis, and the markers."""
-_MOST_ROWS = 4
+_MOST_ROWS = 3
 """Lines per lane, where there is room."""
 
 
@@ -79,10 +79,10 @@ class TimelineView(Widget, can_focus=True):
 
     def show_scene(self, scene: Scene) -> None:
         """Show another recording, or what an edit has made of it."""
-        first = not self.scene.lanes
+        all_shown = self.window == Window.whole(self.scene.extent)
         self.scene = scene
         whole = Window.whole(scene.extent)
-        self.window = whole if first else self.window.panned(0, scene.extent)
+        self.window = whole if all_shown else self.window.panned(0, scene.extent)
         self.cursor = min(self.cursor, max(0, len(scene.lanes) - 1))
         self._repaint()
         self._count()
@@ -209,8 +209,9 @@ class TimelineView(Widget, can_focus=True):
             self._count()
 
     def on_resize(self) -> None:
-        """Other columns, other counts."""
+        """Other columns, other counts; the chosen lane stays in sight."""
         self._scroll(self._first)
+        self._bring_in(self.cursor)
         self._repaint()
         self._count()
 

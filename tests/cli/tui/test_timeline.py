@@ -13,8 +13,10 @@ from textual.pilot import Pilot
 from dimos_record import RecordReplay
 from dimos_record.bus import Bus, open_bus
 from dimos_record.cli.tui.app import TuiApp
+from dimos_record.cli.tui.timeline.overview import Overview
 from dimos_record.cli.tui.timeline.scene import Marks
 from dimos_record.cli.tui.timeline.screen import TimelineScreen
+from dimos_record.cli.tui.timeline.view import TimelineView
 from dimos_record.cli.tui.timeline.window import S as SECOND
 from dimos_record.testing import Collector
 from tests.cli.commands import T0, S
@@ -49,10 +51,8 @@ async def settle(screen: TimelineScreen, pilot: Pilot[None]) -> None:
     """Wait until all that was ordered is done and drawn, or a question is asked."""
     app = screen.app
     assert isinstance(app, TuiApp)
-    await pilot.pause()
     done = lambda: screen.settled and not app._tasks  # noqa: E731
     await until(pilot, lambda: app.screen is not screen or done(), "settled")
-    await pilot.pause()
 
 
 async def press(screen: TimelineScreen, pilot: Pilot[None], *keys: str) -> None:
@@ -87,7 +87,7 @@ async def test_a_session_plays_marks_cuts_undoes_cuts_and_saves_as(bus: Bus, wal
         with Collector(bus, "/odom") as heard:
             await pilot.press("space")
             await until_shown(pilot, "listening")
-            await until_shown(pilot, f"published, none late to {bus.reach}")
+            await until_shown(pilot, f"to {bus.reach}   ")
             await until(pilot, lambda: len(heard.messages) >= 3, "messages on the bus")
         await press(screen, pilot, "space")
         assert screen.state.state == "paused"
@@ -203,15 +203,18 @@ async def test_a_read_only_recording_can_be_looked_at(
         assert screen.marks != Marks()
 
 
+@pytest.mark.once
 async def test_a_file_that_was_removed_can_still_be_looked_at(bus: Bus, walk: Path) -> None:
     async with opened(bus, walk) as (screen, pilot):
         walk.unlink()
+        screen.look_at_file()
         await until(pilot, lambda: "was removed" in said(screen), "an answer")
         await press(screen, pilot, "plus", "right", "i", "home", "x")
         await press(screen, pilot, "end", "o", "x")
         assert str(walk) in said(screen)
 
 
+@pytest.mark.once
 async def test_a_conflict_is_one_line_and_playing_can_be_tried_again(bus: Bus, walk: Path) -> None:
     async with opened(bus, walk) as (screen, pilot):
         await pilot.press("space")
@@ -223,10 +226,12 @@ async def test_a_conflict_is_one_line_and_playing_can_be_tried_again(bus: Bus, w
         assert position(screen) == 5.0
 
 
+@pytest.mark.once
 async def test_what_another_program_edits_is_seen(bus: Bus, walk: Path) -> None:
     async with opened(bus, walk) as (screen, pilot):
         with RecordReplay(walk) as other:
             other.delete_topic("/scan")
+        screen.look_at_file()
         await until(pilot, lambda: "/scan" not in screen_text(pilot.app), "one lane less")
         await until_shown(pilot, "1 edit, not saved")
         await press(screen, pilot, "u")
@@ -236,6 +241,7 @@ async def test_what_another_program_edits_is_seen(bus: Bus, walk: Path) -> None:
 # --- moving
 
 
+@pytest.mark.once
 async def test_the_playhead_moves_by_seconds_shares_messages_and_markers(
     bus: Bus, walk: Path
 ) -> None:
@@ -294,9 +300,24 @@ async def test_lanes_scroll_where_there_are_more_than_rows(bus: Bus, tmp_path: P
         assert "▸  /s00" in screen_text(pilot.app)
 
 
+async def test_a_click_moves_the_playhead_and_chooses_the_lane(bus: Bus, walk: Path) -> None:
+    async with opened(bus, walk) as (screen, pilot):
+        view = screen.view
+        column = (view.label_cells + view.size.width) // 2
+        await pilot.click(TimelineView, offset=(column, view.size.height // 2))
+        await settle(screen, pilot)
+        assert 2.5 < position(screen) < 3.5
+        assert view.lane is not None
+        assert view.lane.topic != "/odom"
+        await pilot.click(Overview, offset=(0, 0))
+        await settle(screen, pilot)
+        assert position(screen) == 0.0
+
+
 # --- playing
 
 
+@pytest.mark.once
 async def test_muted_topics_are_not_published_and_one_can_play_alone(bus: Bus, walk: Path) -> None:
     async with opened(bus, walk) as (screen, pilot):
         await press(screen, pilot, "m")
