@@ -82,7 +82,7 @@ app.command("demo-robot", short_help="Publish what a simulated robot sees in a r
 app.command("modules")(modules.modules)
 app.command("attach")(attach.attach)
 app.command("detach")(attach.detach)
-app.command("remote", context_settings={"ignore_unknown_options": True})(remote.remote)
+app.command("remote", cls=TakesTimes)(remote.remote)
 app.command("install-cli")(install_cli.install_cli)
 app.command("uninstall-cli")(install_cli.uninstall_cli)
 

@@ -111,9 +111,11 @@ def _rate(replay: _Replay, values: list[str]) -> None:
 
 
 def _step(replay: _Replay, values: list[str]) -> None:
+    from dimos_record.cli.times import MINUS
+
     count = values[0] if values else "1"
     try:
-        replay.call("step_replay", int(count))
+        replay.call("step_replay", int(count.replace(MINUS, "-")))
     except ValueError:
         raise OptionError(f"step {count!r}: write how many messages, such as 5 or -1") from None
 

@@ -22,7 +22,7 @@ from dimos_record.errors import OptionError
 from dimos_record.store.base import Marker
 
 S = 1_000_000_000
-ORIGIN = 1_763_649_785 * S + 400_000_000  # 2025-11-20 14:43:05.4 UTC, 15:43:05.4 in Berlin
+ORIGIN = 1_763_649_785 * S + 400_000_000  # 2025-11-20 14:43:05.4 UTC, 15:43:05.4 in central Europe
 MARKERS = (
     Marker(1, ORIGIN + 12 * S + 1, "fall"),
     Marker(2, ORIGIN + 20 * S, "Lap", ORIGIN + 30 * S),
@@ -35,9 +35,9 @@ SCALE = Timescale(60.0, 5.0, ORIGIN, MARKERS, "walk.db")
 
 
 @pytest.fixture(autouse=True)
-def berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def central_europe(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with monkeypatch.context() as patched:
-        patched.setenv("TZ", "Europe/Berlin")
+        patched.setenv("TZ", "CET-1")
         time.tzset()
         yield
     time.tzset()
@@ -96,7 +96,7 @@ def test_a_position_can_be_written_in_many_ways(text: str, seconds: float) -> No
 
 
 def test_a_time_of_day_after_midnight_is_on_the_next_day() -> None:
-    scale = Timescale(3600.0, 0.0, 1_763_678_000 * S, name="night.db")  # 23:33:20 in Berlin
+    scale = Timescale(3600.0, 0.0, 1_763_678_000 * S, name="night.db")  # 23:33:20 in central Europe
     assert parse_position("@23:33:30", "AT", scale) == 10.0
     assert parse_position("@0:00", "AT", scale) == 1600.0
 
