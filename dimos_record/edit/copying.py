@@ -129,14 +129,15 @@ def _in_time(parts: Sequence[_Stored], skips: Sequence[Intervals]) -> Iterator[t
     """(which part, number) of the messages in the order of time, none of them twice."""
     ordered = heapq.merge(*(_times(one, index) for index, one in enumerate(parts)))
     for ts_ns, group in groupby(ordered, key=itemgetter(0)):
-        kept: list[tuple[int, int]] = []
-        for _, index, number in group:
-            if ts_ns not in skips[index] or not any(
-                other != index and parts[index].wire(number) == parts[other].wire(earlier)
-                for other, earlier in kept
+        found = [(index, number) for _, index, number in group]
+        kept = [one for one in found if ts_ns not in skips[one[0]]]
+        for index, number in found:
+            if ts_ns in skips[index] and not any(
+                other != index and parts[index].wire(number) == parts[other].wire(there)
+                for other, there in kept
             ):
                 kept.append((index, number))
-        yield from kept
+        yield from sorted(kept)
 
 
 def _times(stored: _Stored, index: int) -> Iterator[tuple[int, int, int]]:

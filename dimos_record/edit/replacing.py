@@ -46,6 +46,7 @@ class Replaceable:
         self._files = files
         self._stack = ExitStack()
         self._locks: list[sqlite3.Connection] = []
+        _refuse_read_only(recording, files)
         refuse_if_used(recording, files)
         with errors_about(recording), ExitStack() as stack:
             for file in files:
@@ -110,6 +111,13 @@ def refuse_if_edited_meanwhile(
     """
     if load_edits(connection) != edits:
         raise RecordingBusy(f"{path} was edited meanwhile by another program; look at it again")
+
+
+def _refuse_read_only(recording: Path, files: Sequence[Path]) -> None:
+    if not all(os.access(path, os.W_OK) for path in (*files, recording.parent)):
+        raise StorageError(
+            f"{recording} is read-only and cannot be replaced; write another file with save_as()"
+        )
 
 
 def _leave_wal(connection: sqlite3.Connection, recording: Path) -> None:
