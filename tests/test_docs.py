@@ -26,6 +26,8 @@ import pytest
 
 from dimos_record.testing import free_lcm_url
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).parent.parent
 PAGES = sorted(
     [*ROOT.glob("*.md"), *(ROOT / "docs").glob("**/*.md")], key=lambda page: page.as_posix()

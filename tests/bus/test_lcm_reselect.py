@@ -15,6 +15,8 @@ COUNT = 30_000
 PUBLISHER = """
 import sys, time
 from lcm import LCM
+
+pytestmark = pytest.mark.once
 url, count = sys.argv[1], int(sys.argv[2])
 lcm = LCM(url)
 for i in range(count):

@@ -20,6 +20,8 @@ COUNT = 30_000
 PUBLISHER = """
 import sys, time
 from dimos_record.bus import open_bus
+
+pytestmark = pytest.mark.once
 url, count = sys.argv[1], int(sys.argv[2])
 with open_bus(url) as bus:
     for i in range(count):

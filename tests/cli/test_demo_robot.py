@@ -15,6 +15,8 @@ from dimos_record.demo_robot import topics
 from dimos_record.testing import Collector, free_lcm_url
 from tests.cli.commands import CLI, Running, Terminal, run
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture
 def url() -> str:

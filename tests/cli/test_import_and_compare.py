@@ -42,6 +42,7 @@ def test_import_is_strict_when_told(rosbag: Path, tmp_path: Path) -> None:
     assert done.stderr.splitlines()[-1].startswith("error: ")
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_import_that_is_interrupted_leaves_nothing(tmp_path: Path, number: int) -> None:
     data = cdr("std_msgs/String", {"data": "x" * 1000})
@@ -108,6 +109,7 @@ def test_compare_tells_another_pace(tmp_path: Path) -> None:
     assert "\nB ran at 10 times the pace of A" in run("compare", *paths).stdout
 
 
+@pytest.mark.once
 @needs_nav2
 def test_real_data_survives_import_replay_and_recording(tmp_path: Path) -> None:
     original, again = tmp_path / "nav2.db", tmp_path / "again.db"

@@ -14,6 +14,8 @@ from dimos_record.testing import free_lcm_url
 from tests.cli.commands import CLI, Running, Terminal, until
 from tests.cli.samples import write_robot
 
+pytestmark = pytest.mark.once
+
 COMMANDS = [
     ("info", "robot.db"),
     ("info", "robot.db", "--json"),

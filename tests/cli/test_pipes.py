@@ -11,6 +11,8 @@ import pytest
 from tests.cli.commands import CLI
 from tests.cli.samples import write_robot
 
+pytestmark = pytest.mark.once
+
 COMMANDS = [
     ("info", "robot.db"),
     ("info", "robot.db", "--json"),

@@ -33,6 +33,7 @@ def record_while(url: str, path: Path, *publishing: str | Path) -> None:
         assert "Nothing was" in recording.stderr
 
 
+@pytest.mark.once
 def test_a_demo_robot_recorded_on_zenoh_plays_the_same_on_zenoh_and_on_lcm(
     url: str, tmp_path: Path
 ) -> None:

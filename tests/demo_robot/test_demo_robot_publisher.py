@@ -13,6 +13,8 @@ from dimos_record.bus.base import Selection, split_channel
 from dimos_record.demo_robot import DemoRobot, run, topics
 from dimos_record.errors import OptionError
 
+pytestmark = pytest.mark.once
+
 NO_CAMERA = Selection.of(exclude=["/camera/*"])
 
 

@@ -20,6 +20,8 @@ from dimos_record.interop.importing import import_file
 
 from .ros2_files import Recorded, cdr, write_mcap
 
+pytestmark = pytest.mark.once
+
 NOW_NS = 1_700_000_000_123_456_789
 GRIPPER = {"header": {"stamp": {"sec": 1, "nanosec": 2}, "frame_id": ""}, "width": 0.1}
 

@@ -41,6 +41,7 @@ def test_a_file_that_is_renamed_ends_the_recording_and_has_everything(tmp_path: 
         assert [row.data for row in reader.rows("a")] == [b"1", b"2"]
 
 
+@pytest.mark.once
 def test_segments_are_never_taken_for_removed(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -29,6 +29,7 @@ def busy_keeper(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keep_loop, "FINISH_LOG_BYTES", 4_000_000)
 
 
+@pytest.mark.once
 @pytest.mark.usefixtures("busy_keeper")
 def test_a_long_log_is_copied_into_the_file_and_starts_over(tmp_path: Path) -> None:
     path = tmp_path / "walk.db"

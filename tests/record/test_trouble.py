@@ -75,6 +75,7 @@ def no_keeper(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keep_loop, "KEEP_S", 1000.0)
 
 
+@pytest.mark.once
 @pytest.mark.usefixtures("no_keeper")
 @pytest.mark.parametrize("size", [100, 5000, 1_000_000], ids=["100 B", "5 kB", "1 MB"])
 def test_a_disk_that_gets_full_ends_the_recording_cleanly(small_disk: Path, size: int) -> None:

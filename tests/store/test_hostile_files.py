@@ -164,6 +164,7 @@ def damage(data: bytearray, rng: random.Random) -> None:
             data[at : at + len(word)] = bytes(rng.randrange(32, 127) for _ in word)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("state", ["finished", "killed"])
 def test_a_recording_with_flipped_bytes_opens_or_says_why_not(tmp_path: Path, state: str) -> None:
     original = tmp_path / "original.db"

@@ -157,9 +157,10 @@ def test_seeking_looks_at_few_pages(tmp_path: Path) -> None:
     assert "TEMP B-TREE" not in plan
 
 
+@pytest.mark.once
 def test_small_messages_followed_by_huge_ones_are_read_in_bounded_pages(tmp_path: Path) -> None:
     small = [(START_NS + i, "/a", b"s") for i in range(5000)]
-    huge = [(START_NS + 5000 + i, "/a", bytes(5_000_000)) for i in range(100)]
+    huge = [(START_NS + 5000 + i, "/a", bytes(2_000_000)) for i in range(100)]
     record(tmp_path / "walk.db", [small, *([one] for one in huge)])
     peak = python(
         r"""
@@ -174,7 +175,7 @@ def test_small_messages_followed_by_huge_ones_are_read_in_bounded_pages(tmp_path
         """,
         tmp_path / "walk.db",
     )
-    assert int(peak.stdout) < 480_000  # KiB; all of them at once would be more
+    assert int(peak.stdout) < 190_000  # KiB; all of them at once would be more
 
 
 def test_a_topic_is_found_by_topic_channel_and_stream_name(tmp_path: Path) -> None:

@@ -537,7 +537,7 @@ def test_a_coordinator_that_is_busy_is_asked_again(monkeypatch: pytest.MonkeyPat
         assert shut_down_run({"dog", "replay"}, ending)
         run.free.set()
     assert run.ended
-    assert run.asked == 2
+    assert run.asked >= 2
 
 
 def test_nobody_is_asked_any_more_when_the_run_ends(monkeypatch: pytest.MonkeyPatch) -> None:

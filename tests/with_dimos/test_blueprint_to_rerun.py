@@ -112,7 +112,7 @@ def test_dimos_rerun_bridge_shows_what_we_replay(
             info.channel: [row.data for row in reader.rows(name)]
             for name, info in reader.streams.items()
         }
-        options = PlayOptions(speed=2.0, delay_s=1.0)  # for the bridge to subscribe
+        options = PlayOptions(speed=2.0, delay_s=3.0)  # for the bridge to subscribe
         with Collector(bus) as heard, Player(Timeline(reader), bus, options) as player:
             player.start()
             assert player.wait(60.0)

@@ -33,7 +33,7 @@ from tests.with_dimos.processes import running, wait_until
 
 pytestmark = pytest.mark.dimos
 
-RUN_S = 3.0
+RUN_S = 1.0
 """How long a person waits before Ctrl-C, at least."""
 VIEWER_STARTED = "bridge listening"
 DURATION = re.compile(r"[\d.]+ s\b")

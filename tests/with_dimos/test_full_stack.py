@@ -20,8 +20,8 @@ from tests.with_dimos.processes import Program, running, wait_until
 
 pytestmark = pytest.mark.dimos
 
-DURATION_S = 5.0
-TROUBLE_AT_S = 2.0
+DURATION_S = 3.0
+TROUBLE_AT_S = 1.0
 
 
 @contextmanager
