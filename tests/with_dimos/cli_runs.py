@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,6 +18,24 @@ DIMOS_RECORD = str(Path(sys.executable).with_name("dimos-record"))
 REPOSITORY = Path(__file__).parents[2]
 ROBOT = "dimos-record.demo-robot"
 STARTED = "Blueprint started"
+_RUN_EACH = """
+import json, os, sys, tempfile
+from dimos_record.cli.entry import main
+from dimos_record.integrations.dimos import command
+
+found = []
+for line in sys.argv[1:]:
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        if os.fork() == 0:
+            os.dup2(out.fileno(), 1)
+            os.dup2(err.fileno(), 2)
+            sys.argv = [sys.argv[0], *line.split()]
+            main()
+        code = os.waitstatus_to_exitcode(os.wait()[1])
+        out.seek(0), err.seek(0)
+        found.append((code, out.read(), err.read()))
+print(json.dumps(found))
+"""
 
 
 class Network:
@@ -60,6 +79,18 @@ class Network:
         return subprocess.CompletedProcess(
             done.args, done.returncode, out.read_text(), err.read_text()
         )
+
+    def run_each(self, commands: Sequence[str]) -> dict[str, tuple[int, str, str]]:
+        """Run commands that need no program of their own: dimos, which takes long, is loaded once.
+
+        Returns:
+            Exit code, stdout and stderr of each.
+        """
+        done = self.run("-c", _RUN_EACH, *commands, program=sys.executable)
+        if done.returncode != 0:
+            raise RuntimeError(done.stderr)
+        found = [(code, out, err) for code, out, err in json.loads(done.stdout)]
+        return dict(zip(commands, found, strict=True))
 
     @contextmanager
     def started(self, *arguments: str) -> Iterator[Program]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -230,40 +231,51 @@ def test_an_error_while_starting_is_one_sentence_also_of_a_daemon(
     assert network.run("status").stdout == "No running DimOS instance\n"
 
 
-@pytest.mark.parametrize(
-    ("line", "code", "sentence"),
-    [
-        ("--replay gone.db run R", 3, "there is no recording gone.db in "),
-        ("--record walk.db run R", 3, "walk.db exists already; add to it with --record-append, "),
-        ("--replay walk.db --replay-speed fast run R", 2, "--replay-speed 'fast': write a number"),
-        ("--replay walk.db --replay-start 99 run R", 2, "error: --replay-start (99 s) lies beyond"),
-        (
-            "--replay walk.db --replay-start= run R",
-            2,
-            "--replay-start needs a value: --replay-start TIME",
-        ),
-        (
-            "--replay walk.db --replay-only= run R",
-            2,
-            "--replay-only needs a value: --replay-only NAMES",
-        ),
-        ("--replay-speed 2 run R", 2, "--replay-speed needs --replay FILE"),
-        ("--record-all run R", 2, "--record-all needs --record FILE"),
-        ("--record x.db status", 2, "--record FILE and --replay FILE are for the command run"),
-        ("--replay walk.db --no-replay run R", 2, "--replay and --no-replay contradict each"),
-        ("--replay walk.db --replay-only Nobody run R", 2, "Nobody"),
-        ("--record x.db --record-topics /no run R", 6, "nothing would be recorded: no topic is"),
-        ("--transport lcm topics", 2, "topics is no command of dimos; write its options behind"),
-    ],
-)
-@pytest.mark.usefixtures("walk")
-def test_mistakes_are_one_sentence(network: Network, line: str, code: int, sentence: str) -> None:
-    done = network.run(*(ROBOT if word == "R" else word for word in line.split()))
-    last = done.stderr.splitlines()[-1]
+MISTAKES = [
+    ("--replay gone.db run R", 3, "there is no recording gone.db in "),
+    ("--record walk.db run R", 3, "walk.db exists already; add to it with --record-append, "),
+    ("--replay walk.db --replay-speed fast run R", 2, "--replay-speed 'fast': write a number"),
+    ("--replay walk.db --replay-start 99 run R", 2, "error: --replay-start (99 s) lies beyond"),
+    (
+        "--replay walk.db --replay-start= run R",
+        2,
+        "--replay-start needs a value: --replay-start TIME",
+    ),
+    (
+        "--replay walk.db --replay-only= run R",
+        2,
+        "--replay-only needs a value: --replay-only NAMES",
+    ),
+    ("--replay-speed 2 run R", 2, "--replay-speed needs --replay FILE"),
+    ("--record-all run R", 2, "--record-all needs --record FILE"),
+    ("--record x.db status", 2, "--record FILE and --replay FILE are for the command run"),
+    ("--replay walk.db --no-replay run R", 2, "--replay and --no-replay contradict each"),
+    ("--replay walk.db --replay-only Nobody run R", 2, "Nobody"),
+    ("--record x.db --record-topics /no run R", 6, "nothing would be recorded: no topic is"),
+    ("--transport lcm topics", 2, "topics is no command of dimos; write its options behind"),
+]
+
+
+@pytest.fixture(scope="module")
+def after_mistakes(network: Network, walk: Path) -> dict[str, tuple[int, str, str]]:
+    """What became of each command line."""
+    return network.run_each([_line(mistake) for mistake, _, _ in MISTAKES])
+
+
+def _line(mistake: str) -> str:
+    return re.sub(r"\bR$", ROBOT, mistake)
+
+
+@pytest.mark.parametrize(("mistake", "code", "sentence"), MISTAKES)
+def test_mistakes_are_one_sentence(
+    after_mistakes: dict[str, tuple[int, str, str]], mistake: str, code: int, sentence: str
+) -> None:
+    found, out, err = after_mistakes[_line(mistake)]
+    last = err.splitlines()[-1]
     assert last.startswith("error: ")
     assert sentence in last
-    assert done.returncode == code
-    assert "Traceback" not in done.stdout + done.stderr
+    assert found == code
+    assert "Traceback" not in out + err
 
 
 def test_every_command_of_dimos_is_known_and_none_is_also_ours() -> None:
