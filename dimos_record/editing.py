@@ -8,17 +8,17 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from dimos_record.bus import Selection
-from dimos_record.bus.base import several
+from dimos_record.bus.base import join_channel, several, split_channel
 from dimos_record.edit.report import EditReport, describe_edit, report_edit
 from dimos_record.errors import EditError, OptionError, UnknownTopic
 from dimos_record.recording import Recordable
 from dimos_record.store import schema
 from dimos_record.store.base import Marker
 from dimos_record.store.codecs import check_choosable, codec_for
-from dimos_record.store.edit_state import is_cut
+from dimos_record.store.edit_state import StreamEdits, is_cut
 from dimos_record.store.edited import EditedReader
 from dimos_record.store.editing import Change, Result
-from dimos_record.store.edits import Edit, add_edit, redo_edits, undo_edits
+from dimos_record.store.edits import MAX_SHIFT_NS, Edit, add_edit, redo_edits, said_of, undo_edits
 
 Section = tuple["float | None", "float | None"]
 """``[a, b)`` in seconds from the start of the recording; None is the start or the end."""
@@ -92,8 +92,10 @@ class Editable(Recordable):
         """
         if not math.isfinite(seconds) or abs(seconds) > 1e9 or not round(seconds * 1e9):
             raise OptionError(f"cannot shift {topic} by {seconds} s; give seconds other than 0")
-        args = {"stream": self._source(topic), "ns": round(seconds * 1e9)}
-        return self._make("shift", args, preview)
+        one, by_ns = self._one(topic), round(seconds * 1e9)
+        if abs(one.shift_ns + by_ns) > MAX_SHIFT_NS:
+            raise OptionError(f"cannot shift {topic} by another {seconds} s; that is too far")
+        return self._make("shift", {"stream": one.source, "ns": by_ns}, preview)
 
     def rename_topic(self, topic: str, new: str, *, preview: bool = False) -> EditReport:
         """Give a topic another name; its type stays.
@@ -103,13 +105,13 @@ class Editable(Recordable):
             EditError: the recording has a topic of that name.
             UnknownTopic, RecordingBusy, StorageError
         """
-        info = self._fresh_reader().find(topic)
+        one = self._one(topic)
         if not new or "#" in new or any(character.isspace() for character in new):
             raise OptionError(f"{new!r} cannot be the name of a topic; write for example /odom")
-        channel = info.channel.replace(info.topic, new, 1)
+        channel = join_channel(new, split_channel(one.info.channel)[1])
         if any(new == other.topic for other in self.reader.streams.values()):
             raise EditError(f"{self.reader.name} has a topic {new} already; delete that one first")
-        args = {"stream": self._source(topic), "topic": new, "channel": channel}
+        args = {"stream": one.source, "topic": new, "channel": channel}
         return self._make("rename", args, preview)
 
     def set_codec(self, topic: str, codec: str, *, preview: bool = False) -> EditReport:
@@ -126,16 +128,16 @@ class Editable(Recordable):
             UnknownTopic, RecordingBusy, StorageError
         """
         check_choosable(codec)
-        reader = self._fresh_reader()
-        info = reader.find(topic)
+        one = self._one(topic)
+        info = one.info
         if info.codec == codec:
             raise EditError(f"{info.topic} is stored as {codec} already")
         if info.codec in ("pickle", "scalar"):
             raise EditError(f"{info.topic} holds {info.codec} data, which no other codec can store")
-        first = next(reader.rows(info.name), None)
+        first = next(self.reader.rows(info.name), None)
         if first is not None:
             codec_for(codec, info.topic).encode(first.data)
-        return self._make("codec", {"stream": self._source(topic), "codec": codec}, preview)
+        return self._make("codec", {"stream": one.source, "codec": codec}, preview)
 
     # --- markers
 
@@ -166,9 +168,9 @@ class Editable(Recordable):
         """Add several markers (at, label, until, data) in one edit, all or none."""
         number = self._next_marker()
         made = [self._marker(number + index, *marker) for index, marker in enumerate(markers)]
+        self._check_markers(made)
         if made:
-            keys = ("id", "at", "label", "until", "data")
-            self._make("mark", {"markers": [dict(zip(keys, one, strict=True)) for one in made]})
+            self._make("mark", {"markers": [said_of(one) for one in made]})
         return made
 
     def delete_marker(self, marker: Marker | str) -> list[Marker]:
@@ -201,13 +203,18 @@ class Editable(Recordable):
         until_ns = None if until is None else self._ns(until)
         if until_ns is not None and until_ns <= at_ns:
             raise OptionError(f"marker {label!r} ends at {until} s, before it begins at {at} s")
-        marker = Marker(number, at_ns, label.strip(), until_ns, data)
-        span = self.reader.span_ns()
-        if span is None or not min(span[0], self.reader.origin_ns()) <= at_ns <= span[1]:
-            raise EditError(f"marker {label!r}: {at} s lies beyond the ends of {self.reader.name}")
-        if is_cut(marker, self.reader.state.cut_sections):
-            raise EditError(f"marker {label!r}: {at} s lies in a section that was cut")
-        return marker
+        return Marker(number, at_ns, label.strip(), until_ns, data)
+
+    def _check_markers(self, markers: Iterable[Marker]) -> None:
+        reader = self.reader
+        origin_ns, cut = reader.origin_ns(), reader.state.cut_sections
+        first_ns, last_ns = reader.span_ns() or (0, -1)
+        for marker in markers:
+            where = f"marker {marker.label!r}: {(marker.at_ns - origin_ns) / 1e9:.9g} s lies"
+            if not min(first_ns, origin_ns) <= marker.at_ns <= last_ns:
+                raise EditError(f"{where} beyond the ends of {reader.name}")
+            if is_cut(marker, cut):
+                raise EditError(f"{where} in a section that was cut")
 
     # --- the list of edits
 
@@ -332,9 +339,14 @@ class Editable(Recordable):
             raise OptionError("name at least one topic")
         return chosen
 
-    def _source(self, topic: str) -> str:
+    def _one(self, topic: str) -> StreamEdits:
+        """What has become of a topic.
+
+        Raises:
+            UnknownTopic: there is none.
+        """
         reader = self._fresh_reader()
-        return reader.state.streams[reader.find(topic).name].source
+        return reader.state.streams[reader.find(topic).name]
 
 
 def _positive(n: int) -> int:

@@ -9,7 +9,7 @@ from dimos_record.errors import EditError
 from dimos_record.store.base import Marker
 from dimos_record.store.edit_state import EditState, StreamEdits
 from dimos_record.store.edited import EditedReader
-from dimos_record.store.edits import Edit
+from dimos_record.store.edits import Edit, marker_of
 from dimos_record.store.intervals import Intervals
 
 _TAKES_AWAY = ("cut", "trim", "delete")
@@ -81,6 +81,8 @@ def _gone(one: StreamEdits, after: EditState, reader: EditedReader) -> _Gone:
     edges = [edge for section in ranges for edge in section]
     ranks = reader.base.ranks(one.source, edges) if edges else []
     count = sum(high - low for low, high in zip(ranks[::2], ranks[1::2], strict=True))
+    if count <= _EXACT_UP_TO:  # ranks are estimates where the clock has stepped back a little
+        count = sum(reader.base.count_between(one.source, *section) for section in ranges)
     messages = count - kept + len(had - has)
     if count <= _EXACT_UP_TO:
         sizes = [reader.base.bytes_between(one.source, *section) for section in ranges]
@@ -107,8 +109,10 @@ def _state(one: StreamEdits) -> frozenset[int]:
 
 def _left(after: EditState, reader: EditedReader) -> Iterator[str]:
     """The streams of which messages would be left that play."""
+    skipped = Intervals.of(reader.base.skips())
     for name, one in after.streams.items():
-        if any(reader.base.ends(one.source, *section) for section in _ranges(one)):
+        played = _ranges(one).without(skipped)
+        if any(reader.base.ends(one.source, *section) for section in played):
             yield name
 
 
@@ -127,11 +131,7 @@ def describe_edit(edit: Edit, reader: EditedReader) -> str:
     if edit.kind == "codec":
         return f"store {topics} as {args['codec']}"
     if edit.kind == "mark":
-        marks = [
-            Marker(each["id"], each["at"], each["label"], each["until"], each["data"])
-            for each in args["markers"]
-        ]
-        return _marked(marks, origin_ns)
+        return _marked([marker_of(each) for each in args["markers"]], origin_ns)
     if edit.kind == "unmark":
         known = {marker.id: marker for marker in _all_markers(reader)}
         labels = [known[number].label for number in args["ids"] if number in known]
@@ -152,7 +152,7 @@ def _all_markers(reader: EditedReader) -> Iterator[Marker]:
     yield from reader.base.markers()
     for edit in reader.edits:
         for each in edit.args.get("markers", ()):
-            yield Marker(each["id"], each["at"], each["label"])
+            yield marker_of(each)
 
 
 def _topics(streams: list[str | None], reader: EditedReader) -> str:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 from dimos_record.store.base import Marker, Row, StreamInfo
-from dimos_record.store.edits import Edit
+from dimos_record.store.connection import BadContent
+from dimos_record.store.edits import MAX_SHIFT_NS, Edit, marker_of
 from dimos_record.store.intervals import FOREVER, NEVER, Intervals
 from dimos_record.store.names import stream_name
 
@@ -84,6 +85,9 @@ class Recorded(Protocol):
 StateBefore = Callable[[StreamInfo, Intervals, int], Iterable[Row]]
 """(stream as recorded, times of messages that do not count, a time) to the rows of its state"""
 
+Section = tuple[int, int]
+"""``[a, b)``"""
+
 
 def apply_edits(edits: Sequence[Edit], recorded: Recorded, state_before: StateBefore) -> EditState:
     """What edits amount to: each applies to the timeline as those before it have left it.
@@ -107,9 +111,9 @@ class _Stream:
     info: StreamInfo
     ends: tuple[int, int] | None
     shift: int = 0
-    gone: Intervals = field(default_factory=Intervals)
+    gone: list[Section] = field(default_factory=list)
     """Cut from this stream: nothing of it stays."""
-    passed: Intervals = field(default_factory=Intervals)
+    passed: list[Section] = field(default_factory=list)
     """Cut from all streams: the state before what follows stays."""
     recode: str | None = None
 
@@ -119,7 +123,7 @@ class _Work:
     streams: dict[str, _Stream]
     """By name as recorded."""
     saved_skips: Intervals
-    cuts: Intervals = field(default_factory=Intervals)
+    cuts: list[Section] = field(default_factory=list)
     """Cut from all streams, on the timeline."""
     markers: dict[int, Marker] = field(default_factory=dict)
 
@@ -146,7 +150,10 @@ class _Work:
 
     def _shift(self, stream: str, ns: int) -> None:
         if stream in self.streams:
-            self.streams[stream].shift += ns
+            one = self.streams[stream]
+            one.shift += ns
+            if abs(one.shift) > MAX_SHIFT_NS:
+                raise BadContent(f"{one.info.topic} is moved by more than {MAX_SHIFT_NS:,} ns")
 
     def _rename(self, stream: str, topic: str, channel: str) -> None:
         if stream in self.streams:
@@ -166,8 +173,7 @@ class _Work:
 
     def _mark(self, markers: Sequence[Mapping[str, Any]]) -> None:
         for each in markers:
-            marker = Marker(each["id"], each["at"], each["label"], each["until"], each["data"])
-            self.markers[marker.id] = marker
+            self.markers[each["id"]] = marker_of(each)
 
     def _unmark(self, ids: Sequence[int]) -> None:
         for number in ids:
@@ -188,13 +194,13 @@ class _Work:
 
     def _remove(self, sections: Intervals, streams: Sequence[str] | None) -> None:
         if streams is None:
-            self.cuts = self.cuts.union(sections)
+            self.cuts += sections
             for one in self.streams.values():
-                one.passed = one.passed.union(sections.shifted(-one.shift))
+                one.passed += sections.shifted(-one.shift)
         for name in streams or ():
             if name in self.streams:
                 one = self.streams[name]
-                one.gone = one.gone.union(sections.shifted(-one.shift))
+                one.gone += sections.shifted(-one.shift)
 
     # --- what comes of it
 
@@ -206,7 +212,7 @@ class _Work:
             streams[one.info.name] = StreamEdits(
                 one.info, name, one.shift, pieces, one.recode, same
             )
-        cuts = self.cuts.union(self.saved_skips)
+        cuts = Intervals.of(self.cuts).union(self.saved_skips)
         markers = sorted(self.markers.values(), key=lambda marker: (marker.at_ns, marker.id))
         return EditState(
             streams,
@@ -226,19 +232,15 @@ class _Work:
 
 
 def _pieces(one: _Stream, state_before: StateBefore) -> tuple[Piece, ...]:
-    kept = one.gone.union(one.passed).complement()
-    pieces = [Piece(low, high) for low, high in kept]
-    if one.recorded.latched:
-        state = {
-            row.id: row.ts_ns
-            for low, high in one.passed
-            if high != FOREVER
-            for row in state_before(one.recorded, one.gone, high)
-            if low <= row.ts_ns
-        }
-        for ts_ns in set(state.values()):
-            ids = frozenset(number for number, at in state.items() if at == ts_ns)
-            pieces.append(Piece(ts_ns, ts_ns + 1, ids))
+    gone, passed = Intervals.of(one.gone), Intervals.of(one.passed)
+    pieces = [Piece(low, high) for low, high in gone.union(passed).complement()]
+    state: dict[int, set[int]] = {}
+    for low, high in passed if one.recorded.latched else ():
+        if high != FOREVER:
+            for row in state_before(one.recorded, gone, high):
+                if low <= row.ts_ns:
+                    state.setdefault(row.ts_ns, set()).add(row.id)
+    pieces += (Piece(ts_ns, ts_ns + 1, frozenset(ids)) for ts_ns, ids in state.items())
     return tuple(sorted(pieces, key=lambda piece: piece.low_ns))
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from itertools import chain
-from typing import Protocol
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import wraps
+from itertools import accumulate, chain
+from typing import Any, Protocol, TypeVar, cast
 
 from dimos_record.store.base import LogLine, Marker, Row, SessionInfo, StreamInfo, StreamStats
 from dimos_record.store.codecs import PLAIN, codec_for
-from dimos_record.store.connection import BadContent, errors_about
+from dimos_record.store.connection import errors_about
 from dimos_record.store.edit_state import WHOLE, EditState, Piece, StreamEdits, apply_edits
 from dimos_record.store.edits import Edit
 from dimos_record.store.intervals import FOREVER, NEVER, Intervals
@@ -24,6 +26,22 @@ class RecordedReader(QueryableReader, Protocol):
 
     def edits(self) -> list[Edit]:
         """The edits that are not saved, and those that were undone, oldest first."""
+
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def _or_as_recorded(method: Method) -> Method:
+    """Let a method of `EditedReader` ask the recording itself while there are no edits."""
+    name = method.__name__
+
+    @wraps(method)
+    def ask(self: EditedReader, *args: Any, **kwargs: Any) -> Any:
+        if self._state is None:
+            return getattr(self.base, name)(*args, **kwargs)
+        return method(self, *args, **kwargs)
+
+    return cast(Method, ask)
 
 
 class EditedReader:
@@ -41,6 +59,8 @@ class EditedReader:
         self._lock = threading.Lock()
         self._edits: list[Edit] = []
         self._state: EditState | None = None
+        self._latched: dict[str, StreamState] = {}
+        """What was found out about latched streams, which cannot change while there are edits."""
         self.refresh()
 
     def refresh(self) -> bool:
@@ -56,14 +76,16 @@ class EditedReader:
 
     def applied(self, edits: Sequence[Edit]) -> EditState:
         """What edits amount to in this recording, whether they are kept in it or not."""
+        if self._state is None:
+            self._latched = {}
         with errors_about(self.name):
-            try:
-                return apply_edits(edits, self.base, self._state_before)
-            except (TypeError, KeyError, AttributeError) as error:
-                raise BadContent(f"an edit cannot be read: {error}") from error
+            return apply_edits(edits, self.base, self._state_before)
 
     def _state_before(self, stream: StreamInfo, gone: Intervals, ts_ns: int) -> list[Row]:
-        return StreamState(self.base, stream, gone).before(ts_ns)
+        known = self._latched.get(stream.name)
+        if known is None:
+            known = self._latched.setdefault(stream.name, StreamState(self.base, stream))
+        return known.before(ts_ns, gone)
 
     @property
     def edits(self) -> list[Edit]:
@@ -105,6 +127,7 @@ class EditedReader:
             return self.base.streams
         return {name: one.info for name, one in state.streams.items()}
 
+    @_or_as_recorded
     def find(self, topic_or_stream: str) -> StreamInfo:
         """The stream of a topic, channel or stream name.
 
@@ -114,21 +137,18 @@ class EditedReader:
         return find_stream(self.streams, topic_or_stream, self.name)
 
     def _of(self, topic_or_stream: str) -> StreamEdits:
-        name = self.find(topic_or_stream).name
-        state = self._state
-        if state is None or name not in state.streams:
-            return StreamEdits(self.base.find(name), name)
-        return state.streams[name]
+        streams = self.state.streams
+        known = {name: one.info for name, one in streams.items()}
+        return streams[find_stream(known, topic_or_stream, self.name).name]
 
     def origin_ns(self) -> int:
         """Position 0: when the first message was received, as recorded; 0 without messages."""
         return self.base.origin_ns()
 
+    @_or_as_recorded
     def skips(self) -> list[tuple[int, int]]:
         """Sections ``[a, b)`` of which everything was cut, in order; playback jumps over them."""
-        state = self._state
-        if state is None:
-            return self.base.skips()
+        state = self.state
         first = min((self.origin_ns(), *self._firsts(state)))
         return [(max(low, first), high) for low, high in state.skips if high > first]
 
@@ -138,10 +158,10 @@ class EditedReader:
             if ends := self.base.ends(one.source):
                 yield ends[0] + one.shift_ns
 
+    @_or_as_recorded
     def markers(self) -> list[Marker]:
         """Labelled instants and intervals, in the order of time."""
-        state = self._state
-        return self.base.markers() if state is None else list(state.markers)
+        return list(self.state.markers)
 
     def sessions(self) -> list[SessionInfo]:
         """The recording sessions with their accounts, oldest first."""
@@ -156,22 +176,23 @@ class EditedReader:
                 }
         return sessions
 
+    @_or_as_recorded
     def log_lines(self) -> Iterator[LogLine]:
         """What the recorded program has logged outside the sections that were cut, lazily."""
-        state, lines = self._state, self.base.log_lines()
-        if state is None:
-            return lines
-        return (line for line in lines if line.ts_ns not in state.cut_sections)
+        cut = self.state.cut_sections
+        return (line for line in self.base.log_lines() if line.ts_ns not in cut)
 
+    @_or_as_recorded
     def span_ns(self) -> tuple[int, int] | None:
         """Receive times of the first and the last message; None when there is no message.
 
         Messages inside skips do not count.
         """
-        return self.base.span_ns() if self._state is None else span_between_skips(self)
+        return span_between_skips(self)
 
     # --- figures of a stream
 
+    @_or_as_recorded
     def stats(self, stream: str) -> StreamStats:
         """Count, bytes and extent of a stream. After `set_codec` bytes are those stored still."""
         one = self._of(stream)
@@ -193,6 +214,7 @@ class EditedReader:
             last_ns,
         )
 
+    @_or_as_recorded
     def ends(
         self, stream: str, start_ns: int | None = None, end_ns: int | None = None
     ) -> tuple[int, int] | None:
@@ -208,6 +230,7 @@ class EditedReader:
     def _piece_ends(self, one: StreamEdits, piece: Piece) -> tuple[int, int] | None:
         return self.base.ends(one.source, *_limits(piece))
 
+    @_or_as_recorded
     def count_between(self, stream: str, start_ns: int | None, end_ns: int | None) -> int:
         """How many messages of a stream have ``start_ns <= ts_ns < end_ns``."""
         one = self._of(stream)
@@ -218,6 +241,7 @@ class EditedReader:
             for piece in _within(one, start_ns, end_ns)
         )
 
+    @_or_as_recorded
     def ranks(self, stream: str, times_ns: Sequence[int]) -> list[int]:
         """How many messages of a stream lie before each of these times, which ascend."""
         one = self._of(stream)
@@ -227,23 +251,29 @@ class EditedReader:
         borders = sorted({*asked, *(edge for piece in one.pieces for edge in piece[:2])})
         before = dict(zip(borders, self.base.ranks(one.source, borders), strict=True))
 
+        lows = [piece.low_ns for piece in one.pieces]
+        counts = [
+            before[p.high_ns] - before[p.low_ns] if p.ids is None else len(p.ids)
+            for p in one.pieces
+        ]
+        kept = [0, *accumulate(counts)]
+
         def rank(time: int) -> int:
-            kept = 0
-            for piece in one.pieces:
-                if piece.low_ns >= time:
-                    break
-                if piece.ids is None:
-                    kept += before[min(time, piece.high_ns)] - before[piece.low_ns]
-                else:
-                    kept += len(piece.ids)
-            return kept
+            index = bisect_left(lows, time)
+            if index:
+                low, high, ids = one.pieces[index - 1]
+                if ids is None and time < high:
+                    return kept[index - 1] + before[time] - before[low]
+            return kept[index]
 
         return [rank(time) for time in asked]
 
+    @_or_as_recorded
     def sizes(self, stream: str, numbers: Sequence[int]) -> list[int]:
         """Bytes of the stored payloads of messages, without loading them."""
         return self.base.sizes(self._of(stream).source, numbers)
 
+    @_or_as_recorded
     def bytes_between(self, stream: str, start_ns: int | None, end_ns: int | None) -> int:
         """Bytes of all stored payloads with ``start_ns <= ts_ns < end_ns``; O(n)."""
         one = self._of(stream)
@@ -256,6 +286,7 @@ class EditedReader:
 
     # --- messages
 
+    @_or_as_recorded
     def rows(
         self,
         stream: str,
@@ -300,6 +331,7 @@ class EditedReader:
         codec = codec_for(one.recode, one.info.topic)
         return lambda data: codec.decode(codec.encode(data))
 
+    @_or_as_recorded
     def last_at(self, stream: str, ts_ns: int) -> Row | None:
         """The last message with ``ts_ns`` at or before the given time."""
         one = self._of(stream)
@@ -313,6 +345,7 @@ class EditedReader:
                 return found
         return None
 
+    @_or_as_recorded
     def meta_rows(
         self, stream: str, where: Where, order: str = "id", descending: bool = False
     ) -> Iterator[MetaRow]:
@@ -320,11 +353,13 @@ class EditedReader:
         one = self._of(stream)
         return self.base.meta_rows(one.source, _kept(one, where), order, descending)
 
+    @_or_as_recorded
     def count_where(self, stream: str, where: Where) -> int:
         """How many messages of a stream meet a condition."""
         one = self._of(stream)
         return self.base.count_where(one.source, _kept(one, where))
 
+    @_or_as_recorded
     def payload(self, stream: str, number: int) -> bytes:
         """The wire bytes of one message.
 
@@ -370,17 +405,18 @@ def _within(one: StreamEdits, start_ns: int | None, end_ns: int | None) -> list[
 def _kept(one: StreamEdits, where: Where) -> Where:
     """A condition on messages of a stream, as a condition on those that were recorded."""
     if one.pieces != WHOLE:
-        ranges = [p[:2] for p in one.pieces if p.ids is None] or [(FOREVER, NEVER)]
-        ids = [number for p in one.pieces for number in p.ids or ()]
-        rows = ", ".join(["(?, ?)"] * len(ranges))
-        marks = ", ".join("?" * len(ids))
-        kept = Where(
-            f"(EXISTS (SELECT 1 FROM (VALUES {rows}) AS kept "
-            f"WHERE ts_ns >= kept.column1 AND ts_ns < kept.column2) OR id IN ({marks}))",
-            (
-                *(edge + one.shift_ns for section in ranges for edge in section),
-                *ids,
-            ),
+        by_ns = one.shift_ns
+        ranges = _values((p.low_ns + by_ns, p.high_ns + by_ns) for p in one.pieces if p.ids is None)
+        states = _values((p.low_ns + by_ns, number) for p in one.pieces for number in p.ids or ())
+        kept = (
+            f"(EXISTS (SELECT 1 FROM (VALUES {ranges}) AS kept "
+            f"WHERE ts_ns >= kept.column1 AND ts_ns < kept.column2) "
+            f"OR (ts_ns, id) IN (VALUES {states}))"
         )
-        where = where.also(kept)
+        where = where.also(Where(kept))
     return where._replace(shift_ns=one.shift_ns)
+
+
+def _values(pairs: Iterable[tuple[int, int]]) -> str:
+    """Pairs of whole numbers in SQL, which allows fewer parameters than there can be edits."""
+    return ", ".join(f"({a}, {b})" for a, b in pairs) or "(NULL, NULL)"

@@ -11,6 +11,7 @@ from dimos_record.store.base import Row, StoreReader, StreamInfo
 from dimos_record.store.intervals import NEVER, Intervals
 
 TRANSFORMS = "tf2_msgs.TFMessage"
+_NOTHING = Intervals()
 
 
 class StreamState:
@@ -18,28 +19,26 @@ class StreamState:
 
     The last message is the state, except for transforms: each message there holds some frames only,
     so the state is the last transform of every child frame.
-
-    Args:
-        gone: receive times of messages that do not count.
     """
 
-    def __init__(
-        self, reader: StoreReader, stream: StreamInfo, gone: Intervals | None = None
-    ) -> None:
+    def __init__(self, reader: StoreReader, stream: StreamInfo) -> None:
         self._reader = reader
         self._stream = stream
-        self._gone = gone or Intervals()
         self._frames = _FrameIndex(reader, stream) if stream.type_name == TRANSFORMS else None
 
-    def before(self, ts_ns: int) -> list[Row]:
-        """The fewest rows with the state just before a time, in order."""
+    def before(self, ts_ns: int, gone: Intervals = _NOTHING) -> list[Row]:
+        """The fewest rows with the state just before a time, in order.
+
+        Args:
+            gone: receive times of messages that do not count.
+        """
         if self._frames is not None:
-            return self._frames.rows_before(ts_ns, self._gone)
+            return self._frames.rows_before(ts_ns, gone)
         while ts_ns > NEVER:
             row = self._reader.last_at(self._stream.name, ts_ns - 1)
             if row is None:
                 break
-            hole = self._gone.around(row.ts_ns)
+            hole = gone.around(row.ts_ns)
             if hole is None:
                 return [row]
             ts_ns = hole[0]
