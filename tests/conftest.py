@@ -6,8 +6,13 @@ import signal
 import sys
 
 import pytest
+from hypothesis import settings
 
 from dimos_record.testing import free_lcm_url
+
+# The same examples in every run; `pytest --hypothesis-profile default` tries others.
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.load_profile("repeatable")
 
 
 def pytest_configure() -> None:
