@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from dimos_record.errors import StorageError
+from dimos_record.errors import DiskFull, StorageError
 from dimos_record.store import catalog, migrations, schema
 from dimos_record.store.base import StreamInfo
 from dimos_record.store.connection import (
@@ -105,7 +106,7 @@ class NewFile:
         if self._unflushed < self._flush_bytes or self._descriptor is None:
             return
         began = time.monotonic()
-        os.fdatasync(self._descriptor)
+        self._sync(os.fdatasync, self._descriptor)
         faster = _FLUSH_S / max(1e-3, time.monotonic() - began)
         at_least, at_most = _FLUSH_BYTES
         wanted = self._flush_bytes * min(2.0, faster)
@@ -115,8 +116,15 @@ class NewFile:
     def finish(self) -> None:
         """Wait until all of it is on the disk, and release it."""
         if self._descriptor is not None:
-            os.fsync(self._descriptor)
+            self._sync(os.fsync, self._descriptor)
             self._close()
+
+    def _sync(self, sync: Callable[[int], None], descriptor: int) -> None:
+        try:
+            sync(descriptor)
+        except OSError as error:
+            kind = DiskFull if error.errno in (errno.ENOSPC, errno.EDQUOT) else StorageError
+            raise kind(f"{self.for_whom} cannot be written: {error.strerror}") from None
 
     def discard(self) -> None:
         """Delete what was written."""

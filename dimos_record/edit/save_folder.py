@@ -57,13 +57,14 @@ def save_folder(
         progress = Progress(on_progress, size_before)
         plans = [plan_file(segment, state, progress) for segment in segments]
         markers = [load_markers(connection) for connection in old.connections[:-1]]
-        new_segments = _arranged(plans, markers, timeline)
-        rewritten = [plan for one in new_segments if one.timeline for plan in one.plans]
-        check_room(folder, rewritten, ELSEWHERE)
-        progress.expect(sum(plan.bytes for plan in rewritten))
         with _new_folder(folder) as new:
+            can_link = _can_link(segments[0], new)
+            new_segments = _arranged(plans, markers, timeline, can_link)
+            rewritten = [plan for one in new_segments if one.timeline for plan in one.plans]
+            check_room(folder, rewritten, ELSEWHERE)
+            progress.expect(sum(plan.bytes for plan in rewritten))
             written = [_make(folder, new, segment, progress) for segment in new_segments]
-            _link_others(folder, new)
+            _bring_others(folder, new, can_link)
             sync_folder(new)
             progress.finish()
             old.replace(new)
@@ -72,7 +73,10 @@ def save_folder(
 
 
 def _arranged(
-    plans: Sequence[FilePlan], markers: Sequence[list[Marker]], timeline: Timeline
+    plans: Sequence[FilePlan],
+    markers: Sequence[list[Marker]],
+    timeline: Timeline,
+    can_link: bool,
 ) -> list[_Segment]:
     """Which segments are linked, which are written anew, and which of these bears the rest.
 
@@ -85,7 +89,9 @@ def _arranged(
     changed = [
         plan
         for plan in left
-        if plan.changed or any(marker not in timeline.markers for marker in stored[plan.path])
+        if plan.changed
+        or not can_link
+        or any(marker not in timeline.markers for marker in stored[plan.path])
     ]
     bearer = min(changed or left, key=lambda plan: plan.path.stat().st_size)
     written = {plan.path for plan in (*changed, bearer)}
@@ -124,6 +130,16 @@ def _new_folder(folder: Path) -> Iterator[Path]:
         os.close(descriptor)
 
 
+def _can_link(file: Path, folder: Path) -> bool:
+    """Whether the file system has hard links."""
+    try:
+        os.link(file, folder / file.name)
+    except OSError:
+        return False
+    (folder / file.name).unlink()
+    return True
+
+
 def _make(folder: Path, new: Path, segment: _Segment, progress: Progress) -> Written:
     """Link a segment or write it."""
     plan, path = segment.plan, new / segment.plan.path.name
@@ -137,17 +153,21 @@ def _make(folder: Path, new: Path, segment: _Segment, progress: Progress) -> Wri
     return written
 
 
-def _link_others(folder: Path, new: Path) -> None:
+def _bring_others(folder: Path, new: Path, can_link: bool) -> None:
     """Take along what lies in the folder and is no part of the recording."""
+    bring = os.link if can_link else shutil.copy2
     parts = [*segments_of(folder), edits_file(folder)]
     known = {file.name for part in parts for file in recording_files(part)}
     for entry in folder.iterdir():
         if entry.name in known:
             continue
-        if entry.is_dir() and not entry.is_symlink():
-            shutil.copytree(entry, new / entry.name, symlinks=True, copy_function=os.link)
-        else:
-            os.link(entry, new / entry.name, follow_symlinks=False)
+        try:
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.copytree(entry, new / entry.name, symlinks=True, copy_function=bring)
+            else:
+                bring(entry, new / entry.name, follow_symlinks=False)
+        except OSError as error:  # of several, where it is a folder
+            raise StorageError(f"{entry} cannot be taken along: {error}") from None
 
 
 def _size(folder: Path) -> int:

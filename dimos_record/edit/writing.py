@@ -17,10 +17,11 @@ from dimos_record.edit.copying import (
     make_rtree,
     number_by_arrival,
 )
+from dimos_record.edit.embeddings import copy_embeddings, has_embeddings
 from dimos_record.edit.new_file import NewFile
 from dimos_record.edit.plan import FilePlan, StreamPlan, has_table
 from dimos_record.edit.progress import Progress
-from dimos_record.errors import RecordingDamaged
+from dimos_record.errors import RecordingDamaged, StorageError
 from dimos_record.store.base import StreamInfo
 from dimos_record.store.connection import ReadConnection, connect_for_reading, quote_name
 
@@ -121,7 +122,13 @@ class _Writing:
         if not later:
             next_id, progress = self._next_ids[name], self._progress
             self._bytes[name] += copy_stream(source, stream, self._new, next_id, progress)
+            copy_embeddings(source, stream, next_id)
             self._next_ids[name] += stream.count
+        elif has_embeddings(source, stream):
+            raise StorageError(
+                f"{stream.edits.info.topic} has embeddings, whose messages cannot be mixed with "
+                "those of another recording; merge them end to end, or delete the topic from one"
+            )
         if stream.recode is not None:
             self._recoded.add(name)
         if has_table(source, f"{stream.table.info.name}_rtree"):

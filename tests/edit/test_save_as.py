@@ -17,6 +17,7 @@ from dimos_record.errors import (
     OptionError,
     RecordingBusy,
     RecordingExists,
+    StorageError,
 )
 from dimos_record.store import open_recording
 from dimos_record.store.base import LogLine
@@ -211,6 +212,15 @@ def test_a_payload_that_cannot_be_stored_otherwise_leaves_nothing(tmp_path: Path
     with open_recording(path) as reader, pytest.raises(CodecError, match="/depth"):
         save_as(reader, tmp_path / "copy.db")
     assert names_in(tmp_path) == {"dimos.db"}
+
+
+def test_a_table_of_embeddings_that_is_none_is_not_trusted(tmp_path: Path) -> None:
+    path = numbered(tmp_path / "walk.db", 10)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE VIRTUAL TABLE a_vec USING rtree(id, low, high)")
+    with open_recording(path) as reader, pytest.raises(StorageError, match="a_vec"):
+        save_as(reader, tmp_path / "copy.db")
+    assert names_in(tmp_path) == {"walk.db"}
 
 
 def test_what_is_in_memory_can_be_saved_into_a_file(tmp_path: Path) -> None:

@@ -158,6 +158,22 @@ def test_a_cancelled_save_leaves_the_folder_as_it_is(
     assert names_in(tmp_path) == {"walk"}
 
 
+def test_where_files_cannot_be_linked_they_are_all_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*paths: object) -> None:
+        raise PermissionError
+
+    walk = segmented(tmp_path / "walk")
+    cut(walk, 2.5, 3)
+    mark(walk, 1, 5, "a marker")
+    seen, before = everything(walk), inodes(walk)
+    monkeypatch.setattr(os, "link", refuse)
+    save_it(walk)
+    assert everything(walk) == seen
+    assert all(inodes(walk)[name] != before[name] for name in before)
+
+
 def test_where_folders_cannot_be_exchanged_they_are_renamed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

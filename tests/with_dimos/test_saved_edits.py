@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from dimos.memory.utils.sqlite import open_sqlite_connection
 from dimos.msgs.sensor_msgs.Image import Image
 
 from dimos_record import RecordReplay
@@ -97,3 +100,28 @@ def test_a_file_of_dimos_is_cut_and_stays_one_of_dimos(
     ]
     near = store.stream("pictures").near(pose(3), radius=0.1).to_list()
     assert [one.tags["n"] for one in near] == [3]
+
+
+def test_embeddings_go_along_with_their_messages(
+    tmp_path: Path, open_store: Callable[..., Any]
+) -> None:
+    path = tmp_path / "dimos.db"
+    store = open_store(path)
+    for i in range(5):
+        store.stream("pictures", Image).append(color(i), ts=100.0 + i)
+    store.stop()
+    with closing(open_sqlite_connection(path)) as connection, connection:
+        connection.execute(
+            "CREATE VIRTUAL TABLE pictures_vec "
+            "USING vec0(embedding float[2] distance_metric=cosine)"
+        )
+        vectors = [(number, f"[{number}, 1]") for number in range(1, 6)]
+        connection.executemany("INSERT INTO pictures_vec (rowid, embedding) VALUES (?, ?)", vectors)
+    with RecordReplay(path) as rec:
+        rec.delete_section((1.0, 3.0))
+        rec.rename_topic("/pictures", "/photos")
+        rec.save()
+    with closing(open_sqlite_connection(path)) as connection:
+        found = connection.execute("SELECT rowid, vec_to_json(embedding) FROM photos_vec")
+        kept = {number: json.loads(vector) for number, vector in found}
+    assert kept == {1: [1, 1], 2: [4, 1], 3: [5, 1]}
