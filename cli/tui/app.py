@@ -7,6 +7,8 @@ import contextvars
 import logging
 import threading
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
@@ -27,6 +29,7 @@ from dimos_record.errors import DimosRecordError
 
 T = TypeVar("T")
 log = logging.getLogger("dimos_record")
+_TIMELINE = "dimos_record.cli.tui.timeline.screen"
 
 
 class Said(NamedTuple):
@@ -92,6 +95,7 @@ class TuiApp(App[None]):
         self.register_theme(THEME)
         self.theme = THEME.name
         await self.show(self._timeline(self._file) if self._file else self._live())
+        self.run_worker(self.in_thread(partial(import_module, _TIMELINE)))  # so that it is there
 
     # --- screens
 

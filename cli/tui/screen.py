@@ -23,7 +23,7 @@ class TuiScreen(Screen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = []
     DEFAULT_CSS = """
-    TuiScreen { layers: default above; background: $background; }
+    TuiScreen { layers: default above; background: $background; overflow: hidden; }
     TuiScreen > #foot { dock: bottom; height: 2; }
     """
 

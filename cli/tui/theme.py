@@ -17,8 +17,10 @@ COLOURS = {
     "load-3": "#e0b045",
     "load-4": "#e5704b",
     "faint": "#7d8995",
+    "cursor": "#1f4257",
 }
-"""`load-1` to `load-4`: little to much, of messages or bytes. `faint`: what is less important."""
+"""`load-1` to `load-4`: little to much, of messages or bytes. `faint`: what is less important;
+`cursor`: behind the highlighted line."""
 
 THEME = Theme(
     name="dimos-record",

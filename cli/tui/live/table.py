@@ -65,7 +65,7 @@ class TopicTable(ScrollView, can_focus=True):
     TopicTable {
         height: 1fr; padding: 0 0 0 1; scrollbar-size-vertical: 1; scrollbar-gutter: stable;
     }
-    TopicTable > .table--cursor { background: $primary 30%; }
+    TopicTable > .table--cursor { background: $cursor; }
     TopicTable > .table--branch { text-style: bold; }
     TopicTable > .table--chosen { color: $mark; text-style: bold; }
     TopicTable.-recording > .table--chosen { color: $recording; text-style: bold; }

@@ -292,7 +292,7 @@ async def test_a_recording_that_was_deleted_meanwhile_is_said_in_one_line(
         await until_shown(pilot, "written 3")
         for file in tmp_path.iterdir():
             file.unlink()
-        await pilot.press("s")
+        publish(bus)
         await until(pilot, lambda: app.said.is_error, "a sentence")
         assert "w.db" in app.said.text
 
