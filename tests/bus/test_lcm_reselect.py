@@ -10,13 +10,14 @@ import pytest
 from dimos_record.bus import Selection, lcm_reception, open_bus
 from dimos_record.testing import Collector, free_lcm_url
 
+pytestmark = pytest.mark.once
+
 COUNT = 30_000
 
 PUBLISHER = """
 import sys, time
 from lcm import LCM
 
-pytestmark = pytest.mark.once
 url, count = sys.argv[1], int(sys.argv[2])
 lcm = LCM(url)
 for i in range(count):

@@ -15,13 +15,14 @@ from dimos_record.errors import BusError
 from dimos_record.testing import Collector, free_zenoh_url
 from tests.cli.commands import until
 
+pytestmark = pytest.mark.once
+
 COUNT = 30_000
 
 PUBLISHER = """
 import sys, time
 from dimos_record.bus import open_bus
 
-pytestmark = pytest.mark.once
 url, count = sys.argv[1], int(sys.argv[2])
 with open_bus(url) as bus:
     for i in range(count):
