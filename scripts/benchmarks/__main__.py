@@ -15,6 +15,7 @@ from benchmarks import (
     chapter_record,
     chapter_replay,
     chapter_storage,
+    chapter_timeline,
     promises,
     report,
 )
@@ -29,6 +30,7 @@ CHAPTERS = (
     chapter_replay.SPEED,
     chapter_storage.STORAGE,
     chapter_dimos.FULL_STACK,
+    chapter_timeline.TIMELINE,
 )
 PAGE = SCRIPTS.parent / "docs" / "performance.md"
 
@@ -89,10 +91,14 @@ def main() -> None:
 
 
 def _update_page(chapters: list[Chapter], machine: dict[str, Any], missing: list[str]) -> None:
-    """Recording inside dimos takes long and has a part of the page, and a run, of its own."""
-    inside = [chapter for chapter in chapters if chapter is chapter_dimos.FULL_STACK]
-    outside = [chapter for chapter in chapters if chapter not in inside]
-    for part, measured in (("bench", outside), ("bench inside dimos", inside)):
+    """What takes long, or has no peers, has a part of the page, and a run, of its own."""
+    apart = {
+        "bench inside dimos": chapter_dimos.FULL_STACK,
+        "bench timeline": chapter_timeline.TIMELINE,
+    }
+    others = [chapter for chapter in chapters if chapter not in apart.values()]
+    parts = {name: [chapter] for name, chapter in apart.items() if chapter in chapters}
+    for part, measured in {"bench": others, **parts}.items():
         if any(chapter.measurements for chapter in measured):
             report.update_page(PAGE, part, _text(measured, machine, missing))
             _say(f"Written into {PAGE}: {part}")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from itertools import pairwise
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from dimos_record.cli.tui.timeline.window import S, Window
+from dimos_record.errors import CodecError, MissingExtra
 
 if TYPE_CHECKING:
     from dimos_record.store.edited import EditedReader
@@ -38,7 +40,7 @@ class Request(NamedTuple):
     """Raised when an edit may have changed the figures."""
 
 
-Read = Callable[[Callable[["EditedReader"], "Picture | None"]], "Picture | None"]
+Read = Callable[[Callable[["EditedReader"], Any]], Any]
 """Calls a function with the recording, which stays open meanwhile."""
 
 
@@ -52,33 +54,32 @@ class Picture(NamedTuple):
     """By stream, per dot column: messages."""
 
 
-def compute(reader: EditedReader, request: Request, stale: Callable[[], bool]) -> Picture | None:
+def compute(read: Read, request: Request, stale: Callable[[], bool]) -> Picture | None:
     """Count, stream by stream; None if nobody wants to know any more.
 
     Args:
+        read: is asked for the recording anew for each stream, so that others get to it, too.
         stale: whether another picture is wanted by now; asked before each stream.
 
     Raises:
         DimosRecordError: the recording cannot be read any more.
     """
-    origin_ns = reader.origin_ns()
-    borders = [origin_ns + at for at in request.window.borders(request.cells * DOTS)]
     counts: dict[str, tuple[int, ...]] = {}
     lanes: dict[str, tuple[int, ...]] = {}
     for stream in request.streams:
         if stale():
             return None
-        counts[stream] = count(reader, stream, borders)
-        lanes[stream] = counts[stream]
-        if request.unit == "bytes":
-            lanes[stream] = weigh(reader, stream, borders, counts[stream])
+        lanes[stream], counts[stream] = read(partial(_figures, request, stream))
     return Picture(request, lanes, counts)
 
 
-def count(reader: EditedReader, stream: str, borders_ns: Sequence[int]) -> tuple[int, ...]:
-    """Messages between each two neighbouring UNIX times."""
-    ranks = reader.ranks(stream, borders_ns)
-    return tuple(after - before for before, after in pairwise(ranks))
+def _figures(request: Request, stream: str, reader: EditedReader) -> tuple[tuple[int, ...], ...]:
+    origin_ns = reader.origin_ns()
+    borders = [origin_ns + at for at in request.window.borders(request.cells * DOTS)]
+    ranks = reader.ranks(stream, borders)
+    counts = tuple(after - before for before, after in pairwise(ranks))
+    figures = weigh(reader, stream, borders, counts) if request.unit == "bytes" else counts
+    return figures, counts
 
 
 def weigh(
@@ -86,19 +87,24 @@ def weigh(
 ) -> tuple[int, ...]:
     """Bytes between each two times: the counts times the sizes of a few messages among them."""
     filled = [column for column, number in enumerate(counts) if number]
-    if not filled:
-        return tuple(counts)
-    step = max(1, len(filled) // _SAMPLES)
-    sizes: dict[int, int] = {}
-    for column in filled[::step]:
-        row = reader.last_at(stream, borders_ns[column + 1] - 1)
-        if row is not None:
-            sizes[column] = len(row.data)
+    sizes = {
+        column: _size(reader, stream, borders_ns[column + 1] - 1)
+        for column in filled[:: max(1, len(filled) // _SAMPLES)]
+    }
     weights, size = [], next(iter(sizes.values()), 0)
     for column, number in enumerate(counts):
         size = sizes.get(column, size)
         weights.append(number * size)
     return tuple(weights)
+
+
+def _size(reader: EditedReader, stream: str, ts_ns: int) -> int:
+    """Bytes of the message at a time; 1 where they cannot be told."""
+    try:
+        row = reader.last_at(stream, ts_ns)
+    except (CodecError, MissingExtra):
+        return 1
+    return 1 if row is None else len(row.data)
 
 
 def total(lanes: Iterable[Sequence[int]]) -> tuple[int, ...]:

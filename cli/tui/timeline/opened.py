@@ -21,7 +21,7 @@ from dimos_record.cli.tui.frame import TitleLine, tui
 from dimos_record.cli.tui.inspector import Inspector
 from dimos_record.cli.tui.screen import TuiScreen
 from dimos_record.cli.tui.timeline.latest import Latest
-from dimos_record.cli.tui.timeline.line import narrow
+from dimos_record.cli.tui.timeline.line import counted, narrow
 from dimos_record.cli.tui.timeline.loading import load_scene
 from dimos_record.cli.tui.timeline.orders import Order, Orders
 from dimos_record.cli.tui.timeline.overview import Overview
@@ -143,7 +143,7 @@ class OpenedScreen(TuiScreen):
         path = Path(self.rec.store.name)
         streams = "1 stream" if len(scene.lanes) == 1 else f"{len(scene.lanes)} streams"
         duration = clock((scene.extent.high_ns - scene.extent.low_ns) / S)
-        title = f"{narrow(path.name)}   {duration}, {streams}, {scene.messages:,} messages"
+        title = f"{narrow(path.name)}   {duration}, {streams}, {counted(scene.messages)}"
         if size := bytes_on_disk(path):
             title += f", {text.size(size)}"
         return Opened(scene, path, title)
@@ -211,7 +211,7 @@ class OpenedScreen(TuiScreen):
 
         Args:
             work: runs in a thread.
-            then: gets what comes of it; else it is said, if it is a text.
+            then: gets what comes of it; else it is said, and should be a text or None.
 
         Raises:
             DimosRecordError: the recording is not open.
@@ -229,8 +229,7 @@ class OpenedScreen(TuiScreen):
         return await self.orders.done(work)
 
     def _say(self, said: str | None) -> None:
-        if said:
-            self.say(said)
+        self.say(said or "")  # what was said before is not about this any more
 
     def require_open(self) -> Scene:
         """The recording, for what needs it.

@@ -46,7 +46,7 @@ class Overview(Widget):
         self._styles: Styles | None = None
         self._latest: Latest[Request, Picture] = Latest(
             self,
-            lambda request, stale: read(lambda reader: density.compute(reader, request, stale)),
+            lambda request, stale: density.compute(read, request, stale),
             self._take,
         )
 

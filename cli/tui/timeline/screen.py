@@ -62,8 +62,7 @@ class TimelineScreen(PlayingScreen):
     def _mark(self, marked: tuple[Marks, str]) -> None:
         marks, said = marked
         self.show_marks(marks)
-        if said:
-            self.say(said)
+        self.say(said)
 
     @task
     async def action_add_marker(self) -> None:

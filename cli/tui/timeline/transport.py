@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from dimos_record.bus import default_url
+from dimos_record.bus.base import literal
 from dimos_record.cli.times import clock
 from dimos_record.cli.tui.timeline.steps import next_message
 from dimos_record.cli.tui.timeline.window import S
@@ -116,15 +117,11 @@ class Transport:
         if self._rec.reader.span_ns() is None:
             raise EditError(f"{self._rec.reader.name} has no messages to play")
         self.seek(self.position_ns)  # an edit may have cut the end off
-        player = self._rec.play(self._rate, loop=self._loop(), paused=True)
-        self._apply_mixer(player)
-        player.resume()
-
-    def _apply_mixer(self, player: Player) -> None:
-        """Mute and solo what was chosen before anything was played."""
-        played = {info.topic for info in player.streams}
-        player.mute(*(self._muted & played))
-        player.solo(*(self._soloed & played))
+        topics = {info.topic for info in self._rec.reader.streams.values()}
+        unheard = [literal(topic) for topic in topics if not self._hears(topic)]
+        if len(unheard) == len(topics):
+            raise EditError("All streams are muted; m lets one be heard")
+        self._rec.play(self._rate, loop=self._loop(), exclude=unheard)
 
     def _loop(self) -> bool | tuple[float, float]:
         return False if self._a_s is None or self._b_s is None else (self._a_s, self._b_s)
@@ -197,14 +194,33 @@ class Transport:
     def mute(self, topic: str) -> None:
         """Play a topic no more, or again."""
         self._muted ^= {topic}
-        if (player := self.player) is not None:
-            (player.mute if topic in self._muted else player.unmute)(topic)
+        self._mix()
 
     def solo(self, topic: str) -> None:
         """Play this topic and the others that are soloed, and nothing else; or end that."""
         self._soloed ^= {topic}
-        if (player := self.player) is not None:
-            (player.solo if topic in self._soloed else player.unsolo)(topic)
+        self._mix()
+
+    def _mix(self) -> None:
+        """Let the player play what is to be heard.
+
+        What was not to be heard when it began was left out: it may be published by somebody else,
+        or be refused. So a new player begins where this one is, which looks again.
+        """
+        player = self.player
+        if player is None:
+            return
+        topics = {info.topic for info in self._rec.reader.streams.values()}
+        played = {info.topic for info in player.streams}
+        heard = {topic for topic in topics if self._hears(topic)}
+        if heard - played - {*player.left_out}:
+            was_playing = player.state == "playing"
+            self._rec.stop_playback()
+            if was_playing:
+                self.toggle()
+        else:
+            player.mute(*(played - heard))
+            player.unmute(*(player.muted & heard & played))
 
     def _hears(self, topic: str) -> bool:
         return topic not in self._muted and (not self._soloed or topic in self._soloed)

@@ -71,7 +71,7 @@ class TimelineView(Widget, can_focus=True):
         """What was drawn, without the playhead, by number of the line below the ruler."""
         self._latest: Latest[Request, Picture] = Latest(
             self,
-            lambda request, stale: read(lambda reader: density.compute(reader, request, stale)),
+            lambda request, stale: density.compute(read, request, stale),
             self._take,
         )
 
@@ -143,13 +143,6 @@ class TimelineView(Widget, can_focus=True):
         self.follows = False
         self._show_window(self.window.panned(share, self.scene.extent))
 
-    def look_at(self, position_ns: int) -> None:
-        """Look at another place; the playhead stays."""
-        self.follows = False
-        extent = self.scene.extent
-        half = self.window.length_ns // 2
-        self._show_window(Window(position_ns - half, position_ns + half).panned(0, extent))
-
     def _show_window(self, window: Window) -> None:
         if window != self.window:
             self.window = window
@@ -158,10 +151,11 @@ class TimelineView(Widget, can_focus=True):
 
     def move_cursor(self, by: int) -> None:
         """Choose a lane below or above the one that is chosen."""
-        last = len(self.scene.lanes) - 1
-        self.cursor = max(0, min(self.cursor + by, last))
+        before, last = self.cursor, len(self.scene.lanes) - 1
+        self.cursor = max(0, min(before + by, last))
         self._bring_in(self.cursor)
-        self._repaint()
+        self._repaint_lane(before)
+        self._repaint_lane(self.cursor)
         self.post_message(self.Moved())
 
     @property
@@ -253,6 +247,14 @@ class TimelineView(Widget, can_focus=True):
     def _repaint(self) -> None:
         self._lines.clear()
         self.refresh()
+
+    def _repaint_lane(self, number: int) -> None:
+        place, rows = number - self._first, self._rows
+        y = _RULER + place * rows
+        if 0 <= place < self._fitting:
+            for row in range(rows):
+                self._lines.pop(y + row, None)
+            self.refresh(Region(0, y, self.size.width, rows))
 
     def notify_style_update(self) -> None:
         """Draw all anew in another theme."""

@@ -46,7 +46,7 @@ def counted(
     """What is counted of one stream."""
     request = Request(window, cells, unit, ("odom",), 0)
     reader = cast(Any, FakeReader(odom=times))
-    picture = density.compute(reader, request, lambda: False)
+    picture = density.compute(lambda work: work(reader), request, lambda: False)
     assert picture is not None
     return picture
 
@@ -121,9 +121,9 @@ def test_the_same_picture_in_bytes_is_what_the_messages_weigh() -> None:
 
 
 def test_an_overtaken_request_ends_before_the_next_stream() -> None:
-    reader = FakeReader(a=[0], b=[0])
+    reader = cast(Any, FakeReader(a=[0], b=[0]))
     request = Request(WHOLE, 10, "messages", ("a", "b"), 0)
-    made = density.compute(cast(Any, reader), request, lambda: reader.asked == 1)
+    made = density.compute(lambda work: work(reader), request, lambda: reader.asked == 1)
     assert made is None
     assert reader.asked == 1
 
