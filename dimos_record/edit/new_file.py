@@ -7,7 +7,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dimos_record.errors import DiskFull, StorageError
@@ -97,8 +97,11 @@ class NewFile:
             try:
                 _configure(connection, MADE)
                 yield
-            finally:
-                connection.execute(f"DETACH {MADE}")
+            except BaseException:
+                with suppress(sqlite3.Error):  # what led here says more
+                    connection.execute(f"DETACH {MADE}")
+                raise
+            connection.execute(f"DETACH {MADE}")
 
     def wrote(self, size: int) -> None:
         """So many bytes of payload were written; now and then this waits for the disk."""

@@ -104,9 +104,9 @@ class _Writing:
                 for stream in plan.streams:
                     self._copy(source, stream, stream.name in interleaved)
                 sessions.carry(source, index, plan)
-        with self._new.opened() as connection:
+        with self._new.opened() as connection, self._progress.during(connection):
             connection.execute("BEGIN")
-            for name in interleaved:
+            for name in sorted(interleaved):
                 self._interleave(connection, name)
             if number_anew:
                 number_by_arrival(connection, self._streams, self._progress)
