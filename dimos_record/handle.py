@@ -183,6 +183,8 @@ class RecordingHandle:
             finally:
                 opened._close_reader()
         both = (self.reader, other.reader)
+        for reader in both:
+            reader.refresh()
         present = [info.channel for reader in both for info in reader.streams.values()]
         for pattern in selection.include:
             if pattern != "*" and not any(map(Selection.of((pattern,)).matches, present)):

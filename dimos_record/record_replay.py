@@ -104,7 +104,7 @@ class RecordReplay(Saveable):
         """
         topics, exclude = options.pop("topics", "*"), options.pop("exclude", ())
         position_s = self._next_start_s()
-        options.setdefault("start_s", position_s if position_s > 0 else None)
+        options.setdefault("start_s", position_s or None)
         view = ReplayView(self).select(topics, exclude)
         return self.play_view(view, speed, block=block, **options)
 
@@ -139,7 +139,10 @@ class RecordReplay(Saveable):
         self.stop_playback()
 
     def _obey_edits(self) -> None:
-        if self._player is not None and not self._player.closed:
+        if self._player is None:
+            if self._position_s > self.extent[1]:  # what it was in was cut off
+                self._position_s = self._sought_s = 0.0
+        elif not self._player.closed:
             self._player.refresh()
 
     def _next_start_s(self) -> float:
@@ -169,12 +172,14 @@ class RecordReplay(Saveable):
     def seek(self, seconds: float) -> RecordReplay:
         """Move the playhead, while playing or before, and return this object for a chain.
 
+        What a shift has moved to before the start of the recording is at positions below 0.
+
         Raises:
-            OptionError: the position is negative, or no number.
+            OptionError: the position is no number.
             Exception: what went wrong while playing, unless it has been raised already.
         """
-        if not 0 <= seconds < math.inf:
-            raise OptionError(f"seek({seconds}) makes no sense; use 0 or more, in seconds")
+        if not math.isfinite(seconds):
+            raise OptionError(f"seek({seconds}) makes no sense; give seconds")
         if self._player is not None and self._player.closed:
             self.stop_playback()
         if self._player is not None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from dimos_record.edit.progress import OnProgress
-from dimos_record.edit.writing import SaveReport
 from dimos_record.editing import Editable, Section
 from dimos_record.errors import OptionError
 from dimos_record.store.files import FileStore
+
+if TYPE_CHECKING:
+    from dimos_record.edit.progress import OnProgress
+    from dimos_record.edit.writing import SaveReport
 
 
 class Saveable(Editable):

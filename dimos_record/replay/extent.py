@@ -48,7 +48,7 @@ class Extent:
             end_ns = whole.end_before(min(end_ns, whole.ns(options.end_s)))
         if start_s is None and isinstance(options.loop, tuple):
             start_s = options.loop[0]
-        begin_ns = first_ns if start_s is None else whole.land(whole.ns(start_s))
+        begin_ns = first_ns if start_s is None else whole.nearest(whole.ns(start_s))
         return replace(whole, begin_ns=min(begin_ns, end_ns), end_ns=end_ns)
 
     def check(self, options: PlayOptions) -> None:

@@ -89,13 +89,13 @@ def check_loop(a_s: float, b_s: float | None) -> None:
 
 
 def _check_range(start: str, start_s: float | None, end: str, end_s: float | None) -> None:
+    """A position may be below 0: a shift moves messages to before the start of the recording."""
     for option, seconds in ((start, start_s), (end, end_s)):
-        if seconds is not None:
-            _check_seconds(option, seconds)
-    if end_s is not None and end_s <= (start_s or 0.0):
+        if seconds is not None and not math.isfinite(seconds):
+            raise OptionError(f"{option} cannot be {seconds} s; give seconds")
+    if end_s is not None and start_s is not None and end_s <= start_s:
         raise OptionError(
-            f"{end} ({end_s} s) must be after {start} ({start_s or 0.0} s from the start of the "
-            "recording)"
+            f"{end} ({end_s} s) must be after {start} ({start_s} s from the start of the recording)"
         )
 
 

@@ -36,6 +36,7 @@ _HAS_META = Where(
     "(pose_x IS NOT NULL OR value IS NOT NULL OR (tags IS NOT NULL AND tags IS NOT x'0C'))"
 )
 _Number = TypeVar("_Number", int, float)
+_FURTHEST_S = 1e9
 _STEP_BACK = 64
 """Rows held while a view with operators is read backwards."""
 
@@ -77,16 +78,22 @@ class ReplayView:
     def between(self, a: float | None, b: float | None) -> ReplayView:
         """Only what is in the section ``[a, b)``, in seconds; None is the start or the end.
 
+        What a shift has moved to before the start of the recording is at positions below 0.
+
         Raises:
             OptionError: nothing is in it: `b` is not above `a`, or an earlier section ends before.
+                Or one of them is no number.
         """
         if b == math.inf:
             b = None
+        for position_s in (a, b):
+            if position_s is not None and not abs(position_s) <= _FURTHEST_S:
+                raise OptionError(f"between({a}, {b}): {position_s} is no position; give seconds")
         start_s, end_s = _latest(self.start_s, a), _earliest(self.end_s, b)
-        if not 0 <= (start_s or 0) < (math.inf if end_s is None else end_s):
+        if start_s is not None and end_s is not None and start_s >= end_s:
             there = f"{self.start_s or 0} to {'the end' if self.end_s is None else self.end_s}"
             raise OptionError(
-                f"between({a}, {b}) of a view from {there} is empty; write 0 <= a < b, in seconds"
+                f"between({a}, {b}) of a view from {there} is empty; write a < b, in seconds"
             )
         return dataclasses.replace(self, start_s=start_s, end_s=end_s)
 

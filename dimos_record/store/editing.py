@@ -14,7 +14,7 @@ from dimos_record.store import open_as_recorded, schema
 from dimos_record.store.connection import connect_for_editing, errors_about
 from dimos_record.store.reader import RecordingReader
 from dimos_record.store.recording_file import refuse_if_busy
-from dimos_record.store.segments import SegmentedReader, edits_file, segments_of
+from dimos_record.store.segments import SegmentedReader, edits_file
 from dimos_record.store.writer import RecordingWriter
 
 Result = TypeVar("Result")
@@ -54,21 +54,26 @@ def _change(file: Path, change: Change[Result], *, create: bool = False) -> Resu
 def _make_editable(file: Path) -> None:
     """Finish a recording that was killed, and bring an older one to the current schema."""
     with RecordingReader.open(file) as reader:
-        sessions = reader.sessions()
-        refuse_if_busy(file, sessions)
-        current = reader.schema_version == schema.SCHEMA_VERSION
-        finished = reader.self_contained and all(one.stop_ns is not None for one in sessions)
+        refuse_if_busy(file, reader.sessions())
+        finished = _is_finished(reader)
     _refuse_read_only(file)
-    if not (current and finished):
+    if not finished:
         RecordingWriter.append(file).close()
+
+
+def _is_finished(reader: RecordingReader) -> bool:
+    current = reader.schema_version == schema.SCHEMA_VERSION
+    ended = all(session.stop_ns is not None for session in reader.sessions())
+    return current and reader.self_contained and ended
 
 
 def _editable_folder(folder: Path) -> Path:
     with SegmentedReader(folder) as reader:
         refuse_if_busy(folder, reader.sessions())
+        unfinished = [Path(one.path) for one in reader.segments if not _is_finished(one)]
     _refuse_read_only(folder)
-    for file in segments_of(folder):
-        _make_editable(file)
+    for file in unfinished:
+        RecordingWriter.append(file).close()
     return edits_file(folder)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from dimos_record.errors import RecordingExists
+from dimos_record.errors import EditError, RecordingExists
 from dimos_record.store.connection import connect_in_memory
 from dimos_record.store.edited import EditedReader
 from dimos_record.store.editing import Change, Result
@@ -46,6 +46,7 @@ class MemoryStore:
 
         Raises:
             OptionError: memory cannot be split into segments.
+            EditError: what is to be appended to has edits that are not saved.
             RecordingExists: something was recorded and neither `append` nor `overwrite` is set.
         """
         if split:
@@ -55,6 +56,11 @@ class MemoryStore:
         if self.exists() and overwrite:
             fresh = MemoryWriter.new()
             return Target(fresh, cannot_split, fresh.forget, lambda: self._replace(fresh))
+        if self.reader().edited:
+            raise EditError(
+                f"{self.name} has edits that are not saved; write what they leave with save_as(), "
+                "or drop them with revert()"
+            )
         return Target(self._writer, cannot_split, self._writer.take_back)
 
     def _replace(self, fresh: MemoryWriter) -> None:

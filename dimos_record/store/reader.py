@@ -10,7 +10,6 @@ import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import islice
 from pathlib import Path
 
 from dimos_record.errors import UnknownTopic
@@ -75,6 +74,8 @@ class RecordingReader:
         self._times = TimeIndexes(connection)
         self._tables: dict[str, StreamTable] = {}
         self._tables_version: int | None = None
+        self._origin: tuple[tuple[int, int], int] | None = None
+        """How often the file has been changed by others and by us, and position 0 then."""
         connection.create_function("dr_tag", 2, meta.tag_of, deterministic=True)
         with self._reading() as current:  # another one, if the file has just been finished
             schema.check(current, self.path)
@@ -195,11 +196,18 @@ class RecordingReader:
     def origin_ns(self) -> int:
         """Position 0: when the first message was received, as recorded; 0 without messages."""
         with self._reading() as connection:
-            stored = edits.origin_ns(connection) if self._has_edits(connection) else None
-            if stored is not None:
-                return stored
-            self._load_tables()
-            ends = [table.ends(connection)[0] for table in self._tables.values()]
+            changes = connection.execute("PRAGMA data_version").fetchone()[0]
+            as_of = changes, connection.total_changes
+            if self._origin is None or self._origin[0] != as_of:
+                self._origin = as_of, self._find_origin(connection)
+            return self._origin[1]
+
+    def _find_origin(self, connection: sqlite3.Connection) -> int:
+        stored = edits.origin_ns(connection) if self._has_edits(connection) else None
+        if stored is not None:
+            return stored
+        self._load_tables()
+        ends = [table.ends(connection)[0] for table in self._tables.values()]
         return min((first for first in ends if first is not None), default=0)
 
     def skips(self) -> list[tuple[int, int]]:
@@ -368,11 +376,19 @@ def find_stream(streams: dict[str, StreamInfo], wanted: str, where: str) -> Stre
 
 def span_between_skips(reader: StoreReader) -> tuple[int, int] | None:
     """Times of the first and the last message of a recording that lie in no skip."""
-    shown = Intervals.of(reader.skips()).complement().items
-    firsts, lasts = [], []
-    for stream in reader.streams:
-        forwards = (reader.ends(stream, *section) for section in shown)
-        backwards = (reader.ends(stream, *section) for section in reversed(shown))
-        firsts += [ends[0] for ends in islice(filter(None, forwards), 1)]
-        lasts += [ends[1] for ends in islice(filter(None, backwards), 1)]
-    return (min(firsts), max(lasts)) if firsts else None
+    skips = Intervals.of(reader.skips())
+    found = (_ends_between(reader, stream, skips) for stream in reader.streams)
+    ends = [one for one in found if one is not None]
+    return (min(first for first, _ in ends), max(last for _, last in ends)) if ends else None
+
+
+def _ends_between(reader: StoreReader, stream: str, skips: Intervals) -> tuple[int, int] | None:
+    """Times of the first and the last message of a stream that lie in no skip."""
+    ends = reader.ends(stream)
+    if ends is None or not any(end in skips for end in ends):
+        return ends
+    shown = skips.complement().within(ends[0], ends[1] + 1).items
+    forwards = (reader.ends(stream, *section) for section in shown)
+    backwards = (reader.ends(stream, *section) for section in reversed(shown))
+    first, last = next(filter(None, forwards), None), next(filter(None, backwards), None)
+    return None if first is None or last is None else (first[0], last[1])

@@ -190,8 +190,11 @@ class SegmentedReader:
 
     def markers(self) -> list[Marker]:
         """Labelled instants and intervals, in the order of time."""
-        found = [marker for segment in self.segments for marker in segment.markers()]
-        return sorted(found, key=lambda marker: (marker.at_ns, marker.id))
+        found: dict[int, Marker] = {}
+        for marker in (marker for segment in self.segments for marker in segment.markers()):
+            number = marker.id if marker.id not in found else max(found) + 1
+            found[number] = marker._replace(id=number)
+        return sorted(found.values(), key=lambda marker: (marker.at_ns, marker.id))
 
     def edits(self) -> list[Edit]:
         """The edits that are not saved, and those that were undone, oldest first."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dimos_record.store.base import SessionInfo, StreamAccount, StreamInfo, add_accounts
+from dimos_record.store.intervals import Intervals
 from dimos_record.store.queries import QueryableReader
 
 
@@ -20,6 +22,8 @@ class Topic:
     last_ns: int | None
     account: StreamAccount
     """What was received, dropped ... over all sessions; zeros where nobody counted."""
+    skipped_ns: int = 0
+    """How much was cut out of the whole recording between the first and the last message."""
 
     @property
     def name(self) -> str:
@@ -35,8 +39,9 @@ class Topic:
 
     @property
     def rate_hz(self) -> float:
-        """Messages per second between the first and the last; 0 where that is not defined."""
-        return (self.count - 1) / self.duration_s if self.duration_s > 0 else 0.0
+        """Messages per second from the first to the last, skips left out; 0 if not defined."""
+        played_s = self.duration_s - self.skipped_ns / 1e9
+        return (self.count - 1) / played_s if played_s > 0 else 0.0
 
 
 @dataclass(frozen=True)
@@ -78,22 +83,40 @@ class Summary:
 
 def summarize(reader: QueryableReader) -> Summary:
     """The figures of a recording."""
-    sessions = reader.sessions()
+    sessions, skips = reader.sessions(), Intervals.of(reader.skips())
+    accounts = total_accounts(sessions)
     return Summary(
         name=reader.name,
         schema_version=reader.schema_version,
         self_contained=reader.self_contained,
         span_ns=reader.span_ns(),
-        topics=tuple(describe_topic(reader, info, sessions) for info in reader.streams.values()),
+        topics=tuple(_topic(reader, info, accounts, skips) for info in reader.streams.values()),
         sessions=tuple(sessions),
     )
 
 
 def describe_topic(reader: QueryableReader, info: StreamInfo, sessions: list[SessionInfo]) -> Topic:
     """The figures of one topic."""
+    return _topic(reader, info, total_accounts(sessions), Intervals.of(reader.skips()))
+
+
+def _topic(
+    reader: QueryableReader,
+    info: StreamInfo,
+    accounts: Mapping[str, StreamAccount],
+    skips: Intervals,
+) -> Topic:
     stats = reader.stats(info.name)
-    account = total_accounts(sessions).get(info.name, StreamAccount())
-    return Topic(info, stats.count, stats.bytes, stats.first_ns, stats.last_ns, account)
+    skipped = skips.within(stats.first_ns or 0, stats.last_ns or 0)
+    return Topic(
+        info,
+        stats.count,
+        stats.bytes,
+        stats.first_ns,
+        stats.last_ns,
+        accounts.get(info.name, StreamAccount()),
+        sum(b_ns - a_ns for a_ns, b_ns in skipped),
+    )
 
 
 def total_accounts(sessions: list[SessionInfo]) -> dict[str, StreamAccount]:

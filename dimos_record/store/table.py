@@ -150,7 +150,7 @@ class StreamTable(NamedTuple):
         numbers = [first + (last - first) * step // max(1, steps) for step in range(steps + 1)]
         query = f"SELECT ts_ns FROM {quote_name(self.info.name)} WHERE id = ?"
         found = [connection.execute(query, (number,)).fetchone() for number in numbers]
-        times = [row[0] for row in found if row is not None]
+        times = [row[0] for row in found if row is not None and isinstance(row[0], int)]
         return len(times) == len(numbers) and times == sorted(times)
 
     def sizes(self, connection: sqlite3.Connection, numbers: Sequence[int]) -> list[int]:
@@ -166,7 +166,7 @@ class StreamTable(NamedTuple):
         for number in numbers:
             asked = (f"SELECT length(data) FROM {source}" for source in sources)
             found = (connection.execute(query, (number,)).fetchone() for query in asked)
-            sizes.append(next((int(row[0]) for row in found if row is not None), 0))
+            sizes.append(next((int(row[0] or 0) for row in found if row is not None), 0))
         return sizes
 
     def bytes_in(self, connection: sqlite3.Connection, times: str, span: Span) -> int:
@@ -182,10 +182,11 @@ class StreamTable(NamedTuple):
             *limits,
         )[0]
         if self.topic is not None:
-            spooled = "FROM _dr_spool WHERE topic = ? AND ts_ns >= ? AND ts_ns < ?"
-            size += _one(connection, f"SELECT total(length(data)) {spooled}", self.topic, *limits)[
-                0
-            ]
+            query = (
+                "SELECT total(length(data)) FROM _dr_spool "
+                "WHERE topic = ? AND ts_ns >= ? AND ts_ns < ?"
+            )
+            size += _one(connection, query, self.topic, *limits)[0]
         return int(size)
 
     def page(

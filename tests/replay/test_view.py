@@ -103,7 +103,8 @@ def test_sections_are_half_open_and_in_seconds_of_the_recording(rec: RecordRepla
 
 
 @pytest.mark.parametrize(
-    ("a", "b"), [(5, 5), (5, 4), (-1, 3), (math.nan, None), (1, math.nan), (math.inf, None)]
+    ("a", "b"),
+    [(5, 5), (5, 4), (0, -1), (math.nan, None), (1, math.nan), (math.inf, None), (None, 1e300)],
 )
 def test_a_section_that_is_none_is_refused(
     rec: RecordReplay, a: float | None, b: float | None
