@@ -72,8 +72,9 @@ class StreamPlan:
     @property
     def changed(self) -> bool:
         """Whether it is otherwise than in the file."""
-        same = self.edits.info == self.table.info
-        return not (self.all_of_it and same and not self.edits.shift_ns and not self.recode)
+        called, was = self.edits.info, self.table.info
+        renamed = (called.name, called.channel) != (was.name, was.channel)
+        return bool(renamed or not self.all_of_it or self.edits.shift_ns or self.recode)
 
     @property
     def recode(self) -> str | None:
@@ -98,8 +99,8 @@ class FilePlan:
     """When the first message was received, as recorded; 0 without messages."""
     last_ns: int
     """When the last one was."""
-    drops_streams: bool
-    """Whether the file has streams of which nothing is copied."""
+    loses_more: bool
+    """Whether whole streams, or lines of the log, are not copied."""
     cut: Intervals
     """What was cut from everything, in times as recorded."""
     skips: Intervals
@@ -120,7 +121,7 @@ class FilePlan:
     @property
     def changed(self) -> bool:
         """Whether any message, or what is said of it, is otherwise than in the file."""
-        return self.drops_streams or any(stream.changed for stream in self.streams)
+        return self.loses_more or any(stream.changed for stream in self.streams)
 
     def shifted(self, by_ns: int) -> FilePlan:
         """All of it at other times."""
@@ -176,18 +177,26 @@ def plan_file(path: Path, state: EditState, progress: Progress) -> FilePlan:
             for edits in state.streams.values()
             if edits.source in tables
         )
+        cut = state.cut_sections
         return FilePlan(
-            path,
-            planned,
-            tuple(load_sessions(connection)) if version else (),
-            _configs(connection),
-            dict(connection.execute("SELECT key, value FROM _dr_meta")) if version else {},
-            min((first for first, _ in ends if first is not None), default=0),
-            max((last for _, last in ends if last is not None), default=0),
-            len(planned) < len(tables),
-            state.cut_sections,
-            state.skips,
+            path=path,
+            streams=planned,
+            sessions=tuple(load_sessions(connection)) if version else (),
+            configs=_configs(connection),
+            meta=dict(connection.execute("SELECT key, value FROM _dr_meta")) if version else {},
+            first_ns=min((first for first, _ in ends if first is not None), default=0),
+            last_ns=max((last for _, last in ends if last is not None), default=0),
+            loses_more=len(planned) < len(tables) or _cuts_log(connection, cut),
+            cut=cut,
+            skips=state.skips,
         )
+
+
+def _cuts_log(connection: sqlite3.Connection, cut: Intervals) -> bool:
+    if not has_table(connection, "_dr_log"):
+        return False
+    query = "SELECT 1 FROM _dr_log WHERE ts_ns >= ? AND ts_ns < ? LIMIT 1"
+    return any(connection.execute(query, section).fetchone() for section in cut)
 
 
 def _configs(connection: sqlite3.Connection) -> dict[str, str]:

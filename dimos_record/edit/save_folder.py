@@ -21,7 +21,7 @@ from dimos_record.edit.replacing import (
 )
 from dimos_record.edit.room import ELSEWHERE, check_room
 from dimos_record.edit.writing import SaveReport, Written, write_file
-from dimos_record.errors import StorageError
+from dimos_record.errors import EditError, StorageError
 from dimos_record.store.base import Marker
 from dimos_record.store.edit_state import EditState
 from dimos_record.store.edits import Edit, load_markers
@@ -82,10 +82,15 @@ def _arranged(
 
     What the whole recording says of its timeline has to be in some segment that is written anew,
     as has what is known of the sessions of segments that are dropped.
+
+    Raises:
+        EditError: no segment has a message.
     """
     stored = {plan.path: found for plan, found in zip(plans, markers, strict=True)}
     gone = [plan for plan in plans if plan.changed and not plan.count]
     left = [plan for plan in plans if not (plan.changed and not plan.count)]
+    if not left:
+        raise EditError("its edits would leave no message; take one back before it is saved")
     changed = [
         plan
         for plan in left

@@ -13,10 +13,12 @@ from dimos_record.edit.derive import save_as
 from dimos_record.edit.save import save
 from dimos_record.errors import RecordingBusy
 from dimos_record.store import open_recording
+from dimos_record.store.base import LogLine
 from dimos_record.store.reader import RecordingReader
 from dimos_record.store.segments import segments_of
 from dimos_record.store.target import open_target
 from dimos_record.store.unfinished import clean_up, replaced_path
+from dimos_record.store.writer import RecordingWriter
 from tests.edit.recordings import (
     MAP,
     S,
@@ -85,6 +87,19 @@ def test_the_state_from_a_dropped_segment_stays(tmp_path: Path) -> None:
     assert len(seen["rows"]["map"]) == 1
     save_it(walk)
     assert everything(walk) == seen
+
+
+def test_a_segment_that_only_lost_lines_of_its_log_is_written_anew(tmp_path: Path) -> None:
+    walk = segmented(tmp_path / "walk")
+    writer = begin(RecordingWriter.append(walk / "segment-00003.db"))
+    writer.write_log([LogLine(START_NS, None, None, "a secret")])
+    writer.end_session(START_NS, "stopped", 0, 0)
+    writer.close()
+    cut(walk, None, 0.5)
+    seen = everything(walk)
+    save_it(walk)
+    assert everything(walk)["log"] == seen["log"]
+    assert b"a secret" not in (walk / "segment-00003.db").read_bytes()
 
 
 def test_markers_can_be_saved_deleted_and_saved_again(tmp_path: Path) -> None:
