@@ -28,6 +28,7 @@ from dimos_record.cli.tui.theme import COLOURS, THEME
 from dimos_record.errors import DimosRecordError
 
 T = TypeVar("T")
+_SAID_S = 20.0
 log = logging.getLogger("dimos_record")
 _TIMELINE = "dimos_record.cli.tui.timeline.screen"
 
@@ -160,6 +161,15 @@ class TuiApp(App[None]):
     def complain(self, what: Exception | str) -> None:
         """Say in the line at the bottom what is wrong; from any thread."""
         self._set_said(Said(one_line(what), is_error=True))
+
+    def watch_said(self, said: Said) -> None:
+        """Make room again after a while."""
+        if said.text:
+            self.set_timer(_SAID_S, lambda: self._forget(said))
+
+    def _forget(self, said: Said) -> None:
+        if self.said is said:
+            self.said = Said()
 
     def _set_said(self, said: Said) -> None:
         if threading.get_ident() == self._thread:

@@ -43,10 +43,10 @@ def _text(value: str | Text) -> Text:
 
 
 class MessageLine(Static):
-    """One line for what the program has to say; errors in red."""
+    """A line for what the program has to say, more where that is too long; errors in red."""
 
     DEFAULT_CSS = """
-    MessageLine { height: 1; padding: 0 1; color: $foreground; }
+    MessageLine { height: auto; min-height: 1; max-height: 3; padding: 0 1; color: $foreground; }
     MessageLine.-error { color: $error; text-style: bold; }
     """
 
@@ -56,7 +56,7 @@ class MessageLine(Static):
 
     def _show(self, said: Said) -> None:
         self.set_class(said.is_error, "-error")
-        self.update(Text(said.text, no_wrap=True, overflow="ellipsis"))
+        self.update(Text(said.text))
 
 
 class KeyBar(Widget):

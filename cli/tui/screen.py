@@ -24,7 +24,7 @@ class TuiScreen(Screen[None]):
     BINDINGS: ClassVar[list[BindingType]] = []
     DEFAULT_CSS = """
     TuiScreen { layers: default above; background: $background; overflow: hidden; }
-    TuiScreen > #foot { dock: bottom; height: 2; }
+    TuiScreen > #foot { dock: bottom; height: auto; }
     """
 
     def compose(self) -> ComposeResult:

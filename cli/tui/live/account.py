@@ -43,7 +43,7 @@ class AccountPanel(Widget):
             Text.assemble(
                 f"buffer {account.buffer:4.0%} ",
                 (f"▕{meter(account.buffer)}▏", lossy),
-                (f" {'LOSING MESSAGES' if account.is_lossy else 'nothing lost'}", lossy),
+                (f" {_in_words(account)}", lossy),
                 f"   disk free {_free(account)}",
             ),
         ]
@@ -64,6 +64,12 @@ class AccountPanel(Widget):
 def _lost(account: Account) -> str:
     lost = "not known" if account.lost is None else f"{account.lost:,}"
     return f"lost before reception {lost}"
+
+
+def _in_words(account: Account) -> str:
+    if account.is_lossy:
+        return "LOSING MESSAGES"
+    return "nothing dropped" if account.lost is None else "nothing lost"
 
 
 def _free(account: Account) -> str:

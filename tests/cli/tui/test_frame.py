@@ -262,3 +262,11 @@ async def test_a_recording_is_opened_by_its_name_and_left_again(
         await until_shown(pilot, "/odom")
         await pilot.press("B")
         await until(pilot, lambda: app.shown is live, "the screen before")
+
+
+async def test_a_long_sentence_is_shown_to_its_end(bus: Bus, sample: Sample) -> None:
+    async with running(bus) as (app, pilot):
+        await app.show(sample)
+        app.complain("this is the beginning, " + "and it goes on, " * 8 + "to the end")
+        await until_shown(pilot, "end")
+        assert "to the end 1 ask" in " ".join(screen_text(app).split())
