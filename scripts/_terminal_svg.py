@@ -10,13 +10,19 @@ from __future__ import annotations
 import re
 import sys
 from io import StringIO
+from itertools import groupby
+from operator import itemgetter
 
+from _terminal_shapes import WIDTH as CELL
+from _terminal_shapes import Cell, drawn, is_shape
 from rich._export_format import CONSOLE_SVG_FORMAT
+from rich.ansi import AnsiDecoder
+from rich.color import Color
 from rich.console import Console
+from rich.style import Style
 from rich.terminal_theme import TerminalTheme
 from rich.text import Text
 
-CELL = 12.2  # width of a character in rich's pictures
 _LEADING_SPACES = re.compile(
     r'x="(?P<x>[\d.]+)"(?P<between> y="[\d.]+" )textLength="(?P<length>[\d.]+)"'
     r"(?P<end>[^>]*)>(?P<spaces>(?:&#160;)+)(?=[^<&]|&(?!#160;))"
@@ -42,13 +48,45 @@ DARK = TerminalTheme(
 def svg_of(terminal: str, title: str, columns: int) -> str:
     """The picture of a terminal's content, given with its ANSI escape sequences."""
     console = Console(record=True, width=columns, file=StringIO(), highlight=False)
-    for line in terminal.strip("\n").split("\n"):
-        console.print(Text.from_ansi(line), no_wrap=True, crop=True)
+    cells: list[Cell] = []
+    for row, line in enumerate(AnsiDecoder().decode(terminal.strip("\n"))):
+        written, shapes = _apart(line, row)
+        console.print(written, no_wrap=True, crop=True)
+        cells += shapes
     svg_format = re.sub(r"@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
     svg_format = re.sub(r"<!--.*?-->", "", svg_format)
     svg_format = svg_format.replace("Fira Code, monospace", FONTS)
     svg = console.export_svg(title=title, theme=DARK, code_format=svg_format, unique_id="demo")
+    svg = svg.replace('<g class="demo-matrix">', f'{drawn(cells)}<g class="demo-matrix">')
     return _LEADING_SPACES.sub(_without_leading_spaces, svg)
+
+
+def _apart(line: Text, row: int) -> tuple[Text, list[Cell]]:
+    """A line with blanks where shapes are, and these shapes."""
+    console = Console()
+    shapes: list[Cell] = []
+    written: list[tuple[str, Style]] = []
+    before = None
+    for column, character in enumerate(line.plain):
+        style = line.get_style_at_offset(console, column)
+        front, behind = style.color, style.bgcolor
+        if style.reverse:
+            front, behind = behind, front
+        if is_shape(character):
+            shapes.append(Cell(character, column, row, _hex(front)))
+            character, style = " ", Style(bgcolor=behind)
+        if character == " " and written and behind == before:
+            style = written[-1][1]  # of a blank only the background can be seen
+        before = behind
+        written.append((character, style))
+    runs = groupby(written, key=itemgetter(1))
+    return Text.assemble(*(("".join(c for c, _ in run), style) for style, run in runs)), shapes
+
+
+def _hex(colour: Color | None) -> str:
+    if colour is None or colour.is_default:
+        return DARK.foreground_color.hex
+    return colour.get_truecolor(DARK).hex
 
 
 def _without_leading_spaces(found: re.Match[str]) -> str:
