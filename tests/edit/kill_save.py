@@ -158,11 +158,11 @@ def main() -> None:
         for number in range(options.rounds):
             _copy(recording, path)
             if number % 2:
-                counts[kill_while_saving(path, moments.uniform(0, 1.1) * swap_s)] += 1
-                continue
-            # around the moment when the files change places, which moves with the machine's load
-            kept = kill_while_saving(path, moments.uniform(0.95, 1.05) * swap_s)
-            swap_s *= 0.97 if kept is Kept.AFTER else 1.03
+                kept = kill_while_saving(path, moments.uniform(0, 1.1) * swap_s)
+            else:
+                # around the moment when the files change places, which moves with the load
+                kept = kill_while_saving(path, moments.uniform(0.95, 1.05) * swap_s)
+                swap_s *= 0.97 if kept is Kept.AFTER else 1.03
             counts[kept] += 1
             if (number + 1) % 20 == 0:
                 print(f"{number + 1}: {_shown(counts)}", flush=True)
