@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -206,8 +206,9 @@ class _Work:
 
     def result(self, state_before: StateBefore) -> EditState:
         streams = {}
+        left = _Left(state_before)
         for name, one in self.streams.items():
-            pieces = _pieces(one, state_before)
+            pieces = left.of(one)
             same = one.info == one.recorded and not one.shift
             streams[one.info.name] = StreamEdits(
                 one.info, name, one.shift, pieces, one.recode, same
@@ -224,24 +225,40 @@ class _Work:
     def _skips(self, cuts: Intervals, streams: Iterable[StreamEdits]) -> Intervals:
         """Where nothing plays: a stream that was moved since the cut may reach into it."""
         played = Intervals()
-        for stream in streams:
-            kept = Intervals.of((p.low_ns, p.high_ns) for p in stream.pieces if p.ids is None)
-            played = played.union(kept.without(self.saved_skips).shifted(stream.shift_ns))
+        for pieces, shift_ns in {(stream.pieces, stream.shift_ns) for stream in streams}:
+            kept = Intervals.of((p.low_ns, p.high_ns) for p in pieces if p.ids is None)
+            played = played.union(kept.without(self.saved_skips).shifted(shift_ns))
         left = cuts.without(played) if streams else cuts
         return Intervals.of(section for section in left if section[1] != FOREVER)
 
 
-def _pieces(one: _Stream, state_before: StateBefore) -> tuple[Piece, ...]:
-    gone, passed = Intervals.of(one.gone), Intervals.of(one.passed)
-    pieces = [Piece(low, high) for low, high in gone.union(passed).complement()]
-    state: dict[int, set[int]] = {}
-    for low, high in passed if one.recorded.latched else ():
-        if high != FOREVER:
-            for row in state_before(one.recorded, gone, high):
-                if low <= row.ts_ns:
-                    state.setdefault(row.ts_ns, set()).add(row.id)
-    pieces += (Piece(ts_ns, ts_ns + 1, frozenset(ids)) for ts_ns, ids in state.items())
-    return tuple(sorted(pieces, key=lambda piece: piece.low_ns))
+class _Left:
+    """What is left of streams; most were cut alike, and are worked out once."""
+
+    def __init__(self, state_before: StateBefore) -> None:
+        self._state_before = state_before
+        self._known: dict[tuple[tuple[Section, ...], ...], tuple[Piece, ...]] = {}
+
+    def of(self, one: _Stream) -> tuple[Piece, ...]:
+        """The pieces of a stream."""
+        key = tuple(one.gone), tuple(one.passed)
+        if key not in self._known:
+            kept = Intervals.of((*one.gone, *one.passed)).complement()
+            self._known[key] = tuple(Piece(low, high) for low, high in kept)
+        pieces = self._known[key]
+        if not (one.recorded.latched and one.passed):
+            return pieces
+        return tuple(sorted([*pieces, *self._state(one)], key=lambda piece: piece.low_ns))
+
+    def _state(self, one: _Stream) -> Iterator[Piece]:
+        gone, state = Intervals.of(one.gone), dict[int, set[int]]()
+        for low, high in Intervals.of(one.passed):
+            if high != FOREVER:
+                for row in self._state_before(one.recorded, gone, high):
+                    if low <= row.ts_ns:
+                        state.setdefault(row.ts_ns, set()).add(row.id)
+        for ts_ns, ids in state.items():
+            yield Piece(ts_ns, ts_ns + 1, frozenset(ids))
 
 
 def is_cut(marker: Marker, cuts: Intervals) -> bool:

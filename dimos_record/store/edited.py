@@ -138,6 +138,8 @@ class EditedReader:
 
     def _of(self, topic_or_stream: str) -> StreamEdits:
         streams = self.state.streams
+        if topic_or_stream in streams:
+            return streams[topic_or_stream]
         known = {name: one.info for name, one in streams.items()}
         return streams[find_stream(known, topic_or_stream, self.name).name]
 

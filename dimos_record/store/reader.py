@@ -142,9 +142,10 @@ class RecordingReader:
         return find_stream(self.streams, topic_or_stream, self.name)
 
     def _table(self, topic_or_stream: str) -> StreamTable:
-        with self._lock:
-            name = self.find(topic_or_stream).name
-            return self._tables[name]
+        with self._reading():
+            self._load_tables()
+            known = self._tables.get(topic_or_stream)
+            return known or self._tables[self.find(topic_or_stream).name]
 
     def stats(self, stream: str) -> StreamStats:
         """Count, payload bytes as stored, and extent of a stream."""

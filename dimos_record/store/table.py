@@ -126,7 +126,9 @@ class StreamTable(NamedTuple):
 
     def ranks(self, connection: sqlite3.Connection, times: str, at_ns: Sequence[int]) -> list[int]:
         """How many rows lie before each of these times, which ascend."""
-        first, last = _one(connection, f"SELECT min(id), max(id) FROM {times}")
+        first, last = _one(
+            connection, f"SELECT (SELECT min(id) FROM {times}), (SELECT max(id) FROM {times})"
+        )
         stored = [0] * len(at_ns)
         if last is not None and self._is_dense(connection, first, last):
             query = f"SELECT id FROM {times} WHERE ts_ns >= ? ORDER BY ts_ns, id LIMIT 1"
@@ -144,7 +146,7 @@ class StreamTable(NamedTuple):
 
     def _is_dense(self, connection: sqlite3.Connection, first: int, last: int) -> bool:
         """Whether numbers have no gaps and follow time, as far as samples tell."""
-        if not self.ours:
+        if not (self.ours and isinstance(first, int) and isinstance(last, int)):
             return False
         steps = min(_SAMPLES, last - first)
         numbers = [first + (last - first) * step // max(1, steps) for step in range(steps + 1)]

@@ -15,11 +15,15 @@ from dimos_record.errors import (
     EditError,
     OptionError,
     RecordingBusy,
+    RecordingDamaged,
     StorageError,
     UnknownTopic,
 )
+from dimos_record.store.edits import add_edit
 from dimos_record.store.memory import MemoryStore
 from dimos_record.testing import free_lcm_url
+from tests.store.dimos_files import ODOM as DIMOS_ODOM
+from tests.store.dimos_files import write_dimos_file
 
 START_NS = 1_700_000_000_000_000_000
 ODOM = "geometry_msgs.PoseStamped"
@@ -321,15 +325,159 @@ def test_a_folder_of_segments_is_edited_as_one_recording(tmp_path: Path, walk: P
     assert sorted(os.listdir(folder)) == ["edits.sqlite", "segment-00001.db", "segment-00002.db"]
 
 
-def test_edits_that_somebody_else_wrote_are_not_trusted(walk: Path) -> None:
-    from dimos_record.errors import RecordingDamaged
+def written_by_somebody(walk: Path, statement: str, *values: object) -> None:
+    with sqlite3.connect(walk) as connection:
+        connection.execute(statement, values)
+    connection.close()
 
-    for kind, args in (("cut", "{}"), ("format disk", "{}"), ("shift", "[1]"), ("mark", "nope")):
-        with sqlite3.connect(walk) as connection:
-            connection.execute("DELETE FROM _dr_edits")
-            connection.execute(
-                "INSERT INTO _dr_edits (made_ns, kind, args) VALUES (0, ?, ?)", (kind, args)
-            )
-        connection.close()
-        with RecordReplay(walk) as rec, pytest.raises(RecordingDamaged, match="edit"):
-            rec.info()
+
+@pytest.mark.parametrize(
+    ("kind", "args"),
+    [
+        ("cut", "{}"),
+        ("cut", '{"a": "noon", "b": null, "streams": null}'),
+        ("cut", '{"a": 1e300, "b": null, "streams": null}'),
+        ("trim", '{"a": 99999999999999999999999999, "b": null, "streams": null}'),
+        ("trim", '{"a": 1, "b": null, "streams": [[]]}'),
+        ("cut", '{"a": 1, "b": null, "streams": null, "more": 1}'),
+        ("delete", '{"streams": null}'),
+        ("shift", "[1]"),
+        ("shift", '{"stream": "odom", "ns": 1.5}'),
+        ("shift", '{"stream": "odom", "ns": -9000000000000000000}'),
+        ("rename", '{"stream": "odom", "topic": 5, "channel": ""}'),
+        ("codec", '{"stream": "odom", "codec": "pickle"}'),
+        ("mark", "nope"),
+        ("mark", "[" * 100_000),
+        ("mark", '{"markers": [{"id": 1, "at": "noon"}]}'),
+        ("unmark", '{"ids": ["one"]}'),
+        ("format disk", "{}"),
+        (b"\xff", "{}"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_edits_that_somebody_else_wrote_are_not_trusted(
+    walk: Path, kind: object, args: str
+) -> None:
+    insert = "INSERT INTO _dr_edits (made_ns, kind, args) VALUES (0, ?, ?)"
+    written_by_somebody(walk, insert, kind, args)
+    with RecordReplay(walk) as rec, pytest.raises(RecordingDamaged, match=r"edit 1 .*DELETE FROM"):
+        rec.info()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO _dr_markers VALUES (1, 'noon', NULL, 'x', NULL)",
+        "INSERT INTO _dr_markers VALUES (1, 5, 9223372036854775807, 'x', NULL)",
+        "INSERT INTO _dr_skips VALUES (1, 'noon')",
+        "INSERT INTO _dr_skips VALUES (1, 9223372036854775807)",
+        "DROP TABLE _dr_skips",
+    ],
+)
+def test_markers_and_skips_that_somebody_else_wrote_are_not_trusted(
+    walk: Path, statement: str
+) -> None:
+    written_by_somebody(walk, statement)
+    with RecordReplay(walk) as rec, pytest.raises(RecordingDamaged, match="is damaged"):
+        print(rec.markers, rec.info())
+
+
+@pytest.mark.parametrize("origin", ["'noon'", "9223372036854775807", "1e300", "NULL"])
+def test_a_start_that_is_no_time_is_ignored(walk: Path, origin: str) -> None:
+    written_by_somebody(walk, f"INSERT INTO _dr_meta VALUES ('origin_ns', {origin})")
+    with RecordReplay(walk) as rec:
+        assert rec.extent == (0, 9.9)
+
+
+def test_a_list_of_edits_without_end_is_not_read(walk: Path) -> None:
+    written_by_somebody(walk, "DROP TABLE _dr_edits")
+    written_by_somebody(
+        walk,
+        "CREATE VIEW _dr_edits AS WITH RECURSIVE r(id) AS (SELECT 1 UNION ALL SELECT id FROM r) "
+        "SELECT id, 0 AS made_ns, 'delete' AS kind, '{}' AS args, 0 AS undone FROM r",
+    )
+    with RecordReplay(walk) as rec, pytest.raises(RecordingDamaged, match="no table _dr_edits"):
+        rec.info()
+
+
+def test_a_thousand_edits_are_obeyed(rec: RecordReplay) -> None:
+    def change(connection: sqlite3.Connection) -> None:
+        for ms in range(0, 4000, 4):
+            cut = {"a": START_NS + ms * 10**6 + 5, "b": START_NS + (ms + 3) * 10**6}
+            add_edit(connection, "cut", {**cut, "streams": None})
+
+    rec.store.edit(change)
+    rec.reader.refresh()
+    assert rec.info().count == 114
+    assert rec.streams.odom.after(START_NS / 1e9 + 2).count() == 79
+    assert len(rec.skips) == 1000
+
+
+def test_the_rate_of_a_topic_leaves_out_what_was_cut(rec: RecordReplay) -> None:
+    rec.delete_section((2, 8))
+    assert rec.topics.odom.rate_hz == pytest.approx(10)
+    assert rec.info().topics[0].rate_hz == pytest.approx(10)
+
+
+def test_what_a_shift_moved_to_before_the_start_can_be_looked_at(rec: RecordReplay) -> None:
+    rec.shift("/odom", -0.25)
+    assert rec.select("/odom").between(-0.25, 0).count() == 3
+    assert rec.seek(-0.1).select("/odom").between(None, 0.1).count() == 2
+    with pytest.raises(OptionError, match="that is too far"):
+        rec.shift("/odom", -1e9)
+
+
+def test_playing_begins_anew_where_the_playhead_was_cut_off(rec: RecordReplay) -> None:
+    rec.seek(8)
+    rec.trim((None, 5))
+    assert rec.get_seek() == 0
+
+
+def test_nothing_is_added_in_memory_either_while_there_are_edits() -> None:
+    with RecordReplay(store=MemoryStore()) as rec:
+        for tick in range(3):
+            rec.stream("odom").append(b"x", ts_ns=START_NS + tick * 10**9)
+        rec.trim((1, 3))
+        with pytest.raises(EditError, match="edits that are not saved"):
+            rec.stream("odom").append(b"x")
+        rec.revert()
+        rec.stream("odom").append(b"x", ts_ns=START_NS + 10**10)
+        assert rec.streams.odom.count() == 4
+
+
+def test_a_topic_without_a_slash_gets_another_name(tmp_path: Path) -> None:
+    with RecordReplay(tmp_path / "raw.db") as rec:
+        rec.stream("odom", topic="odom#nav", type_name=ODOM).append(b"x")
+        (topic,) = rec.topics
+        rec.rename_topic(topic, "/new")
+        assert [info.topic for info in rec.reader.streams.values()] == ["/new"]
+        assert rec.reader.find("/new").channel.startswith("/new#")
+
+
+def test_a_recording_of_dimos_is_edited_while_it_is_read(tmp_path: Path) -> None:
+    path = write_dimos_file(tmp_path / "dimos.db", [DIMOS_ODOM])
+    with RecordReplay(path) as rec:
+        every = positions(rec, "/odom")
+        reading = rec.reader.rows("odom")
+        next(reading)
+        rec.delete_section((None, 1))
+        assert positions(rec, "/odom") == every[1:]
+        assert rec.streams.odom.count() == rec.info().count == len(every) - 1
+        assert rec.info().schema_version == 3
+        rec.undo()
+        assert positions(rec, "/odom") == every
+
+
+def test_markers_of_segments_that_were_made_apart_are_all_there(tmp_path: Path, walk: Path) -> None:
+    folder = tmp_path / "segments"
+    folder.mkdir()
+    for number, label in enumerate(("first", "second"), 1):
+        part = folder / f"segment-0000{number}.db"
+        shutil.copy(walk, part)
+        with RecordReplay(part) as rec:
+            rec.add_marker(number, label)
+            rec.save()
+    with RecordReplay(folder) as rec:
+        assert [marker.label for marker in rec.markers] == ["first", "second"]
+        rec.delete_marker("first")
+        assert [marker.label for marker in rec.markers] == ["second"]
