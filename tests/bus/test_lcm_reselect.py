@@ -63,7 +63,7 @@ class Fed(Collector):
         self.publisher.stdin.flush()
 
 
-@pytest.mark.parametrize("settle_s", [0.1, 0.01], ids=["as it is", "settling often"])
+@pytest.mark.parametrize("settle_s", [0.1, 0.05], ids=["as it is", "settling often"])
 def test_reselecting_under_load_keeps_every_message_of_the_other_topics(
     settle_s: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
