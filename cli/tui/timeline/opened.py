@@ -151,7 +151,7 @@ class OpenedScreen(TuiScreen):
     def _show_opened(self, opened: Opened) -> None:
         scene = self.scene = opened.scene
         self.path = opened.path
-        made = sum(not edit.undone for edit in scene.edits)
+        made = scene.edits_made
         edited = f"{made} edit{'s' * (made > 1)}, not saved" if made else ""
         self.title_line.left, self.title_line.right = opened.title, Text(edited, style="bold")
         self.view.show_scene(scene)
@@ -258,6 +258,7 @@ class OpenedScreen(TuiScreen):
         before, self.state = self.state, state
         self.view.show_playhead(state.position_ns, moving=state.state == "playing")
         self.view.show_states(state.muted, state.soloed)
+        self.view.show_loop((state.a_ns, state.b_ns))
         self.overview.show_playhead(state.position_ns)
         self._show_transport()
         if before.state != state.state:

@@ -29,8 +29,9 @@ _ROLES = {
     "cursor": "accent",
     "muted": "faint",
     "solo": "warning",
+    "loop": "warning",
 }
-_BOLD = {"playhead", "mark", "flag", "cursor", "solo"}
+_BOLD = {"playhead", "mark", "flag", "cursor", "solo", "loop"}
 _GROUNDS = {"cursor": ("primary", 0.16), "selected": ("mark", 0.22), "window": ("primary", 0.35)}
 """A colour, and how much of it is laid over the background."""
 

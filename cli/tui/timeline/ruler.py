@@ -13,6 +13,9 @@ from dimos_record.cli.tui.timeline.scene import Flag, Marks, Scene, Section
 from dimos_record.cli.tui.timeline.window import S, Window
 
 FLAG = "◆"
+Loop = tuple["int | None", "int | None"]
+"""A and B, as far as they are set."""
+NO_LOOP: Loop = (None, None)
 HEAD = "▼"
 """Of the playhead, above the lanes."""
 _MINUTE_NS, _HOUR_NS = 60 * S, 3600 * S
@@ -45,8 +48,8 @@ def tick_step(window: Window, cells: int) -> int:
     return -(-window.length_ns // _STEPS_NS[-1]) * _STEPS_NS[-1]
 
 
-def axis(window: Window, cells: int, marks: Marks) -> Line:
-    """Ticks with their times, and the marks."""
+def axis(window: Window, cells: int, marks: Marks, loop: Loop = NO_LOOP) -> Line:
+    """Ticks with their times, the marks, and A and B of a loop."""
     line = Line(cells)
     step_ns = tick_step(window, cells)
     at_ns = -(-window.start_ns // step_ns) * step_ns
@@ -57,6 +60,9 @@ def axis(window: Window, cells: int, marks: Marks) -> Line:
             line.put(column, text, "axis")
         at_ns += step_ns
     mark(line, marks, window)
+    for name, loop_ns in zip("AB", loop, strict=True):
+        if loop_ns is not None:
+            line.put(window.column_of(loop_ns, cells), name, "loop")
     return line
 
 

@@ -53,6 +53,11 @@ class Scene(NamedTuple):
     """Counts the times that it was loaded."""
 
     @property
+    def edits_made(self) -> int:
+        """How many edits saving would write."""
+        return sum(not edit.undone for edit in self.edits)
+
+    @property
     def messages(self) -> int:
         """Messages of all streams."""
         return sum(lane.messages for lane in self.lanes)

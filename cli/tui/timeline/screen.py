@@ -43,6 +43,12 @@ class TimelineScreen(PlayingScreen):
         """Cutting and trimming are offered once something is marked."""
         return key.action not in _NEED_MARKS or self.marks != Marks()
 
+    async def may_leave(self) -> bool:
+        """Nothing is lost: edits are kept in the file. It says so where that can still be seen."""
+        if self.scene is not None and self.scene.edits_made:
+            self.say(f"{narrow(self.path.name)} keeps its edits, which are not saved yet")
+        return True
+
     # --- marks and markers
 
     def action_mark_in(self) -> None:

@@ -238,7 +238,8 @@ class Transport:
             return f"A at {clock(here_s)}; l again sets B"
         if here_s == self._a_s:
             raise EditError(f"B cannot be at {clock(here_s)}, where A is; move on and press l")
-        self._a_s, self._b_s = sorted((self._a_s, here_s))
+        a_s, b_s = sorted((self._a_s, here_s))
         if self.player is not None:
-            self.player.loop(self._a_s, self._b_s)
-        return f"Looping {clock(self._a_s)}-{clock(self._b_s)}"
+            self.player.loop(a_s, b_s)
+        self._a_s, self._b_s = a_s, b_s
+        return f"Looping {clock(a_s)}-{clock(b_s)}"

@@ -61,6 +61,7 @@ class TimelineView(Widget, can_focus=True):
         """Number of the lane that keys for one stream are about."""
         self.playhead_ns = 0
         self.marks = Marks()
+        self._loop = ruler.NO_LOOP
         self._states: dict[str, str] = {}
         self.follows = True
         """Whether the window goes where the playhead goes."""
@@ -68,7 +69,7 @@ class TimelineView(Widget, can_focus=True):
         self._picture: Picture | None = None
         self._styles: Styles | None = None
         self._lines: dict[int, tuple[Line, Strip]] = {}
-        """What was drawn, without the playhead, by number of the line below the ruler."""
+        """What was drawn, without the playhead, by line of the widget."""
         self._latest: Latest[Request, Picture] = Latest(
             self,
             lambda request, stale: density.compute(read, request, stale),
@@ -98,6 +99,12 @@ class TimelineView(Widget, can_focus=True):
         """Show other marks."""
         self.marks = marks
         self._repaint()
+
+    def show_loop(self, loop: ruler.Loop) -> None:
+        """Show what is looped."""
+        if loop != self._loop:
+            self._loop = loop
+            self._repaint()
 
     def show_unit(self, unit: Unit) -> None:
         """Show messages or bytes."""
@@ -292,7 +299,7 @@ class TimelineView(Widget, can_focus=True):
         """Draw a line, and those that belong to the same lane."""
         window, cells = self._shown
         if y == 0:
-            self._drawn(y, self._legend(y), ruler.axis(window, cells, self.marks))
+            self._drawn(y, self._legend(y), ruler.axis(window, cells, self.marks, self._loop))
         elif y == 1:
             self._drawn(y, self._legend(y), ruler.flags(self.scene.flags, window, cells))
         else:

@@ -184,6 +184,11 @@ def test_ticks_have_round_times(window: Window) -> None:
         assert text[at + 1 :].startswith(ruler.clock(position_ns, step_ns))
 
 
+def test_the_axis_shows_the_loop() -> None:
+    text = ruler.axis(WHOLE, 30, Marks(), (2 * S, 9 * S)).text
+    assert (text.index("A"), text.index("B")) == (6, 27)
+
+
 def test_markers_show_their_labels_as_far_as_there_is_room() -> None:
     flags = [Flag(0, None, "start"), Flag(3 * S, 6 * S, "lap"), Flag(8 * S, None, "the end")]
     assert ruler.flags(flags, WHOLE, 20).text == "◆star ◆lap──    ◆the"
