@@ -19,7 +19,7 @@ class Saveable(Editable):
     """The part of `RecordReplay` that writes recordings anew, from this one or from others.
 
     Payloads are copied as they are stored, never decoded. A function given as `on_progress` gets
-    (bytes done, bytes in all, about) some ten times a second; what it raises cancels, and then
+    (bytes done, bytes in all), estimated, many times a second; what it raises cancels, and then
     nothing is changed and nothing left behind.
     """
 
