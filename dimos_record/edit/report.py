@@ -51,7 +51,7 @@ def report_edit(edit: Edit, reader: EditedReader) -> EditReport:
         raise EditError(f"{text} would leave nothing of {reader.name}")
     gone = {name: _gone(one, after, reader) for name, one in before.streams.items()}
     messages = sum(part.messages for part in gone.values())
-    if not messages and after.skips == before.skips:
+    if not messages and after.skips == before.skips and len(gone) == len(after.streams):
         raise EditError(f"{text} would take nothing away from {reader.name}")
     return EditReport(
         None,

@@ -106,6 +106,12 @@ def test_a_deleted_topic_is_gone_until_it_is_undone(rec: RecordReplay) -> None:
     assert rec.select("/lidar").count() == 10
 
 
+def test_a_topic_without_messages_can_be_deleted(rec: RecordReplay) -> None:
+    rec.stream("silent")
+    assert rec.delete_topic("/silent").messages == 0
+    assert "/silent" not in rec.topics
+
+
 def test_a_renamed_topic_has_the_new_name_everywhere(rec: RecordReplay) -> None:
     rec.rename_topic("/odom", "/old/odom")
     info = rec.reader.find("/old/odom")
