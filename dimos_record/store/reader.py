@@ -386,10 +386,12 @@ def span_between_skips(reader: StoreReader) -> tuple[int, int] | None:
 def _ends_between(reader: StoreReader, stream: str, skips: Intervals) -> tuple[int, int] | None:
     """Times of the first and the last message of a stream that lie in no skip."""
     ends = reader.ends(stream)
-    if ends is None or not any(end in skips for end in ends):
-        return ends
-    shown = skips.complement().within(ends[0], ends[1] + 1).items
-    forwards = (reader.ends(stream, *section) for section in shown)
-    backwards = (reader.ends(stream, *section) for section in reversed(shown))
-    first, last = next(filter(None, forwards), None), next(filter(None, backwards), None)
-    return None if first is None or last is None else (first[0], last[1])
+    while ends is not None and (hole := skips.around(ends[0])):
+        ends = reader.ends(stream, hole[1], None)
+    if ends is None:
+        return None
+    first, last = ends
+    while (hole := skips.around(last)) is not None:
+        ends = reader.ends(stream, first, hole[0])
+        last = first if ends is None else ends[1]
+    return first, last
