@@ -57,7 +57,7 @@ class Session:
 
     def look(self) -> None:
         """Seek, put a marker there, and look into the next picture of the camera."""
-        self._press("Home", shows=_at(0))
+        self._press("0", shows=_at(0))
         self._press("S-Right", shows=_at(1))
         self._press("k", shows="Label of the marker")
         self._answer("bend", shows="◆bend")
