@@ -25,6 +25,8 @@ def main() -> int:
     arguments = _arguments()
     with ExitStack() as stack:
         folder = arguments.folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        for each in filter(None, (folder, arguments.pictures)):
+            each.mkdir(parents=True, exist_ok=True)
         try:
             run(arguments, folder)
             outcome = check(folder / RECORDING, folder / SAVED)
@@ -87,12 +89,17 @@ def _arguments() -> argparse.Namespace:
         "that, cuts again, saves as a new file and quits. Then it looks from outside whether the "
         "new file is the recording without that section, and prints the figures as JSON.",
     )
-    parser.add_argument("--seconds", type=float, default=10.0, help="how long to record")
+    parser.add_argument("--seconds", type=float, default=10.0, help="how long to record (10)")
     parser.add_argument(
-        "--cut", type=float, nargs=2, default=(3.0, 6.0), metavar=("A", "B"), help="what to cut, s"
+        "--cut",
+        type=float,
+        nargs=2,
+        default=(3.0, 6.0),
+        metavar=("A", "B"),
+        help="in s (3 6)",
     )
-    parser.add_argument("--size", type=_size, default=(120, 35), help="of the terminal: 120x35")
-    parser.add_argument("--folder", type=Path, help="where to leave the files; else nowhere")
+    parser.add_argument("--size", type=_size, default=(120, 35), help="of the terminal (120x35)")
+    parser.add_argument("--folder", type=Path, help="where to leave both recordings")
     parser.add_argument("--pictures", type=Path, help="where to draw each step, as SVG")
     return parser.parse_args()
 
