@@ -79,7 +79,7 @@ def pages_with(language: str) -> list[Path]:
 
 @pytest.fixture(scope="session")
 def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two seconds of the demo robot, with poses."""
+    """Some seconds of the demo robot, with poses; on a busy machine it begins late."""
     from dimos_record import RecordReplay
     from dimos_record.bus import open_bus
     from dimos_record.demo_robot import run
@@ -90,7 +90,7 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
         RecordReplay(path, bus=bus) as rec,
     ):
         with rec.recording():
-            run(bus, duration_s=2.0)
+            run(bus, duration_s=3.0)
         rec.fill_poses()
     return path
 
