@@ -78,7 +78,7 @@ class Collector:
         with self._arrived:
             return list(self._messages)
 
-    def wait_for(self, count: int, timeout_s: float = 10.0) -> list[tuple[str, bytes]]:
+    def wait_for(self, count: int, timeout_s: float = 30.0) -> list[tuple[str, bytes]]:
         """Wait until at least `count` messages are here and return all that are.
 
         Raises:

@@ -12,7 +12,7 @@ from dimos_record import RecordReplay
 from dimos_record.bus import Selection, open_bus
 from dimos_record.testing import free_lcm_url
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 class Callback:

@@ -61,7 +61,7 @@ def options(**more: object) -> PlayOptions:
 def play(bus: Bus, reader: ListReader, **more: object) -> None:
     with Player(Timeline(reader), bus, options(**more)) as player:
         player.start()
-        assert player.wait(30)
+        assert player.wait(60)
 
 
 def left_out(rec: RecordReplay) -> object:
@@ -287,7 +287,7 @@ def test_a_receiver_may_close_the_player_that_called_it(
     with session_on(bus, tmp_path / "new.db") as session:
         player.start()
         command(player)
-        assert closed.wait(10)
+        assert closed.wait(60)
         subscription.close()
         player.close()
         wait_until(lambda: not played._PLAYING)
@@ -385,7 +385,7 @@ def test_a_player_may_end_while_the_recording_does(
                 wait_until(lambda: session._subscription is None)
             else:  # the recording ends first
                 ending.start()
-                playing_ends.wait(10)
+                playing_ends.wait(60)
             return True
 
         monkeypatch.setattr(subscription, "catch_up", catch_up)

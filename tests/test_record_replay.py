@@ -58,11 +58,11 @@ def ten(rec: RecordReplay) -> RecordReplay:
 
 
 def wait_until(met: Callable[[], object]) -> None:
-    for _ in range(30_000):
+    for _ in range(60_000):
         if met():
             return
         threading.Event().wait(0.001)
-    raise TimeoutError("the condition was not met in 30 s")
+    raise TimeoutError("the condition was not met in 60 s")
 
 
 def recorded(rec: RecordReplay, stream: str = "a") -> list[bytes]:

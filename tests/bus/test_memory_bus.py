@@ -65,14 +65,14 @@ def test_close_waits_for_a_callback_that_runs_in_another_thread() -> None:
 
     def on_message(channel: str, data: bytes) -> None:
         entered.set()
-        leave.wait(10)
+        leave.wait(60)
         done.append("callback")
 
     with open_bus("memory://wait") as bus:
         subscription = bus.subscribe(Selection(), on_message)
         publisher = threading.Thread(target=bus.publish, args=("/a", b""))
         publisher.start()
-        entered.wait(10)
+        entered.wait(60)
 
         def close() -> None:
             subscription.close()

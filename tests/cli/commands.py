@@ -45,7 +45,7 @@ def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def until(condition: Callable[[], bool], what: str, timeout_s: float = 20.0) -> None:
+def until(condition: Callable[[], bool], what: str, timeout_s: float = 60.0) -> None:
     """Wait for a condition."""
     give_up = time.monotonic() + timeout_s
     while not condition():
@@ -97,7 +97,7 @@ class Running:
         """Send a signal, and wait for the exit code and stdout."""
         self.process.send_signal(signal_number)
         out = self.process.stdout.read() if self.process.stdout else ""
-        code = self.process.wait(30)
+        code = self.process.wait(60)
         self._listener.join()
         return code, out
 

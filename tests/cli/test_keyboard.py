@@ -248,7 +248,7 @@ def test_playback_is_held_while_the_command_is_suspended() -> None:
     bus.on_message(3, lambda: suspend(player, Suspended(enabled=False)))
     with Player(Timeline(reader), bus, options, time=bus.time) as player:
         player.start()
-        assert player.wait(10)
+        assert player.wait(60)
     assert held == [("paused", 3)]
     assert bus.seconds == [0, 1, 2, 63, 64, 65, 66, 67, 68, 69]
 

@@ -119,6 +119,15 @@ def test_the_parts_of_a_split_make_the_whole_again(tmp_path: Path) -> None:
     assert sorted(both["log"]) == sorted(whole["log"])
 
 
+def test_the_same_state_of_several_parts_is_taken_once(tmp_path: Path) -> None:
+    path = walk(tmp_path / "walk.db", 4)
+    with open_recording(path) as reader:
+        parts = [report.path for report in split(reader, [START_NS + S, START_NS + 2 * S])]
+    both = everything(merge(parts[1:], tmp_path / "both.db").path)
+    assert [row[3] for row in both["rows"]["map"]] == [b"the map"]
+    assert both["extent"][2] == [(START_NS, START_NS + S)]
+
+
 def test_different_codecs_of_a_channel_become_one_that_loses_nothing(tmp_path: Path) -> None:
     picture = image("rgb8", bytes(range(192)), 8, 8)
     paths = [

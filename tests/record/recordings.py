@@ -41,7 +41,7 @@ def memory_bus(name: str) -> Iterator[Bus]:
         yield bus
 
 
-def wait_until(condition: Callable[[], bool], timeout_s: float = 20.0) -> None:
+def wait_until(condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
     """Wait for a condition; it is an error if it does not come true."""
     end = time.monotonic() + timeout_s
     while not condition():

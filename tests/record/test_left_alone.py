@@ -21,7 +21,7 @@ def test_a_file_that_is_removed_ends_the_recording_with_an_error(tmp_path: Path)
         bus.publish("/a", b"1")
         wait_until(lambda: written(session) == 1)
         path.unlink()
-        assert session.wait(20)
+        assert session.wait(60)
         with pytest.raises(StorageError, match=r"walk\.db was removed, renamed or replaced"):
             session.stop()
 
@@ -34,7 +34,7 @@ def test_a_file_that_is_renamed_ends_the_recording_and_has_everything(tmp_path: 
         wait_until(lambda: written(session) == 1)
         path.rename(elsewhere)
         bus.publish("/a", b"2")
-        assert session.wait(20)
+        assert session.wait(60)
         with pytest.raises(StorageError, match="removed, renamed or replaced"):
             session.stop()
     with RecordingReader.open(elsewhere) as reader:

@@ -154,7 +154,7 @@ def test_a_disk_that_is_nearly_full_stops_the_recording_before_it_is(
         bus.publish("/a", b"%08d" % 0)
         wait_until(lambda: written(session) == 1)
         free = free._replace(free=10**8 - 1)
-        assert session.wait(20)
+        assert session.wait(60)
         assert session.stop().reason == "disk nearly full"
     assert "recording stops, since less than 100 MB are free" in caplog.text
     assert only_session(path).reason == "disk nearly full"
@@ -187,7 +187,7 @@ def test_a_foreign_lock_loses_nothing(tmp_path: Path) -> None:
         assert other.stdout.readline() == "locked\n"
         for i in range(1, 5000):
             bus.publish("/a", b"%08d" % i)
-        assert other.wait(20) == 0
+        assert other.wait(60) == 0
         other.stdout.close()
     assert session.progress().lost == 0
     assert check_account(path, session, 5000) == 5000
@@ -285,7 +285,7 @@ def test_an_error_in_the_writer_is_raised_and_leaves_no_thread(
 
         monkeypatch.setattr(session.writer, "_take", fail)
         bus.publish("/a", b"%08d" % 100)
-        assert session.wait(20)
+        assert session.wait(60)
         bus.publish("/a", b"%08d" % 101)
         with pytest.raises(StorageError, match=r"walk.db"):
             session.stop()
@@ -303,7 +303,7 @@ def test_a_segment_that_cannot_be_created_ends_the_recording(tmp_path: Path) -> 
         for i in range(100):
             bus.publish("/a", b"%08d" % i)
         (folder / "segment-00002.db").mkdir()
-        assert session.wait(20)
+        assert session.wait(60)
         with pytest.raises(DimosRecordError, match=r"segment-00002\.db"):
             session.stop()
     assert threads() == set()

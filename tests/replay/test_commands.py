@@ -35,7 +35,7 @@ def play(bus: ListBus, **options: object) -> list[str]:
     """The topics that are published, in their order."""
     with player(bus, **options) as playing:
         playing.start()
-        assert playing.wait(10)
+        assert playing.wait(60)
     return [channel.partition("#")[0] for channel, _ in bus.published]
 
 
@@ -156,7 +156,7 @@ def test_lcm_beyond_this_machine_is_refused_and_within_it_is_not() -> None:
             with pytest.raises(CommandsRefused, match="this network, ttl=1"):
                 playing.start()
             playing.close()
-        assert heard.subscription.catch_up(10)
+        assert heard.subscription.catch_up(60)
         assert heard.messages == []
         with player(near) as playing:  # type: ignore[arg-type]
             playing.start()

@@ -25,7 +25,7 @@ def test_numbers_without_wire_bytes_are_not_published_but_named() -> None:
     bus = ListBus()
     with player_of(mixed(), bus) as player:
         player.start()
-        assert player.wait(10)
+        assert player.wait(60)
     assert bus.published == [("/odom", b"0"), ("/odom", b"2")]
     assert player.left_out == ("/battery",)
     assert [info.topic for info in player.streams] == ["/odom"]
@@ -57,5 +57,5 @@ def test_a_loop_may_go_on_to_the_end() -> None:
     bus.on_message(5, player.close)
     with player:
         player.start()
-        assert player.wait(10)
+        assert player.wait(60)
     assert bus.data == [b"2", b"3", b"2", b"3", b"2"]

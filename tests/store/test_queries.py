@@ -283,7 +283,7 @@ def test_observable_gives_the_same_and_ends(x: StreamQuery) -> None:
     found: list[int] = []
     done = threading.Event()
     x.limit(5).observable().subscribe(lambda one: found.append(int(one.raw)), on_completed=done.set)
-    assert done.wait(10)
+    assert done.wait(60)
     assert found == [0, 1, 2, 3, 4]
 
 
@@ -298,7 +298,7 @@ def test_an_error_while_reading_reaches_the_observer(memory: StreamQuery) -> Non
     memory.map(lambda one: one.derive(data=1 / (one.id - 3))).observable().subscribe(
         on_error=failed
     )
-    assert done.wait(10)
+    assert done.wait(60)
     assert isinstance(errors[0], ZeroDivisionError)
 
 
@@ -316,14 +316,14 @@ def test_an_observer_can_leave_early(memory: StreamQuery) -> None:
     ready = threading.Event()
 
     def patient(one: Observation) -> Observation:
-        ready.wait(10)  # until the subscription is there to be disposed of
+        ready.wait(60)  # until the subscription is there to be disposed of
         return one
 
     subscription = memory.map(patient).observable().subscribe(leave)
     ready.set()
-    assert left.wait(10)
+    assert left.wait(60)
     for thread in set(threading.enumerate()) - before:
-        thread.join(10)
+        thread.join(60)
     assert seen == [1, 2, 3]
 
 

@@ -97,5 +97,5 @@ class Network:
         """A command that goes on, from the moment when its blueprint has started."""
         command = [DIMOS_RECORD, *arguments]
         with running(command, self.env, self.folder / "run.log") as program:
-            program.wait_for_output(STARTED, 60.0)
+            program.wait_for_output(STARTED)
             yield program

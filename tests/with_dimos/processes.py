@@ -14,7 +14,7 @@ from pathlib import Path
 DIMOS = str(Path(sys.executable).with_name("dimos"))
 
 
-def wait_until(condition: Callable[[], object], timeout_s: float = 30.0) -> None:
+def wait_until(condition: Callable[[], object], timeout_s: float = 60.0) -> None:
     """Wait for something to become true.
 
     Raises:
@@ -38,7 +38,7 @@ class Program:
         """What it has printed so far."""
         return self.log.read_text(errors="replace")
 
-    def wait_for_output(self, text: str, timeout_s: float = 30.0) -> None:
+    def wait_for_output(self, text: str, timeout_s: float = 60.0) -> None:
         """Wait until it has printed something.
 
         Raises:
@@ -56,7 +56,7 @@ class Program:
         except TimeoutError:
             raise TimeoutError(f"no {text!r} within {timeout_s} s in:\n{self.output}") from None
 
-    def interrupt(self, timeout_s: float = 30.0) -> int:
+    def interrupt(self, timeout_s: float = 60.0) -> int:
         """End it as Ctrl-C does, and return its exit code."""
         self.process.send_signal(signal.SIGINT)
         return self.process.wait(timeout_s)

@@ -424,7 +424,7 @@ def test_a_failure_is_logged_also_after_the_end_was_reached_once(
         module.config.exit_at_end = True
         module.resume_replay()
         wait_until(lambda: "has failed: ValueError('out of order')" in caplog.text)
-        assert ended.wait(10)
+        assert ended.wait(60)
 
 
 def test_a_replay_that_cannot_be_prepared_leaves_nothing_open(walk: Path) -> None:
@@ -505,7 +505,7 @@ class BusyRun(OtherRun):
     def list_modules(self) -> list[ModuleDescriptor]:
         self.asked += 1
         if self.asked == 1:
-            self.free.wait(30)
+            self.free.wait(60)
         return self.modules
 
 

@@ -12,7 +12,7 @@ from tests.cli.tui.snapshots import screen_text
 
 
 async def until(
-    pilot: Pilot[Any], condition: Callable[[], bool], what: str, timeout_s: float = 30.0
+    pilot: Pilot[Any], condition: Callable[[], bool], what: str, timeout_s: float = 60.0
 ) -> None:
     """Let the program run until a condition holds."""
     give_up = time.monotonic() + timeout_s
