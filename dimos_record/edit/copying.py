@@ -130,14 +130,20 @@ def _in_time(parts: Sequence[_Stored], skips: Sequence[Intervals]) -> Iterator[t
     ordered = heapq.merge(*(_times(one, index) for index, one in enumerate(parts)))
     for ts_ns, group in groupby(ordered, key=itemgetter(0)):
         found = [(index, number) for _, index, number in group]
-        kept = [one for one in found if ts_ns not in skips[one[0]]]
-        for index, number in found:
-            if ts_ns in skips[index] and not any(
-                other != index and parts[index].wire(number) == parts[other].wire(there)
-                for other, there in kept
-            ):
-                kept.append((index, number))
+        state = [one for one in found if ts_ns in skips[one[0]]] if len(found) > 1 else []
+        if not state:
+            yield from found
+            continue
+        kept = [one for one in found if one not in state]
+        for one in state:
+            if not any(_are_same(parts, one, other) for other in kept):
+                kept.append(one)
         yield from sorted(kept)
+
+
+def _are_same(parts: Sequence[_Stored], one: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Whether messages of two parts are the same; within a part they are not."""
+    return one[0] != other[0] and parts[one[0]].wire(one[1]) == parts[other[0]].wire(other[1])
 
 
 def _times(stored: _Stored, index: int) -> Iterator[tuple[int, int, int]]:
@@ -315,30 +321,34 @@ def _stamp_reader(table: StreamTable) -> Callable[[bytes | None], int | None] | 
     return read
 
 
-def number_by_arrival(
-    connection: sqlite3.Connection, names: Iterable[str], progress: Progress
-) -> None:
+def number_by_arrival(connection: sqlite3.Connection, names: Sequence[str]) -> None:
     """Number the messages of all streams anew (`seq`) in the order of time.
 
     Args:
         connection: the new file, in a transaction.
     """
-    cursors = []
-    updates: dict[str, tuple[str, list[tuple[int, int]]]] = {}
-    for name in names:
-        table = quote_name(name)
-        query = f"SELECT ts_ns, coalesce(seq, 0), ?, id FROM {table} ORDER BY ts_ns, seq, id"
-        cursors.append(connection.execute(query, (name,)))
-        updates[name] = f"UPDATE {table} SET seq = ? WHERE id = ?", []
-    for seq, (_, _, name, number) in enumerate(heapq.merge(*cursors), 1):
-        update, pending = updates[name]
-        pending.append((seq, number))
-        if len(pending) == _CHUNK_ROWS:
-            connection.executemany(update, pending)
-            pending.clear()
-            progress.add()
-    for update, pending in updates.values():
-        connection.executemany(update, pending)
+    connection.execute(
+        "CREATE TEMP TABLE messages (ts_ns INTEGER, seq INTEGER, stream INTEGER, id INTEGER)"
+    )
+    for stream, name in enumerate(names):
+        connection.execute(
+            f"INSERT INTO temp.messages SELECT ts_ns, seq, ?, id FROM main.{quote_name(name)}",
+            (stream,),
+        )
+    connection.execute(
+        "CREATE TEMP TABLE arrival (stream INTEGER, id INTEGER, seq INTEGER, "
+        "PRIMARY KEY (stream, id)) WITHOUT ROWID"
+    )
+    connection.execute(
+        "INSERT INTO temp.arrival SELECT stream, id, "
+        "row_number() OVER (ORDER BY ts_ns, seq, stream, id) FROM temp.messages"
+    )
+    for stream, name in enumerate(names):
+        connection.execute(
+            f"UPDATE main.{quote_name(name)} AS message SET seq = "
+            f"(SELECT seq FROM temp.arrival WHERE stream = ? AND id = message.id)",
+            (stream,),
+        )
 
 
 def make_rtree(connection: sqlite3.Connection, name: str) -> None:

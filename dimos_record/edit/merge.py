@@ -160,17 +160,25 @@ def _key(info: StreamInfo) -> tuple[str, str]:
 
 def _interleaved(plans: Sequence[FilePlan]) -> set[str]:
     """Streams of which one file's messages do not all come before the next one's."""
-    extents: dict[str, list[tuple[int, int]]] = {}
+    extents: dict[str, list[tuple[int, int, Intervals]]] = {}
     for plan in plans:
         with closing(connect_for_reading(plan.path)) as connection:
             for stream in plan.streams:
                 if stream.count:
-                    extents.setdefault(stream.name, []).append(_extent(connection, stream))
+                    extent = *_extent(connection, stream), plan.skips
+                    extents.setdefault(stream.name, []).append(extent)
     return {
         name
         for name, parts in extents.items()
-        if any(earlier[1] >= later[0] for earlier, later in pairwise(parts))
+        if any(_overlap(earlier, later) for earlier, later in pairwise(parts))
     }
+
+
+def _overlap(earlier: tuple[int, int, Intervals], later: tuple[int, int, Intervals]) -> bool:
+    """Whether messages alternate, or may be the same: state that was kept from before a cut."""
+    last_ns, first_ns = earlier[1], later[0]
+    same = last_ns == first_ns and any(first_ns in skips for *_, skips in (earlier, later))
+    return last_ns > first_ns or same
 
 
 def _extent(connection: ReadConnection, stream: StreamPlan) -> tuple[int, int]:

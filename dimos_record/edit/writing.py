@@ -109,7 +109,7 @@ class _Writing:
             for name in sorted(interleaved):
                 self._interleave(connection, name)
             if number_anew:
-                number_by_arrival(connection, self._streams, self._progress)
+                number_by_arrival(connection, list(self._streams))
             for name in sorted(self._rtrees):
                 make_rtree(connection, name)
             sessions.write(connection, topics)
