@@ -17,6 +17,7 @@ from textual.binding import Binding, BindingType
 from textual.dom import DOMNode
 from textual.reactive import reactive
 
+from dimos_record.cli.tui.advice import one_line
 from dimos_record.cli.tui.dialogs import Ask, Choose, Confirm, Progress
 from dimos_record.cli.tui.files import existing_recording
 from dimos_record.cli.tui.help import Help
@@ -38,13 +39,6 @@ class Said(NamedTuple):
 
     text: str = ""
     is_error: bool = False
-
-
-def one_line(what: Exception | str) -> str:
-    """An error as one sentence."""
-    if isinstance(what, OSError) and not isinstance(what, DimosRecordError):
-        what = f"{what.filename}: {what.strerror}" if what.filename else str(what.strerror or what)
-    return " ".join(str(what).split())
 
 
 class TuiApp(App[None]):

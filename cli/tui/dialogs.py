@@ -14,6 +14,7 @@ from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Button, Input, OptionList, ProgressBar, Static
 
+from dimos_record.cli.tui.advice import one_line
 from dimos_record.cli.tui.frame import TooSmall
 from dimos_record.cli.tui.tasks import Cancelled
 from dimos_record.errors import DimosRecordError
@@ -24,7 +25,10 @@ T = TypeVar("T")
 class Dialog(ModalScreen[T]):
     """A window above the screen; escape closes it without an answer."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "give_up", show=False)]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "give_up", show=False),
+        Binding("ctrl+c", "give_up", show=False, priority=True),  # a line would copy with it
+    ]
     DEFAULT_CSS = """
     Dialog { layers: default above; align: center middle; background: $background 60%; }
     Dialog > Vertical {
@@ -76,7 +80,7 @@ class Ask(Dialog[T | None], Generic[T]):
             answer = self._read(event.value)
         except DimosRecordError as error:
             hint = self.query_one(".hint", Static)
-            hint.update(Text(str(error)))
+            hint.update(Text(one_line(error)))
             hint.add_class("wrong")
         else:
             self.dismiss(answer)

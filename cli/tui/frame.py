@@ -46,7 +46,7 @@ class MessageLine(Static):
     """A line for what the program has to say, more where that is too long; errors in red."""
 
     DEFAULT_CSS = """
-    MessageLine { height: auto; min-height: 1; max-height: 3; padding: 0 1; color: $foreground; }
+    MessageLine { height: auto; min-height: 1; max-height: 6; padding: 0 1; color: $foreground; }
     MessageLine.-error { color: $error; text-style: bold; }
     """
 

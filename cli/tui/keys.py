@@ -55,7 +55,7 @@ def key_names(key: Key) -> list[str]:
     """How to call a key and its alternatives: `["space"]`, `["→", "l"]`."""
     if key.key_display:
         return [key.key_display]
-    return [_name(one.strip()) for one in key.key.split(",")]
+    return [key_name(one.strip()) for one in key.key.split(",")]
 
 
 _NAMES = {
@@ -86,7 +86,8 @@ _NAMES = {
 }
 
 
-def _name(key: str) -> str:
+def key_name(key: str) -> str:
+    """How to call one key: `→` for `right`."""
     *modifiers, last = key.split("+") if key != "+" else ["+"]
     short = {"ctrl": "^", "shift": "⇧", "alt": "alt-"}
     return "".join(short.get(one, one) for one in modifiers) + _NAMES.get(last, last)

@@ -11,7 +11,7 @@ from textual.containers import Vertical
 from textual.screen import Screen
 
 from dimos_record.cli.tui.frame import KeyBar, MessageLine, TooSmall, tui
-from dimos_record.cli.tui.keys import Key
+from dimos_record.cli.tui.keys import Key, key_name
 
 
 class TuiScreen(Screen[None]):
@@ -64,6 +64,11 @@ class TuiScreen(Screen[None]):
     def on_resize(self, event: events.Resize) -> None:
         """Say so where the terminal is too small."""
         self.query_one(TooSmall).look()
+
+    def on_key(self, event: events.Key) -> None:
+        """Say of a key that does nothing that it does nothing."""
+        if event.key not in self.active_bindings:
+            self.say(f"{key_name(event.key)} does nothing here; ? lists all keys")
 
     def on_descendant_focus(self) -> None:
         """Other keys may work now."""

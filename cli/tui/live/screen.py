@@ -168,13 +168,16 @@ class LiveScreen(ListeningScreen):
             return None
         if not self._topics:
             return self._nothing_heard()
-        return "nothing is selected; select topics with space, or all with a"
+        return "Nothing is selected; select topics with space, or all with a"
 
     async def _follow(self, recording: LiveRecording) -> None:
         """Show how it stands, until it has ended."""
         panel = self.query_one(AccountPanel)
         while self._recording is recording:
-            panel.account = await tui(self).in_thread(recording.account)
+            account = await tui(self).in_thread(recording.account)
+            if self._recording is not recording:  # it was stopped meanwhile
+                return
+            panel.account = account
             if recording.has_ended and not panel.ending:
                 self.action_stop()
             await asyncio.sleep(_ACCOUNT_S)
@@ -190,7 +193,7 @@ class LiveScreen(ListeningScreen):
     async def action_stop(self) -> None:
         """Stop recording, and show what was recorded."""
         if self._recording is None:
-            self.complain("nothing is being recorded; r records what is selected")
+            self.complain("Nothing is being recorded; r records what is selected")
             return
         await self._stop()
 
@@ -221,7 +224,7 @@ class LiveScreen(ListeningScreen):
     async def action_pause(self) -> None:
         """Pause recording, or go on."""
         if self._recording is None:
-            self.complain("nothing is being recorded; r records what is selected")
+            self.complain("Nothing is being recorded; r records what is selected")
             return
         recording = self._recording
         async with self._in_order:

@@ -97,4 +97,6 @@ KEYS: list[BindingType] = [
         label="history",
         section=_EDIT,
     ),
+    Binding("r", "record", show=False),
+    Binding("ctrl+z", "undo", show=False),
 ]

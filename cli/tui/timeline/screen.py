@@ -49,6 +49,10 @@ class TimelineScreen(PlayingScreen):
             self.say(f"{narrow(self.path.name)} keeps its edits, which are not saved yet")
         return True
 
+    def action_record(self) -> None:
+        """Say where that is done."""
+        self.complain("Topics are recorded on the live screen; L shows it")
+
     # --- marks and markers
 
     def action_mark_in(self) -> None:

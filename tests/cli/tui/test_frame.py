@@ -174,7 +174,7 @@ async def test_an_error_is_one_line_at_the_bottom(bus: Bus, sample: Sample, key:
     async with running(bus) as (app, pilot):
         await app.show(sample)
         await pilot.press(key)
-        await until_shown(pilot, "that makes no sense")
+        await until_shown(pilot, "That makes no sense")
         assert app.said.is_error
 
 
@@ -256,7 +256,7 @@ async def test_a_recording_is_opened_by_its_name_and_left_again(
     async with running(bus) as (app, pilot):
         live = app.shown
         await pilot.press("ctrl+o", *"none.db", "enter")
-        await until_shown(pilot, "there is no recording none.db")
+        await until_shown(pilot, "There is no recording none.db")
         await pilot.press("ctrl+u", *"w.db", "enter")
         await until(pilot, lambda: app.shown is not live, "the recording")
         await until_shown(pilot, "/odom")

@@ -193,9 +193,9 @@ async def test_pause_leaves_out_what_comes_meanwhile(bus: Bus) -> None:
 @pytest.mark.parametrize(
     ("key", "sentence"),
     [
-        ("r", "nothing is selected; select topics with space, or all with a"),
-        ("s", "nothing is being recorded; r records what is selected"),
-        ("p", "nothing is being recorded; r records what is selected"),
+        ("r", "Nothing is selected; select topics with space, or all with a"),
+        ("s", "Nothing is being recorded; r records what is selected"),
+        ("p", "Nothing is being recorded; r records what is selected"),
         ("B", "There is no screen before this one; q quits"),
     ],
 )

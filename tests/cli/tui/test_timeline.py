@@ -178,14 +178,17 @@ async def test_wrong_keys_are_answered_by_a_sentence(bus: Bus, walk: Path) -> No
         ("t", "No marks are set; i marks in, o marks out, at the playhead"),
         ("e", "No marks are set; i marks in, o marks out, at the playhead"),
         ("w", "There is nothing to save: no edit was made; W writes a copy"),
-        ("u", f"there is nothing to undo in {walk}"),
-        ("U", f"there is nothing to redo in {walk}"),
+        ("u", f"There is nothing to undo in {walk}"),
+        ("U", f"There is nothing to redo in {walk}"),
         ("h", "There are no edits; what is cut or marked is listed here"),
         ("n", "There is no marker after the playhead; k puts one there"),
         ("N", "There is no marker before the playhead; k puts one there"),
         ("D", "There is no marker at the playhead; n goes to the next one"),
         ("K", "No section is marked; i marks in, o marks out, at the playhead"),
         ("comma", "There is no message before this one"),
+        ("r", "Topics are recorded on the live screen; L shows it"),
+        ("y", "y does nothing here; ? lists all keys"),
+        ("ctrl+e", "^e does nothing here; ? lists all keys"),
         ("i", ""),
         ("x", "Only the mark in is set; i marks in, o marks out, at the playhead"),
         ("o", "Out is set before in, so the mark in is gone; i sets a new one"),
@@ -240,9 +243,10 @@ async def test_a_file_that_was_removed_can_still_be_looked_at(bus: Bus, walk: Pa
 async def test_a_conflict_is_one_line_and_playing_can_be_tried_again(bus: Bus, walk: Path) -> None:
     async with opened(bus, walk) as (screen, pilot):
         await pilot.press("space")
-        while "somebody is publishing /odom" not in said(screen):
+        while "Somebody is publishing /odom" not in said(screen):
             bus.publish(ODOM, b"x")
             await asyncio.sleep(0.01)
+        assert said(screen).endswith(": stop that, or mute these streams with m")
         await press(screen, pilot, "right")
         assert screen.state.state == "stopped"
         assert position(screen) == 5.0
