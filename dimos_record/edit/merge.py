@@ -98,13 +98,16 @@ def _shifts(readers: Sequence[EditedReader], align: str) -> list[int]:
     shifts: list[int] = []
     to_ns: int | None = None
     for reader in readers:
-        span, origin_ns = reader.span_ns(), reader.origin_ns()
-        moved = align != "time" and span is not None and to_ns is not None
-        shifts.append((to_ns or 0) - origin_ns if moved else 0)
-        if span is not None and align == "end to end":
+        span = reader.span_ns()
+        if span is None or align == "time":
+            shifts.append(0)
+            continue
+        start_ns = span[0] if align == "end to end" else reader.origin_ns()
+        shifts.append(0 if to_ns is None else to_ns - start_ns)
+        if align == "end to end":
             to_ns = span[1] + shifts[-1]
-        elif span is not None and to_ns is None:
-            to_ns = origin_ns
+        elif to_ns is None:
+            to_ns = start_ns
     return shifts
 
 

@@ -146,8 +146,8 @@ def files_of(reader: EditedReader) -> Iterator[list[Path]]:
         return
     with tempfile.TemporaryDirectory(prefix="dimos-record-") as folder:
         copy, memory = Path(folder, "memory.db"), cast(RecordingReader, reader.base)
-        with closing(connect_for_editing(copy, create=True)) as to, memory._reading() as connection:
-            connection.backup(to)
+        with closing(connect_for_editing(copy, create=True)) as to:
+            memory.copy_into(to)
         yield [copy]
 
 

@@ -194,6 +194,11 @@ class RecordingReader:
         with self._reading() as connection:
             return table.bytes_in(connection, self._times.of(table), Span.between(start_ns, end_ns))
 
+    def copy_into(self, connection: sqlite3.Connection) -> None:
+        """Copy the whole database, for what needs a file."""
+        with self._reading() as own:
+            own.backup(connection)
+
     def origin_ns(self) -> int:
         """Position 0: when the first message was received, as recorded; 0 without messages."""
         with self._reading() as connection:

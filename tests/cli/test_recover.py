@@ -6,6 +6,7 @@ import signal
 import sqlite3
 from pathlib import Path
 
+from dimos_record import RecordReplay
 from dimos_record.bus import open_bus
 from dimos_record.store import open_recording
 from dimos_record.testing import free_lcm_url
@@ -49,3 +50,15 @@ def test_a_recording_in_progress_is_not_touched(tmp_path: Path) -> None:
 def _count(path: Path) -> int:
     with open_recording(path) as reader:
         return sum(1 for name in reader.streams for _ in reader.rows(name))
+
+
+def test_what_a_killed_save_has_left_is_deleted_or_put_back(tmp_path: Path) -> None:
+    folder, ended = tmp_path / "walk", 2**22 + 7  # beyond every process number
+    with RecordReplay(folder / "segment-00001.db") as rec:
+        folder.mkdir()
+        rec.stream("number").append(b"1")
+    taken_away = tmp_path / f".walk.replaced-{ended}"
+    folder.rename(taken_away)
+    (tmp_path / f".walk.saving-{ended}").mkdir()
+    assert run("recover", str(folder)).returncode == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["walk"]
