@@ -8,9 +8,10 @@ import os
 import signal
 import sys
 import termios
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, TextIO
 
 from dimos_record.cli.running import discard, say
 from dimos_record.cli.tui.app import TuiApp
@@ -31,7 +32,7 @@ def run_program(app: TuiApp, log_file: Path | None = None) -> int:
     Returns:
         The exit code. What ended the program, if that was an error, has been said in one line.
     """
-    with logs_on_screen(app, log_file), _terminal_restored():
+    with logs_on_screen(app, log_file), _terminal_restored(), _output_that_may_end():
         try:
             asyncio.run(_run(app))
         except Exception as error:
@@ -90,6 +91,46 @@ def _terminal_restored() -> Iterator[None]:
             os.write(fd, _LEAVE.encode())
         except (termios.error, OSError):
             pass  # the terminal has gone
+
+
+class Output:
+    """A stream to a terminal, which may go at any moment; what is written then goes nowhere.
+
+    The thread of Textual that draws would end with an error, and the program wait for it for ever.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write, or discard."""
+        self._try(lambda: self._stream.write(text))
+        return len(text)
+
+    def flush(self) -> None:
+        """Let it be seen."""
+        self._try(self._stream.flush)
+
+    def _try(self, work: Callable[[], object]) -> None:
+        try:
+            work()
+        except OSError:
+            discard(self._stream.fileno())
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+@contextmanager
+def _output_that_may_end() -> Iterator[None]:
+    """Textual draws to what Python has as its stderr."""
+    stream = sys.__stderr__
+    if stream is not None:
+        sys.__stderr__ = Output(stream)  # type: ignore[assignment, misc]
+    try:
+        yield
+    finally:
+        sys.__stderr__ = stream  # type: ignore[misc]
 
 
 class _ToScreen(logging.Handler):

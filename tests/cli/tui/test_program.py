@@ -12,6 +12,7 @@ import pytest
 
 from dimos_record import RecordReplay
 from dimos_record.bus import open_bus
+from dimos_record.cli.tui import program
 from dimos_record.testing import free_lcm_url
 from tests.cli.commands import CLI, Terminal, run, until
 
@@ -118,3 +119,14 @@ def test_a_terminal_that_is_closed_finishes_the_recording(tmp_path: Path) -> Non
         process = record_something(terminal, tmp_path)
     until(lambda: has_ended(process), "the end of the program", timeout_s=30)
     assert is_finished(tmp_path / "w.db")
+
+
+def test_drawing_on_a_terminal_that_has_gone_goes_nowhere() -> None:
+    ours, theirs = os.openpty()
+    with open(theirs, "w") as stream:
+        output = program.Output(stream)
+        assert output.isatty()
+        os.close(ours)
+        for _ in range(2):  # an error would end the thread that draws, and then nothing could end
+            assert output.write("a picture") == len("a picture")
+            output.flush()
