@@ -19,6 +19,8 @@ _ADVICE = (
     ),
     (r", or lower the limit with --min-free", ", or record to another disk"),
     (r", or record one with: dimos-record record .*", ""),
+    (r"; choose another name, or save\(\) it$", "; choose another name, or save it with w"),
+    (r" with save_as\(\)$", " with W"),
     (r" with: dimos-record extract$", " with e"),
 )
 """How the library advises users of the command line, and what is to be done here instead."""

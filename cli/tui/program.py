@@ -32,6 +32,7 @@ def run_program(app: TuiApp, log_file: Path | None = None) -> int:
     Returns:
         The exit code. What ended the program, if that was an error, has been said in one line.
     """
+    _know_home_and_end()
     with logs_on_screen(app, log_file), _terminal_restored(), _output_that_may_end():
         try:
             asyncio.run(_run(app))
@@ -45,6 +46,16 @@ def run_program(app: TuiApp, log_file: Path | None = None) -> int:
     for one in errors:
         say(f"error: {_sentence(one, log_file)}")
     return _exit_code(errors[0]) if errors else 0
+
+
+def _know_home_and_end() -> None:
+    """Home and End as tmux and screen send them, which Textual 3 takes for other keys."""
+    try:
+        from textual._keyboard_protocol import FUNCTIONAL_KEYS
+    except ImportError:  # a later release, which knows them itself
+        return
+    FUNCTIONAL_KEYS.setdefault("1~", "home")
+    FUNCTIONAL_KEYS.setdefault("4~", "end")
 
 
 def _exit_code(error: BaseException) -> int:

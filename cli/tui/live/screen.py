@@ -134,7 +134,7 @@ class LiveScreen(ListeningScreen):
             return
         problem = self._why_not()
         if problem is not None or self._bus is None:
-            self.complain(problem or f"{self._bus_url} is not open")
+            self.complain(problem or f"{self._bus_url} is not open; choose another with --bus")
             return
         name = time.strftime("recording-%Y%m%d-%H%M%S.db")
         path = await tui(self).ask(
