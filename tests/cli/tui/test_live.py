@@ -95,6 +95,7 @@ async def test_space_selects_a_topic_or_a_branch_and_unselects_it(bus: Bus) -> N
         await until_shown(pilot, "3 topics  1 selected")
 
 
+@pytest.mark.once
 async def test_all_none_and_patterns_select(bus: Bus) -> None:
     async with running(bus) as (app, pilot):
         await hear(bus, pilot)
@@ -159,6 +160,7 @@ async def test_what_is_selected_is_recorded_and_then_open_on_the_timeline(bus: B
         await until(pilot, lambda: isinstance(app.shown, LiveScreen), "the live screen")
 
 
+@pytest.mark.once
 async def test_the_selection_can_be_changed_while_recording(bus: Bus) -> None:
     async with running(bus) as (app, pilot):
         await hear(bus, pilot)
@@ -173,6 +175,7 @@ async def test_the_selection_can_be_changed_while_recording(bus: Bus) -> None:
         assert recorded() == {"/odom": 1, "/camera/left": 1, "/camera/right": 1}
 
 
+@pytest.mark.once
 async def test_pause_leaves_out_what_comes_meanwhile(bus: Bus) -> None:
     async with running(bus) as (app, pilot):
         await hear(bus, pilot)
@@ -281,6 +284,7 @@ async def test_a_recording_that_has_ended_by_itself_is_opened(
         assert "w.db: 3 messages" in app.said.text
 
 
+@pytest.mark.once
 async def test_a_recording_that_was_deleted_meanwhile_is_said_in_one_line(
     bus: Bus, tmp_path: Path
 ) -> None:
@@ -297,6 +301,7 @@ async def test_a_recording_that_was_deleted_meanwhile_is_said_in_one_line(
         assert "w.db" in app.said.text
 
 
+@pytest.mark.once
 async def test_the_demo_robot_is_recorded_without_a_loss() -> None:
     with open_bus(free_lcm_url()) as robot_bus:
         stop = threading.Event()

@@ -2,100 +2,38 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from textual.pilot import Pilot
 
 from dimos_record import RecordReplay
 from dimos_record.bus import Bus, open_bus
-from dimos_record.cli.tui.app import TuiApp
 from dimos_record.cli.tui.timeline.overview import Overview
 from dimos_record.cli.tui.timeline.scene import Marks
-from dimos_record.cli.tui.timeline.screen import TimelineScreen
-from dimos_record.cli.tui.timeline.transport import TransportState
 from dimos_record.cli.tui.timeline.view import TimelineView
 from dimos_record.cli.tui.timeline.window import S as SECOND
 from dimos_record.testing import Collector
 from tests.cli.commands import T0, S
 from tests.cli.samples import pose_at, write_robot
-from tests.cli.tui.programs import running
 from tests.cli.tui.snapshots import SIZES, Snapshots, screen_text
+from tests.cli.tui.timelines import (
+    lane,
+    opened,
+    position,
+    press,
+    said,
+    settle,
+    states_shown,
+)
 from tests.cli.tui.waiting import until, until_shown
 
 ODOM = "/odom#geometry_msgs.PoseStamped"
 
 
 @pytest.fixture
-def walk(tmp_path: Path) -> Path:
-    """Six seconds: /odom at 10 Hz, /scan at 1 Hz, /bytes once."""
-    return write_robot(tmp_path / "walk.db", 61)
-
-
-@pytest.fixture
 def long_walk(tmp_path: Path) -> Path:
     """A minute of the same, which does not end while a test looks at it."""
     return write_robot(tmp_path / "walk.db", 601)
-
-
-@asynccontextmanager
-async def opened(
-    bus: Bus, path: Path, size: tuple[int, int] = (80, 24)
-) -> AsyncIterator[tuple[TimelineScreen, Pilot[None]]]:
-    """The timeline of a recording, drawn."""
-    async with running(bus, path, size) as (app, pilot):
-        screen = app.shown
-        assert isinstance(screen, TimelineScreen)
-        await until(pilot, lambda: screen.scene is not None, "open")
-        await settle(screen, pilot)
-        yield screen, pilot
-
-
-async def settle(screen: TimelineScreen, pilot: Pilot[None]) -> None:
-    """Wait until all that was ordered is done and drawn, or a question is asked."""
-    app = screen.app
-    assert isinstance(app, TuiApp)
-    done = lambda: screen.settled and not app._tasks  # noqa: E731
-    await until(pilot, lambda: app.screen is not screen or done(), "settled")
-
-
-async def press(screen: TimelineScreen, pilot: Pilot[None], *keys: str) -> None:
-    """Press keys, one after the other has been obeyed."""
-    for key in keys:
-        await pilot.press(key)
-        await settle(screen, pilot)
-
-
-def states_shown(screen: TimelineScreen) -> list[str]:
-    """What the transport shows from now on."""
-    states: list[str] = []
-    show = screen.bar.show
-
-    def note(state: TransportState, end_ns: int, marks: Marks) -> None:
-        states.append(state.state)
-        show(state, end_ns, marks)
-
-    screen.bar.show = note  # type: ignore[method-assign]
-    return states
-
-
-def said(screen: TimelineScreen) -> str:
-    app = screen.app
-    assert isinstance(app, TuiApp)
-    return app.said.text
-
-
-def lane(screen: TimelineScreen, topic: str) -> str:
-    """What stands right of the name of a lane."""
-    (line,) = [line for line in screen_text(screen.app).splitlines() if f" {topic} " in line]
-    return line.partition(topic)[2].strip()
-
-
-def position(screen: TimelineScreen) -> float:
-    return screen.state.position_ns / SECOND
 
 
 # --- a whole session
@@ -167,106 +105,6 @@ async def test_what_is_between_the_marks_is_exported(bus: Bus, walk: Path) -> No
         assert "not saved" not in screen_text(screen.app)
     with RecordReplay(walk.with_name("walk-part.db")) as rec:
         assert [o.ts_ns - T0 for o in rec.streams.odom] == [i * S // 10 for i in range(10, 20)]
-
-
-# --- wrong keys
-
-
-async def test_wrong_keys_are_answered_by_a_sentence(bus: Bus, walk: Path) -> None:
-    answers = [
-        ("x", "No section is marked; i marks in, o marks out, at the playhead"),
-        ("t", "No marks are set; i marks in, o marks out, at the playhead"),
-        ("e", "No marks are set; i marks in, o marks out, at the playhead"),
-        ("w", "There is nothing to save: no edit was made; W writes a copy"),
-        ("u", f"There is nothing to undo in {walk}"),
-        ("U", f"There is nothing to redo in {walk}"),
-        ("h", "There are no edits; what is cut or marked is listed here"),
-        ("n", "There is no marker after the playhead; k puts one there"),
-        ("N", "There is no marker before the playhead; k puts one there"),
-        ("D", "There is no marker at the playhead; n goes to the next one"),
-        ("K", "No section is marked; i marks in, o marks out, at the playhead"),
-        ("comma", "There is no message before this one"),
-        ("r", "Topics are recorded on the live screen; L shows it"),
-        ("y", "y does nothing here; ? lists all keys"),
-        ("ctrl+e", "^e does nothing here; ? lists all keys"),
-        ("i", ""),
-        ("x", "Only the mark in is set; i marks in, o marks out, at the playhead"),
-        ("o", "Out is set before in, so the mark in is gone; i sets a new one"),
-        ("escape", ""),
-        ("escape", "There is nothing to close; q quits, B goes back"),
-        ("l", "A at 0:00.0; l again sets B"),
-        ("l", "B cannot be at 0:00.0, where A is; move on and press l"),
-        ("end", ""),
-        ("full_stop", "There is no message after this one"),
-    ]
-    async with opened(bus, walk) as (screen, pilot):
-        for key, expected in answers:
-            screen.say("")
-            await press(screen, pilot, key)
-            await until(pilot, lambda: said(screen) == expected, f"{key}: {expected}")  # noqa: B023
-
-
-async def test_an_empty_recording_cannot_be_played(bus: Bus, tmp_path: Path) -> None:
-    path = tmp_path / "empty.db"
-    with RecordReplay(path, bus=bus) as rec, rec.recording():
-        pass
-    async with opened(bus, path) as (screen, pilot):
-        for key in ("space", "down", "m", "s", "plus", "full_stop", "x", "d", "enter", "v"):
-            await press(screen, pilot, key)
-        await press(screen, pilot, "space")
-        assert said(screen) == f"{path} has no messages to play"
-
-
-async def test_a_read_only_recording_can_be_looked_at(
-    bus: Bus, walk: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # permissions do not bind root
-    monkeypatch.setattr("dimos_record.store.editing.os.access", lambda path, mode: False)
-    async with opened(bus, walk) as (screen, pilot):
-        await press(screen, pilot, "i", "right", "o", "x")
-        assert "is read-only" in said(screen)
-        assert screen.marks != Marks()
-
-
-@pytest.mark.once
-async def test_a_file_that_was_removed_can_still_be_looked_at(bus: Bus, walk: Path) -> None:
-    async with opened(bus, walk) as (screen, pilot):
-        walk.unlink()
-        screen.look_at_file()
-        await until(pilot, lambda: "was removed" in said(screen), "an answer")
-        await press(screen, pilot, "plus", "right", "i", "home", "x")
-        await press(screen, pilot, "end", "o", "x")
-        assert str(walk) in said(screen)
-
-
-@pytest.mark.once
-async def test_a_conflict_is_one_line_and_playing_can_be_tried_again(bus: Bus, walk: Path) -> None:
-    async with opened(bus, walk) as (screen, pilot):
-        await pilot.press("space")
-        while "Somebody is publishing /odom" not in said(screen):
-            bus.publish(ODOM, b"x")
-            await asyncio.sleep(0.01)
-        assert said(screen).endswith(": stop that, or mute these streams with m")
-        await press(screen, pilot, "right")
-        assert screen.state.state == "stopped"
-        assert position(screen) == 5.0
-        await press(screen, pilot, "home", "m")
-        await pilot.press("space")
-        while screen.state.state != "playing":  # without what was muted
-            bus.publish(ODOM, b"x")
-            await asyncio.sleep(0.01)
-
-
-@pytest.mark.once
-async def test_what_another_program_edits_is_seen(bus: Bus, walk: Path) -> None:
-    async with opened(bus, walk) as (screen, pilot):
-        with RecordReplay(walk) as other:
-            other.delete_topic("/scan")
-        screen.look_at_file()
-        await until(pilot, lambda: "/scan" not in screen_text(pilot.app), "one lane less")
-        await until_shown(pilot, "1 edit, not saved")
-        await press(screen, pilot, "u")
-        assert "/scan" in screen_text(pilot.app)
 
 
 # --- moving
