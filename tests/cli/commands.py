@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from dimos_record import RecordReplay
+from tests.cli.starter import starter
 
 CLI = [sys.executable, "-m", "dimos_record.cli.main"]
 S = 1_000_000_000
@@ -34,15 +35,8 @@ def write_recording(path: Path, seconds: float = 20.0, rate_hz: float = 10.0) ->
 
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end, without a terminal."""
-    return subprocess.run(
-        [*CLI, *map(str, arguments)],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    """Run a command to its end, in a process of its own, without a terminal."""
+    return starter().run([*map(str, arguments)])
 
 
 def until(condition: Callable[[], bool], what: str, timeout_s: float = 60.0) -> None:

@@ -46,14 +46,13 @@ def test_every_exit_code_is_in_the_page() -> None:
 
 
 @pytest.mark.parametrize("name", list(GROUP.commands))
-def test_the_help_has_examples_and_fits_80_columns(name: str) -> None:
-    done = subprocess.run(
-        [*CLI, name, "--help"],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={**os.environ, "COLUMNS": "80", "TERMINAL_WIDTH": "80"},
-    )
+def test_the_help_has_examples_and_fits_80_columns(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERMINAL_WIDTH", "80")
+    done = run(name, "--help")
+    assert done.returncode == 0, done.stderr
     assert f"\n    dimos-record {name}" in done.stdout
     assert max(map(len, done.stdout.splitlines())) <= 80
 
