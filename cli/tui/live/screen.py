@@ -229,7 +229,8 @@ class LiveScreen(ListeningScreen):
         recording = self._recording
         async with self._in_order:
             is_paused = await tui(self).in_thread(recording.pause)
-        self.say("Paused; p goes on" if is_paused else "Recording goes on")
+        if self._recording is recording:  # it was not stopped meanwhile
+            self.say("Paused; p goes on" if is_paused else "Recording goes on")
 
     # --- leaving
 

@@ -95,7 +95,8 @@ def done(report: EditReport) -> str:
     first = report.text[:1].upper() + report.text[1:]
     if not report.messages:
         return f"{first}; u to undo"
-    kept = f" ({report.kept_state:,} of latched state stay)" if report.kept_state else ""
+    stays = "stays" if report.kept_state == 1 else "stay"
+    kept = f" ({counted(report.kept_state)} of latched state {stays})" if report.kept_state else ""
     return f"{first}: {amount(report)}; u to undo{kept}"
 
 

@@ -97,6 +97,7 @@ KEYS: list[BindingType] = [
         label="history",
         section=_EDIT,
     ),
+    Binding("p", "play", show=False),  # as in mpv
     Binding("r", "record", show=False),
     Binding("ctrl+z", "undo", show=False),
 ]

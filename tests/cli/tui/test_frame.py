@@ -122,6 +122,7 @@ async def test_a_question_is_asked_again_until_the_answer_can_be_read(
         (["2", "escape"], False),
         (["2", "right", "enter"], False),
         (["1", "escape"], None),
+        (["1", "ctrl+c"], None),
         (["3", "down", "enter"], 1),
         (["3", "escape"], None),
     ],

@@ -25,6 +25,7 @@ async def test_wrong_keys_are_answered_by_a_sentence(bus: Bus, walk: Path) -> No
         ("w", "There is nothing to save: no edit was made; W writes a copy"),
         ("u", f"There is nothing to undo in {walk}"),
         ("U", f"There is nothing to redo in {walk}"),
+        ("ctrl+z", f"There is nothing to undo in {walk}"),
         ("h", "There are no edits; what is cut or marked is listed here"),
         ("n", "There is no marker after the playhead; k puts one there"),
         ("N", "There is no marker before the playhead; k puts one there"),
