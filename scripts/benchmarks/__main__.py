@@ -14,6 +14,7 @@ from benchmarks import (
     chapter_dimos,
     chapter_record,
     chapter_replay,
+    chapter_saving,
     chapter_storage,
     chapter_timeline,
     promises,
@@ -30,6 +31,7 @@ CHAPTERS = (
     chapter_replay.SPEED,
     chapter_storage.STORAGE,
     chapter_dimos.FULL_STACK,
+    chapter_saving.SAVING,
     chapter_timeline.TIMELINE,
 )
 PAGE = SCRIPTS.parent / "docs" / "performance.md"
@@ -94,6 +96,7 @@ def _update_page(chapters: list[Chapter], machine: dict[str, Any], missing: list
     """What takes long, or has no peers, has a part of the page, and a run, of its own."""
     apart = {
         "bench inside dimos": chapter_dimos.FULL_STACK,
+        "bench saving": chapter_saving.SAVING,
         "bench timeline": chapter_timeline.TIMELINE,
     }
     others = [chapter for chapter in chapters if chapter not in apart.values()]
