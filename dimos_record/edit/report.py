@@ -121,8 +121,8 @@ def describe_edit(edit: Edit, reader: EditedReader) -> str:
     args, origin_ns = edit.args, reader.origin_ns()
     topics = _topics(args.get("streams") or [args.get("stream")], reader)
     if edit.kind in ("cut", "trim"):
-        verb = "cut" if edit.kind == "cut" else "trim to"
-        words = f"{verb} {_section(args['a'], args['b'], origin_ns)}"
+        start, end = _ends(args["a"], args["b"], origin_ns)
+        words = f"cut {start} to {end}" if edit.kind == "cut" else f"trim to {start} - {end}"
         return words if args["streams"] is None else f"{words} of {topics}"
     if edit.kind == "shift":
         return f"shift {topics} by {args['ns'] / 1e9:+.9g} s"
@@ -160,9 +160,11 @@ def _topics(streams: list[str | None], reader: EditedReader) -> str:
     return ", ".join(recorded[name].topic for name in streams if name in recorded)
 
 
-def _section(a_ns: int | None, b_ns: int | None, origin_ns: int) -> str:
-    start = "the start" if a_ns is None else _seconds(a_ns - origin_ns)
-    return f"{start} to {'the end' if b_ns is None else _seconds(b_ns - origin_ns)}"
+def _ends(a_ns: int | None, b_ns: int | None, origin_ns: int) -> tuple[str, str]:
+    return (
+        "the start" if a_ns is None else _seconds(a_ns - origin_ns),
+        "the end" if b_ns is None else _seconds(b_ns - origin_ns),
+    )
 
 
 def _seconds(ns: int) -> str:

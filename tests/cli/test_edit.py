@@ -63,12 +63,12 @@ def test_a_recording_is_trimmed_and_the_edit_is_taken_back_and_made_again(
 ) -> None:
     done = run_here("trim", "walk.db", "5", "-10")
     assert done[:2] == (0, "")
-    assert done.err.startswith("walk.db: trim to 5 s to 10 s: 167 messages, ")
+    assert done.err.startswith("walk.db: trim to 5 s - 10 s: 167 messages, ")
     assert done.err.endswith(f"of 2 topics go; 1 message of latched state stays; {NOT_SAVED}")
     assert odom(file) == list(range(50, 100))
-    assert run_here("undo", "walk.db").err == "walk.db: taken back: trim to 5 s to 10 s\n"
+    assert run_here("undo", "walk.db").err == "walk.db: taken back: trim to 5 s - 10 s\n"
     assert odom(file) == list(range(201))
-    assert run_here("redo", "walk.db").err == "walk.db: made again: trim to 5 s to 10 s\n"
+    assert run_here("redo", "walk.db").err == "walk.db: made again: trim to 5 s - 10 s\n"
     assert odom(file) == list(range(50, 100))
 
 

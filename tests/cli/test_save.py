@@ -55,7 +55,7 @@ def test_what_was_cut_is_gone_and_the_room_is_given_back(file: Path, run_here: R
     run_here("mark", "walk.db", "8", "here")
     plan = run_here("save", "walk.db", "--dry-run")
     assert plan.out == (
-        "walk.db: would trim to 5 s to 10 s\n"
+        "walk.db: would trim to 5 s - 10 s\n"
         "walk.db: would mark 'here' at 8 s\n"
         "walk.db: 300 messages would be gone for good, 100 messages stay; nothing was changed\n"
     )

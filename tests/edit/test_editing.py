@@ -188,7 +188,7 @@ def test_edits_are_kept_in_the_file_and_the_data_is_untouched(walk: Path) -> Non
         rec.trim((5, 8))
         rec.delete_topic("/lidar")
     with RecordReplay(walk) as again:
-        assert [entry.text for entry in again.history] == ["trim to 5 s to 8 s", "delete /lidar"]
+        assert [entry.text for entry in again.history] == ["trim to 5 s - 8 s", "delete /lidar"]
         assert again.info().count == 32
     assert os.listdir(walk.parent) == ["walk.db"]
     with sqlite3.connect(walk) as connection:
@@ -204,7 +204,7 @@ def test_undo_and_redo_walk_through_the_history(rec: RecordReplay) -> None:
     assert [entry.text for entry in rec.redo()] == ["cut 2 s to 4 s"]
     rec.shift("/odom", 1)
     assert [entry.text for entry in rec.history] == [
-        "trim to 1 s to 9 s",
+        "trim to 1 s - 9 s",
         "cut 2 s to 4 s",
         "shift /odom by +1 s",
     ]

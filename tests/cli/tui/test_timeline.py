@@ -81,9 +81,9 @@ async def test_a_session_plays_marks_cuts_undoes_cuts_and_saves_as(
 async def test_save_says_what_goes_and_writes_the_file(bus: Bus, walk: Path) -> None:
     async with opened(bus, walk) as (screen, pilot):
         await press(screen, pilot, "shift+right", "i", "end", "o", "t")
-        assert said(screen).startswith("Trim to 1 s to 6 s: ")
+        assert said(screen).startswith("Trim to 1 s - 6 s: ")
         await pilot.press("w")
-        await until_shown(pilot, "trim to 1 s to 6 s")
+        await until_shown(pilot, "trim to 1 s - 6 s")
         assert "12 messages, about" in screen_text(screen.app)
         await pilot.press("y")
         await until(pilot, lambda: "Saved" in said(screen), "saved")
