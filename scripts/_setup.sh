@@ -27,7 +27,7 @@ use_core_env() {
 
 use_dimos_env() {
   local python sqlite=()
-  require_system_packages liblcm-bin tmux libusb-1.0-0 libturbojpeg0 libgl1 libegl1
+  require_system_packages liblcm-bin tmux git-lfs libusb-1.0-0 libturbojpeg0 libgl1 libegl1
   python="$(find_python 10 12)" || die "dimos 0.0.15 needs Python 3.10, 3.11 or 3.12, with its" \
     "venv module; none was found as python3, python3.12, python3.11, python3.10 or in pyenv." \
     "Install one, or test without dimos: scripts/test --env core"
@@ -90,6 +90,7 @@ has_system_package() {
   case "$1" in
     liblcm-bin) command -v lcm-logger >/dev/null ;;
     tmux) command -v tmux >/dev/null ;;
+    git-lfs) command -v git-lfs >/dev/null ;;
     libusb-1.0-0) has_library libusb-1.0.so.0 ;;
     libturbojpeg0) has_library libturbojpeg.so.0 ;;
     libgl1) has_library libGL.so.1 ;;

@@ -15,7 +15,18 @@ import pytest
 ROOT = Path(__file__).parents[1]
 LIBRARY = ROOT / "dimos_record"
 
-OPTIONAL = {"textual", "rerun", "mcap", "mcap_ros2", "rosbags", "zenoh", "dimos"}
+OPTIONAL = {
+    "textual",
+    "rerun",
+    "mcap",
+    "mcap_ros2",
+    "rosbags",
+    "pyarrow",
+    "plotext",
+    "matplotlib",
+    "zenoh",
+    "dimos",
+}
 """Never imported at import time: they are slow, or in an extra, or both."""
 HEAVY = OPTIONAL | {"numpy", "lcm", "dimos_lcm", "typer", "rich", "sqlite_utils", "reactivex"}
 """Not imported by `import dimos_record` either."""
@@ -25,6 +36,7 @@ SCREENS = "dimos_record.cli.tui"
 DEMO = "dimos_record.demo_robot"
 KNOW_STORE_AND_BUS = {
     "interop",
+    "viewer",
     "record",
     "replay",
     "cli",
