@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any, Literal
 
 from dimos_record.errors import (
     DecodeError,
@@ -21,39 +20,13 @@ from dimos_record.errors import (
     RecordingNotFound,
     StorageError,
 )
-from dimos_record.interop.ros2 import Ros2Converter
+from dimos_record.interop.importing import ImportedMessage, Problem, Wanted, latched_in
+from dimos_record.interop.ros2 import Ros2Converter, lcm_type_name
+from dimos_record.store.base import Marker
 
 _MAGIC = b"\x89MCAP0\r\n"
 # As rosbag2 writes the quality of service: by name, in older versions as rmw's number.
 _TRANSIENT_LOCAL = re.compile(r"durability: (transient_local|1)\b")
-
-
-class ImportedMessage(NamedTuple):
-    """One message of a file, as it goes into a recording."""
-
-    topic: str
-    type_name: str
-    """`nav_msgs.Odometry`"""
-    data: bytes
-    """LCM bytes."""
-    ts_ns: int
-    """When it was received by whoever wrote the file (MCAP's log time)."""
-    publish_ns: int
-    """When it was published."""
-
-
-@dataclass(frozen=True, order=True)
-class Problem:
-    """What could not be taken over, and how often."""
-
-    topic: str
-    schema: str
-    """`nav_msgs/msg/Odometry`; empty where a channel has none."""
-    reason: str
-    count: int
-    """Messages concerned."""
-    imported: bool
-    """Whether those messages were imported, without one of their fields."""
 
 
 class McapImport:
@@ -66,6 +39,8 @@ class McapImport:
         RecordingDamaged: its end is missing, or its index cannot be read.
         StorageError: it cannot be read.
     """
+
+    unit: Literal["messages", "bytes"] = "messages"
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
@@ -97,8 +72,18 @@ class McapImport:
             for (topic, schema, reason, imported), count in self._problems.items()
         )
 
-    def messages(self) -> Iterator[ImportedMessage]:
-        """The messages in the order of their log time, read and converted as they are asked for.
+    @property
+    def start_ns(self) -> int | None:
+        """The first log time; None without messages."""
+        return self._source.start_ns
+
+    @property
+    def markers(self) -> Sequence[Marker]:
+        """None: MCAP has no place for them."""
+        return ()
+
+    def messages(self, wanted: Wanted | None = None) -> Iterator[ImportedMessage]:
+        """The wanted messages in the order of their log time, converted as they are asked for.
 
         Raises:
             RecordingDamaged: a part of the file cannot be read; the sentence says after how many
@@ -106,9 +91,16 @@ class McapImport:
         """
         self.done = 0
         self._problems.clear()
+        wanted = wanted or Wanted()
         converters: dict[int, Ros2Converter | DecodeError] = {}
         for schema, channel, message in self._source.records():
             self.done += 1
+            type_name = lcm_type_name(schema.name) if schema else None
+            latched = latched_in(self, channel.topic, type_name)
+            if not wanted.topic(channel.topic, type_name) or not wanted.time(
+                message.log_time, latched=latched
+            ):
+                continue
             if channel.id not in converters:
                 converters[channel.id] = _converter(schema, channel)
             try:
@@ -175,6 +167,7 @@ class _Source:
         self._indexed = False
         self._in_order = True
         self.total = 0
+        self.start_ns: int | None = None
         self.latched: frozenset[str] = frozenset()
         self._survey()
 
@@ -221,6 +214,7 @@ class _Source:
                 channels = self._count()
             if statistics:
                 self.total = statistics.message_count
+                self.start_ns = statistics.message_start_time if self.total else None
         except self._damage as error:
             raise RecordingDamaged(f"{self._path} is damaged: {_reason(error)}") from error
         self.latched = frozenset(
@@ -234,6 +228,7 @@ class _Source:
         for _, channel, message in self._open_records(log_time_order=False):
             self.total += 1
             channels[channel.id] = channel
+            self.start_ns = min(self.start_ns or message.log_time, message.log_time)
             self._in_order = self._in_order and message.log_time >= latest
             latest = max(latest, message.log_time)
         return channels

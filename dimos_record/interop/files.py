@@ -1,0 +1,131 @@
+"""Files and folders of other formats that get their names when they are complete."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from dimos_record.errors import (
+    DimosRecordError,
+    DiskFull,
+    OptionError,
+    RecordingExists,
+    StorageError,
+)
+from dimos_record.store.unfinished import clean_up, remove, replaced_path, unfinished_path
+
+_SQLITE = b"SQLite format 3\x00"
+
+
+class NewExport:
+    """A file or folder that is being written under another name.
+
+    Args:
+        path: what it will be called.
+        suffix: that of the files in a folder that may be replaced: `.csv`.
+        overwrite: whether it replaces what is there.
+    """
+
+    def __init__(self, path: Path, suffix: str, overwrite: bool) -> None:
+        self.path, self.unfinished = path, unfinished_path(path)
+        self._suffix, self._overwrite = suffix, overwrite
+
+    def check(self) -> None:
+        """Refuse what must not be replaced.
+
+        Raises:
+            RecordingExists: there is something of that name, and it is to stay.
+        """
+        if not os.path.lexists(self.path):
+            return
+        if not self._overwrite:
+            raise RecordingExists(
+                f"{self.path} exists already; replace it with --overwrite, or choose another name"
+            )
+        if self.path.is_dir():
+            self._check_folder()
+        elif _is_recording(self.path):
+            raise RecordingExists(
+                f"{self.path} is a recording, which an export does not replace; choose another name"
+            )
+
+    def _check_folder(self) -> None:
+        for folder, _, names in os.walk(self.path):
+            other = next((name for name in names if not name.endswith(self._suffix)), None)
+            if other is not None:
+                raise RecordingExists(
+                    f"{self.path} is a folder with other things in it, such as "
+                    f"{Path(folder, other).relative_to(self.path)}; choose another name"
+                )
+
+    def put(self) -> int:
+        """Give what was written its name; its size in bytes."""
+        size = _size(self.unfinished)
+        self.check()
+        if self.path.is_dir() and not self.path.is_symlink():
+            aside = replaced_path(self.path)
+            self.path.rename(aside)
+            self.unfinished.rename(self.path)  # killed before this, `clean_up` puts the old back
+            remove(aside)
+        else:
+            if self.unfinished.is_dir() and self.path.is_file():
+                self.path.unlink()
+            os.replace(self.unfinished, self.path)
+        return size
+
+
+@contextmanager
+def new_export(path: Path, suffix: str, overwrite: bool) -> Iterator[NewExport]:
+    """A file or folder to write; nothing is left of it when this ends with an error.
+
+    Raises:
+        OptionError: the name is empty.
+        RecordingExists: there is something of that name that is not to be replaced.
+        StorageError: there is no such folder, or it may not be written.
+    """
+    if not path.name:
+        raise OptionError(f"{str(path)!r} is no name for a file; write for example walk{suffix}")
+    if not path.parent.is_dir():
+        raise StorageError(f"there is no folder {path.parent}; create it first")
+    new = NewExport(path, suffix, overwrite)
+    with writing(path):
+        clean_up(path)
+        new.check()
+    try:
+        yield new
+    except BaseException:
+        remove(new.unfinished)
+        raise
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn errors of the system into ours, naming the file that is written.
+
+    Raises:
+        DiskFull, StorageError
+    """
+    try:
+        yield
+    except DimosRecordError:
+        raise
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFull(f"{path}: the disk is full; free some space, or write elsewhere") from (
+                error
+            )
+        raise StorageError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def _is_recording(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(_SQLITE)) == _SQLITE
+
+
+def _size(path: Path) -> int:
+    if path.is_dir():
+        return sum(one.stat().st_size for one in path.rglob("*") if one.is_file())
+    return path.stat().st_size
