@@ -1,0 +1,35 @@
+"""Transforms: tf2_msgs.TFMessage."""
+
+from __future__ import annotations
+
+from dimos_record.messages import FrameTransform, transforms
+from dimos_record.viewer.converters import Shown, clean_frame
+
+FRAMES = "/frames"
+"""Below this entity each frame has its own, whichever topic its transforms come from: Rerun wants
+a frame's transforms on one entity."""
+
+
+def tf_message(data: bytes) -> list[Shown]:
+    """A transform on the entity of each child frame."""
+    return [_transform(transform) for transform in transforms(data)]
+
+
+def frame_entity(frame: str) -> str:
+    """The path of a frame's own entity."""
+    import rerun as rr
+
+    return f"{FRAMES}/{rr.escape_entity_path_part(frame)}"
+
+
+def _transform(transform: FrameTransform) -> Shown:
+    import rerun as rr
+
+    child = clean_frame(transform.child_frame_id)
+    archetype = rr.Transform3D(
+        translation=transform.pose[:3],
+        quaternion=rr.Quaternion(xyzw=transform.pose[3:]),
+        parent_frame=clean_frame(transform.frame_id),
+        child_frame=child,
+    )
+    return Shown(frame_entity(child), archetype)
