@@ -1,0 +1,184 @@
+"""Messages into a Rerun recording: converted, placed in space, on the timelines of the recording."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from dimos_record.errors import DecodeError
+from dimos_record.store.base import Marker, Row, StreamInfo
+from dimos_record.viewer.converters import Shown, frame_of, position_of
+from dimos_record.viewer.entities import MARKERS, below
+from dimos_record.viewer.lanes import Lane
+from dimos_record.viewer.layout import MESSAGE, POSITION, STAMP, TIME, Scene, blueprint
+from dimos_record.viewer.presets import check_preset
+
+_TRAIL_COLOR = (255, 140, 0)
+_S = 1_000_000_000
+
+
+class Unshown(NamedTuple):
+    """Messages of one topic that the viewer does not get."""
+
+    topic: str
+    type_name: str | None
+    reason: str
+    count: int
+
+
+class RecordingLogger:
+    """Logs recorded messages, as they come, into a Rerun recording.
+
+    The timelines are `time` (when it was received), `stamp` (the time in the header), `message`
+    (its number in the recording) and `position` (time from the start of the recording). Topics are
+    entities below `world`. Call everything from one thread.
+
+    Args:
+        recording: a `rerun.RecordingStream`; it stays open and belongs to the caller.
+        streams: what will be logged, as far as that is known. Others may come.
+        origin_ns: UNIX time of position 0.
+        max_rate_hz: at most so many messages per recorded second of each topic, transforms and
+            latched topics excepted; all if None.
+    """
+
+    def __init__(
+        self,
+        recording: Any,
+        streams: Iterable[StreamInfo] = (),
+        origin_ns: int = 0,
+        *,
+        max_rate_hz: float | None = None,
+    ) -> None:
+        self._recording = recording
+        self._origin_ns = origin_ns
+        self._min_gap_ns = 0 if max_rate_hz is None else round(_S / max_rate_hz)
+        self._has_markers = False
+        self._lanes: dict[str, Lane] = {}
+        for stream in streams:
+            self._lane(stream)
+
+    def log(self, row: Row) -> bool:
+        """Log one message.
+
+        Returns:
+            False if it cannot be shown; `unshown` counts it then.
+        """
+        lane = self._lanes.get(row.stream.channel) or self._lane(row.stream)
+        if lane.converter is None:
+            lane.unshown["nobody can show this type"] += 1
+            return False
+        if self._is_too_soon(lane, row):
+            return True
+        try:
+            shown = lane.converter.convert(row.data)
+        except DecodeError as error:
+            lane.unshown[str(error)] += 1
+            return False
+        self._set_times(row)
+        frame = frame_of(row.stream.type_name or "", row.data)
+        for one in shown:
+            self._log_one(lane, one, frame)
+        self._log_trail(lane, row, frame)
+        return True
+
+    def markers(self, markers: Iterable[Marker]) -> None:
+        """Log markers as lines of a log: where they are, and where an interval ends."""
+        for marker in markers:
+            data = "" if marker.data is None else f" {json.dumps(marker.data)}"
+            self._log_line(marker.at_ns, marker.label + data)
+            if marker.until_ns is not None:
+                self._log_line(marker.until_ns, f"{marker.label} ends")
+            self._has_markers = True
+
+    def layout(self, preset: str = "follow", *, live: bool = False) -> None:
+        """Send the layout for what is there, if it is another than before.
+
+        Args:
+            preset: from where the 3D view looks; see `PRESETS`.
+            live: whether the viewer stays at the newest message.
+
+        Raises:
+            OptionError: there is no such preset.
+        """
+        scene = Scene(
+            topics=tuple(lane.shown for lane in self._lanes.values() if lane.shown is not None),
+            preset=check_preset(preset),
+            markers=self._has_markers,
+            live=live,
+        )
+        self._recording.send_blueprint(blueprint(scene), make_active=True, make_default=True)
+
+    @property
+    def unshown(self) -> list[Unshown]:
+        """What could not be shown, one entry per topic and reason."""
+        return [
+            Unshown(lane.stream.topic, lane.stream.type_name, reason, count)
+            for lane in self._lanes.values()
+            for reason, count in lane.unshown.items()
+        ]
+
+    def _lane(self, stream: StreamInfo) -> Lane:
+        return self._lanes.setdefault(stream.channel, Lane(stream))
+
+    def _is_too_soon(self, lane: Lane, row: Row) -> bool:
+        if not self._min_gap_ns or lane.is_state:
+            return False
+        if lane.last_ns is not None and 0 <= row.ts_ns - lane.last_ns < self._min_gap_ns:
+            return True
+        lane.last_ns = row.ts_ns
+        return False
+
+    def _set_times(self, row: Row) -> None:
+        self._set_time(row.ts_ns)
+        self._recording.set_time(MESSAGE, sequence=row.seq)
+        if row.stamp_ns is None:
+            self._recording.disable_timeline(STAMP)
+        else:
+            self._recording.set_time(STAMP, timestamp=_timestamp(row.stamp_ns))
+
+    def _set_time(self, ts_ns: int) -> None:
+        self._recording.set_time(TIME, timestamp=_timestamp(ts_ns))
+        self._recording.set_time(POSITION, duration=_duration(ts_ns - self._origin_ns))
+
+    def _log_one(self, lane: Lane, shown: Shown, frame: str | None) -> None:
+        import rerun as rr
+
+        path = below(lane.entity, shown.path)
+        if shown.names and lane.names.get(path) != shown.names:
+            lane.names[path] = shown.names
+            self._recording.log(path, rr.SeriesLines(names=list(shown.names)), static=True)
+        in_frame = shown.frame or frame
+        placed = [rr.CoordinateFrame(in_frame)] if in_frame and not shown.names else []
+        static = shown.static or lane.is_static
+        self._recording.log(path, shown.archetype, *placed, static=static)
+
+    def _log_trail(self, lane: Lane, row: Row, frame: str | None) -> None:
+        import rerun as rr
+
+        if lane.trail is None:
+            return
+        point = position_of(row.stream.type_name or "", row.data)
+        piece = point and lane.trajectory.piece(frame, row.ts_ns, point)
+        if piece:
+            line = rr.LineStrips3D([piece], colors=_TRAIL_COLOR, radii=0.02)
+            self._recording.log(lane.trail, line, *([rr.CoordinateFrame(frame)] if frame else []))
+
+    def _log_line(self, ts_ns: int, text: str) -> None:
+        import rerun as rr
+
+        self._recording.reset_time()
+        self._set_time(ts_ns)
+        self._recording.log(MARKERS, rr.TextLog(text, level=rr.TextLogLevel.INFO))
+
+
+def _timestamp(time_ns: int) -> Any:
+    import numpy as np
+
+    return np.datetime64(time_ns, "ns")
+
+
+def _duration(time_ns: int) -> Any:
+    import numpy as np
+
+    return np.timedelta64(time_ns, "ns")
