@@ -21,12 +21,12 @@ from dimos_record.errors import OptionError
 from dimos_record.replay.operators import Operator
 from dimos_record.replay.player import Player
 from dimos_record.replay.view import ReplayView
-from dimos_record.saving import Saveable
+from dimos_record.sharing import Shareable
 from dimos_record.store.observation import Observation
 from dimos_record.store.stores import Store
 
 
-class RecordReplay(Saveable):
+class RecordReplay(Shareable):
     """Records topics of a bus into a recording, edits it, and plays it onto a bus.
 
     Nothing is opened before it is needed. Close it, or use it as a context manager.

@@ -8,11 +8,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dimos_record.errors import NotARecording, OptionError, RecordingNotFound, StorageError
-from dimos_record.interop.exporting import ExportWriter
+from dimos_record.interop.exporting import ExportReport, ExportWriter, OnProgress, export
 from dimos_record.interop.importing import ImportSource
+
+if TYPE_CHECKING:
+    from dimos_record.replay.view import ReplayView
 
 _HEAD_BYTES = 64
 
@@ -157,6 +160,29 @@ def format_for(name: str | os.PathLike[str]) -> Format:
             return one
     raise OptionError(
         f"{os.fspath(name)!r} does not tell the format; name one of: {listed(EXPORTED)}"
+    )
+
+
+def export_view(
+    view: ReplayView,
+    name: str | os.PathLike[str],
+    format: str | None,
+    options: dict[str, Any],
+    *,
+    overwrite: bool = False,
+    on_progress: OnProgress | None = None,
+) -> ExportReport:
+    """Write a view into a file of a format; see `RecordReplay.export`."""
+    chosen = format_for(name) if format is None else find(format)
+    return export(
+        view,
+        name,
+        chosen.make_writer(options),
+        format=chosen.name,
+        suffix=chosen.suffixes[0],
+        with_state=chosen.with_state,
+        overwrite=overwrite,
+        on_progress=on_progress,
     )
 
 

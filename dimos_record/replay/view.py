@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from reactivex import Observable
 
+    from dimos_record.interop.exporting import ExportReport, OnProgress
     from dimos_record.record_replay import RecordReplay
     from dimos_record.replay.player import Player
 
@@ -217,6 +218,25 @@ class ReplayView:
         from dimos_record.replay.saving import save_view
 
         return save_view(self, name, overwrite=overwrite)
+
+    def export(
+        self,
+        name: str | PathLike[str],
+        format: str | None = None,
+        *,
+        overwrite: bool = False,
+        on_progress: OnProgress | None = None,
+        **options: Any,
+    ) -> ExportReport:
+        """Write the messages of this view into a file of another format.
+
+        See `RecordReplay.export`.
+        """
+        from dimos_record.interop.formats import export_view
+
+        return export_view(
+            self, name, format, options, overwrite=overwrite, on_progress=on_progress
+        )
 
     # --- what a player needs (see `Source`)
 

@@ -1,0 +1,153 @@
+"""Reading the events of an LCM event log, also of one that is cut off or damaged.
+
+An event (all numbers big-endian; lcm/eventlog.c): the four bytes ED A1 DA 01, its number, its time
+in microseconds since the UNIX epoch, the lengths of the channel's name and of the data, the name,
+the data. It counts only when it is whole: another one follows right behind it, or the end of the
+file. The format has no checksum, so a damaged byte inside of a message is not noticed here.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterator
+from typing import IO, NamedTuple
+
+HEADER = struct.Struct(">4sqqii")
+SYNC = b"\xed\xa1\xda\x01"
+
+_CHUNK_BYTES = 4_000_000
+_MOST_NAME_BYTES = 1000  # as in lcm/eventlog.c
+_LAST_US = (2**63 - 1) // 1000  # what fits in an int64 of nanoseconds
+
+
+class Event(NamedTuple):
+    """One event of a log."""
+
+    time_us: int
+    channel: str
+    data: bytes
+
+
+class _Header(NamedTuple):
+    number: int
+    time_us: int
+    channel: str
+    data_at: int
+    end: int
+
+
+class EventReader:
+    """The events of an open log, from its beginning to the size that it has now.
+
+    Args:
+        file: the log, opened for reading in binary; it belongs to the caller.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._descriptor = file.fileno()
+        self.size = os.fstat(self._descriptor).st_size
+        self.position = 0
+        """How many bytes were read."""
+        self.damaged_places = 0
+        self.first_damage = 0
+        """The byte at which the first damage begins."""
+        self.missing = 0
+        """Events that damage has cost: by their numbers, and at least one at each place."""
+        self.cut_off: str | None = None
+        """The channel of the event that the log ends in the middle of; empty if not known."""
+        self._window, self._window_at = b"", 0
+        self._names: dict[bytes, str | None] = {}
+
+    def events(self) -> Iterator[Event]:
+        """Every whole event, in the order of the file."""
+        self._forget()
+        at = expected = 0
+        while at < self.size:
+            header = self._header(at)
+            if header is None or header.end > self.size or not self._ends_at(header.end):
+                at, expected = self._skip(at, expected, header)
+                continue
+            data = self._bytes(header.data_at, header.end)
+            yield Event(header.time_us, header.channel, data)
+            at, expected = header.end, header.number + 1
+            self.position = at
+
+    def _forget(self) -> None:
+        self.position = self.damaged_places = self.first_damage = self.missing = 0
+        self.cut_off = None
+
+    def _header(self, at: int) -> _Header | None:
+        """What stands at a place, if it can be the header of an event."""
+        head = self._bytes(at, at + HEADER.size)
+        if len(head) < HEADER.size or head[:4] != SYNC:
+            return None
+        _, number, time_us, name_size, data_size = HEADER.unpack(head)
+        if not (0 < name_size < _MOST_NAME_BYTES and data_size >= 0 and 0 <= time_us <= _LAST_US):
+            return None
+        data_at = at + HEADER.size + name_size
+        raw = self._bytes(at + HEADER.size, data_at)
+        if raw not in self._names:
+            self._names[raw] = _text(raw)
+        name = self._names[raw]
+        return (
+            None if name is None else _Header(number, time_us, name, data_at, data_at + data_size)
+        )
+
+    def _ends_at(self, end: int) -> bool:
+        """Whether an event can end here: at the end of the file, or where another one begins."""
+        return SYNC.startswith(self._bytes(end, min(end + len(SYNC), self.size)))
+
+    def _skip(self, at: int, expected: int, header: _Header | None) -> tuple[int, int]:
+        """Where the next whole event is behind one that is not, and its number."""
+        found = self._search(at + 1)
+        if found is None:
+            if header is not None and header.end > self.size:
+                self.cut_off = header.channel
+            elif SYNC.startswith(self._bytes(at, at + len(SYNC))) and self.size - at < HEADER.size:
+                self.cut_off = ""
+            else:
+                self._note_damage(at, self.size, 1)
+            self.position = self.size
+            return self.size, expected
+        place, number = found
+        self._note_damage(at, place, number - expected)
+        return place, number
+
+    def _note_damage(self, begin: int, end: int, missing: int) -> None:
+        if not self.damaged_places:
+            self.first_damage = begin
+        self.damaged_places += 1
+        self.missing += max(1, min(missing, (end - begin) // HEADER.size))
+
+    def _search(self, at: int) -> tuple[int, int] | None:
+        """Place and number of the first whole event from a place on."""
+        while at + HEADER.size <= self.size:
+            chunk = os.pread(self._descriptor, _CHUNK_BYTES, at)
+            place = chunk.find(SYNC)
+            while place >= 0:
+                header = self._header(at + place)
+                if header and header.end <= self.size and self._ends_at(header.end):
+                    return at + place, header.number
+                place = chunk.find(SYNC, place + 1)
+            at += len(chunk) - len(SYNC) + 1
+        return None
+
+    def _bytes(self, begin: int, end: int) -> bytes:
+        """The bytes of a section of the file; fewer where it ends."""
+        low, high = begin - self._window_at, end - self._window_at
+        if low < 0 or high > len(self._window):
+            if end - begin > _CHUNK_BYTES:
+                return os.pread(self._descriptor, end - begin, begin)
+            self._window_at = begin
+            self._window = os.pread(self._descriptor, _CHUNK_BYTES, begin)
+            low, high = 0, end - begin
+        return self._window[low:high]
+
+
+def _text(name: bytes) -> str | None:
+    try:
+        text = name.decode()
+    except UnicodeDecodeError:
+        return None
+    return text if "\0" not in text else None
