@@ -227,9 +227,9 @@ class _Builder:
             self._size += SIZES[kind]
 
     def _array(self, kind: str, path: str, length: str, within: str | None) -> None:
-        why = "is a list in each item of a list" if within else None
+        why = "a list in each item of a list" if within else None
         if kind == "byte":
-            why = "is bytes of any length"
+            why = "bytes of any length"
         if why:
             self.left_out.append(LeftOut(path, why))
         items = _Builder()

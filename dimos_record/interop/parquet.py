@@ -1,0 +1,321 @@
+"""Export to Parquet: a file per stream, and import of those that were written with the raw bytes.
+
+The format: https://parquet.apache.org/docs/file-format. `ts` is in microseconds, since Spark reads
+no nanoseconds; `ts_ns` has them. Under the key `dimos_record` the metadata of a file say, as JSON,
+what the table holds: topic, channel, type, stream, latched, recording, and the markers.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+from dimos_record.errors import (
+    MissingExtra,
+    NotARecording,
+    RecordingDamaged,
+    RecordingNotFound,
+    StorageError,
+)
+from dimos_record.interop.exporting import About
+from dimos_record.interop.importing import ImportedMessage, Problem, Wanted, latched_in
+from dimos_record.interop.tables import POSE_COLUMNS, Cells, Table, TableColumn, TablesWriter
+from dimos_record.store.base import Marker, StreamInfo
+from dimos_record.store.observation import Meta, Pose
+
+METADATA = b"dimos_record"
+_ROW_GROUP_ROWS = 131_072
+_ROW_GROUP_BYTES = 32_000_000
+_READ_BYTES = 8_000_000
+"""Of payload at once, of each table."""
+_TYPES = {
+    "byte": "uint8",
+    "boolean": "bool_",
+    "int8_t": "int8",
+    "int16_t": "int16",
+    "int32_t": "int32",
+    "int64_t": "int64",
+    "float": "float32",
+    "double": "float64",
+    "string": "string",
+    "json": "string",
+    "bytes": "binary",
+}
+
+
+def arrow() -> Any:
+    """The package that reads and writes Parquet.
+
+    Raises:
+        MissingExtra: it is not installed.
+    """
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as error:
+        raise MissingExtra("Parquet", "parquet") from error
+    return pyarrow
+
+
+class ParquetWriter(TablesWriter):
+    """Writes a folder of Parquet files, or one file; see `TablesWriter`.
+
+    Args:
+        path: the folder or file.
+        raw: add a column with the bytes as they came off the wire: then nothing is lost, and the
+            files can be imported.
+
+    Raises:
+        MissingExtra: the package of the extra `parquet` is not installed.
+    """
+
+    suffix = ".parquet"
+
+    def __init__(self, path: Path, *, raw: bool = False) -> None:
+        arrow()
+        super().__init__(path, raw=raw)
+
+    def open_table(self, path: Path, table: Table) -> ParquetFile:
+        """Create the file of a table."""
+        return ParquetFile(path, table, self.about)
+
+
+class ParquetFile:
+    """One Parquet file that is being written, in groups of rows."""
+
+    def __init__(self, path: Path, table: Table, about: About) -> None:
+        self._pa = arrow()
+        self._columns = table.columns
+        metadata = {METADATA: json.dumps(_description(table.stream, about))}
+        fields = [(column.name, self._type_of(column)) for column in table.columns]
+        self._schema = self._pa.schema(fields, metadata=metadata)
+        self._file = self._pa.parquet.ParquetWriter(path, self._schema, compression="zstd")
+        self._waiting: list[Any] = []
+        self._waiting_rows = self._waiting_bytes = 0
+
+    def _type_of(self, column: TableColumn) -> Any:
+        if column.kind == "time":
+            return self._pa.timestamp("us", tz="UTC")
+        kind = getattr(self._pa, _TYPES[column.kind])()
+        return self._pa.list_(kind) if column.listed else kind
+
+    def append(self, cells: Sequence[Cells], count: int) -> None:
+        """Add rows; they are written once they are enough for a group."""
+        arrays = [self._array(*pair) for pair in zip(self._schema, cells, strict=True)]
+        batch = self._pa.record_batch(arrays, schema=self._schema)
+        self._waiting.append(batch)
+        self._waiting_rows += count
+        self._waiting_bytes += batch.nbytes
+        if self._waiting_rows >= _ROW_GROUP_ROWS or self._waiting_bytes >= _ROW_GROUP_BYTES:
+            self._write_group()
+
+    def _array(self, field: Any, cells: Cells) -> Any:
+        pa = self._pa
+        if pa.types.is_timestamp(field.type):
+            return pa.array(cells.values // 1000, pa.int64()).cast(field.type)
+        if cells.offsets is None:
+            return pa.array(cells.values, field.type, mask=cells.missing)
+        items = pa.array(cells.values, field.type.value_type)
+        mask = None if cells.missing is None else pa.array(cells.missing)
+        offsets = pa.array(cells.offsets, pa.int32())
+        return pa.ListArray.from_arrays(offsets, items, type=field.type, mask=mask)
+
+    def _write_group(self) -> None:
+        table = self._pa.Table.from_batches(self._waiting, self._schema)
+        self._waiting, self._waiting_rows, self._waiting_bytes = [], 0, 0
+        self._file.write_table(table, row_group_size=_ROW_GROUP_ROWS)
+
+    def close(self) -> None:
+        """Write the last group and the index at the end of the file."""
+        if self._waiting:
+            self._write_group()
+        self._file.close()
+
+
+def _description(stream: StreamInfo, about: About) -> dict[str, Any]:
+    return {
+        "recording": Path(about.name).name,
+        "stream": stream.name,
+        "topic": stream.topic,
+        "channel": stream.channel,
+        "type": stream.type_name,
+        "latched": stream.latched,
+        "markers": [marker._asdict() for marker in about.markers],
+    }
+
+
+class ParquetImport:
+    """The messages of Parquet files that were exported with `raw`; an `ImportSource`.
+
+    Raises:
+        MissingExtra: the package of the extra `parquet` is not installed.
+        RecordingNotFound: there is no such file or folder.
+        NotARecording: a file in it is no Parquet, or has not been written with the raw bytes.
+        RecordingDamaged: a file is truncated or damaged.
+        StorageError: it cannot be read.
+    """
+
+    unit: Literal["messages", "bytes"] = "messages"
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.done = path, 0
+        self._tables: list[_RawTable] = []
+        if not path.exists():
+            raise RecordingNotFound(f"there is no file {path}")
+        try:
+            for one in sorted(path.rglob("*.parquet")) if path.is_dir() else [path]:
+                self._tables.append(_RawTable(one))
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def total(self) -> int:
+        """Rows of all tables."""
+        return sum(one.count for one in self._tables)
+
+    @property
+    def start_ns(self) -> int | None:
+        """When the first message was received."""
+        return min((one.start_ns for one in self._tables if one.start_ns is not None), default=None)
+
+    @property
+    def latched(self) -> frozenset[str]:
+        """Topics that were latched when they were recorded."""
+        return frozenset(one.topic for one in self._tables if one.latched)
+
+    @property
+    def problems(self) -> list[Problem]:
+        """There are none: bytes are taken over as they are."""
+        return []
+
+    @property
+    def markers(self) -> list[Marker]:
+        """Those of the recordings that were exported."""
+        found = {json.dumps(one): one for table in self._tables for one in table.markers}
+        return [Marker(**one) for one in found.values()]
+
+    def messages(self, wanted: Wanted) -> Iterator[ImportedMessage]:
+        """The wanted messages in the order of time, and of arrival.
+
+        Raises:
+            RecordingDamaged: a part of a file cannot be read.
+        """
+        self.done = 0
+        chosen = [one for one in self._tables if wanted.topic(one.topic, one.type_name)]
+        latched = {
+            (one.topic, one.type_name): latched_in(self, one.topic, one.type_name) for one in chosen
+        }
+        rows = heapq.merge(*(one.rows() for one in chosen), key=lambda row: row[:2])
+        for ts_ns, _, message in rows:
+            self.done += 1
+            if wanted.time(ts_ns, latched=latched[message.topic, message.type_name]):
+                yield message
+
+    def close(self) -> None:
+        """Release the files."""
+        while self._tables:
+            self._tables.pop().close()
+
+
+class _RawTable:
+    """One Parquet file with a column of raw bytes."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with _reading(path):
+            self._file = arrow().parquet.ParquetFile(path)
+        try:
+            self._describe(self._file.schema_arrow)
+            self.start_ns = next(self._batches(1, ["ts_ns"]), {"ts_ns": [None]})["ts_ns"][0]
+        except BaseException:
+            self.close()
+            raise
+
+    def _describe(self, schema: Any) -> None:
+        missing = {"ts_ns", "seq", *POSE_COLUMNS, "tags", "raw"} - set(schema.names)
+        if missing:
+            raise NotARecording(
+                f"{self._path} has no column {sorted(missing)[0]!r}; only Parquet that was "
+                "exported with --raw can be imported"
+            )
+        try:
+            told = json.loads((schema.metadata or {})[METADATA])
+            self.topic, self.channel = str(told["topic"]), str(told["channel"])
+            self.type_name = None if told["type"] is None else str(told["type"])
+            self.latched = bool(told["latched"])
+            self.markers: list[dict[str, Any]] = list(told["markers"])
+            for one in self.markers:
+                Marker(**one)
+        except (KeyError, TypeError, ValueError) as error:
+            raise NotARecording(
+                f"{self._path} does not say which topic it holds; only Parquet that was exported "
+                "by dimos-record with --raw can be imported"
+            ) from error
+
+    @property
+    def count(self) -> int:
+        """Rows, which are messages."""
+        return int(self._file.metadata.num_rows)
+
+    def rows(self) -> Iterator[tuple[int, int, ImportedMessage]]:
+        """The messages with their receive times and order of arrival, some at a time."""
+        columns = ["ts_ns", "seq", *POSE_COLUMNS, "tags", "raw"]
+        for batch in self._batches(self._rows_at_once(), columns):
+            poses = zip(*(batch[name] for name in POSE_COLUMNS), strict=True)
+            for ts_ns, seq, tags, raw, pose in zip(
+                batch["ts_ns"], batch["seq"], batch["tags"], batch["raw"], poses, strict=True
+            ):
+                yield ts_ns, seq, self._message(ts_ns, raw, pose, tags)
+
+    def _message(
+        self, ts_ns: int, raw: bytes, pose: tuple[float | None, ...], tags: str | None
+    ) -> ImportedMessage:
+        meta = None
+        if pose[0] is not None or tags:
+            there = None if None in pose else Pose(*pose)  # type: ignore[arg-type]
+            meta = Meta(there, json.loads(tags) if tags else {})
+        return ImportedMessage(
+            self.topic, self.type_name, raw, ts_ns, ts_ns, channel=self.channel, meta=meta
+        )
+
+    def _rows_at_once(self) -> int:
+        metadata = self._file.metadata
+        size = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
+        return max(1, min(4096, _READ_BYTES * self.count // max(size, 1)))
+
+    def _batches(self, rows: int, columns: list[str]) -> Iterator[dict[str, list[Any]]]:
+        batches = self._file.iter_batches(rows, columns=columns)
+        while True:
+            with _reading(self._path):
+                batch = next(batches, None)
+            if batch is None:
+                return
+            yield batch.to_pydict()
+
+    def close(self) -> None:
+        """Release the file."""
+        self._file.close()
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Turn errors of pyarrow into ours.
+
+    Raises:
+        NotARecording, RecordingDamaged, StorageError
+    """
+    try:
+        yield
+    except arrow().ArrowInvalid as error:
+        if path.stat().st_size < 12 or path.read_bytes()[:4] != b"PAR1":
+            raise NotARecording(f"{path} is no Parquet file") from error
+        raise RecordingDamaged(f"{path} is truncated or damaged: {error}") from error
+    except OSError as error:
+        if error.errno is None:  # pyarrow's own, for damaged pages
+            raise RecordingDamaged(f"{path} is truncated or damaged: {error}") from error
+        raise StorageError(f"{path} cannot be read: {error.strerror}") from error
