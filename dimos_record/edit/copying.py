@@ -7,6 +7,7 @@ import sqlite3
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -17,6 +18,7 @@ from dimos_record.edit.progress import Progress
 from dimos_record.errors import CodecError, DimosRecordError, MissingExtra, RecordingBusy
 from dimos_record.messages import stamp_reader
 from dimos_record.store import meta
+from dimos_record.store.checksum import checksum, moved, seed_of
 from dimos_record.store.codecs import codec_for
 from dimos_record.store.connection import ReadConnection, quote_name
 from dimos_record.store.intervals import Intervals
@@ -27,7 +29,7 @@ _CHUNK_BYTES = 2_000_000
 _CHUNK_ROWS = 4096
 _FIRST_ROWS = 16
 _KEPT = ("value", *meta.POSE_COLUMNS, "seq")
-_COLUMNS = ", ".join(("id", "ts", "tags", "ts_ns", "stamp_ns", *_KEPT))
+_COLUMNS = ", ".join(("id", "ts", "tags", "ts_ns", "stamp_ns", "crc", *_KEPT))
 
 
 def copy_stream(
@@ -52,12 +54,13 @@ def copy_stream(
         for run in plan.runs:
             for first, last, size in stored.chunks(run):
                 chunk = (first_id - run.first, first, last)
-                connection.execute(
-                    f"INSERT INTO {made(plan.name)} ({_COLUMNS}) {stored.messages(first)}", chunk
-                )
+                messages = stored.messages(first, chunk[0])
+                connection.execute(f"INSERT INTO {made(plan.name)} ({_COLUMNS}) {messages}", chunk)
                 if plan.table.has_blobs:
                     blobs = made(f"{plan.name}_blob")
                     connection.execute(f"INSERT INTO {blobs} {stored.payloads(first)}", chunk)
+                    if plan.recode is not None:
+                        connection.execute(_sum_up(plan.name), chunk)
                 new.wrote(size)
                 progress.add(size)
                 copied += size
@@ -90,7 +93,7 @@ def interleave_streams(
         How many messages were copied, and bytes of payload, as they were stored.
     """
     name = parts[0].plan.name
-    places = ", ".join("?" * (5 + len(_KEPT)))
+    places = ", ".join("?" * (6 + len(_KEPT)))
     insert = f"INSERT INTO {quote_name(name)} ({_COLUMNS}) VALUES ({places})"
     insert_blob = f"INSERT INTO {quote_name(f'{name}_blob')} VALUES (?, ?)"
     next_id, copied = 1, 0
@@ -101,7 +104,7 @@ def interleave_streams(
             for first, last, size in stored.chunks(run):
                 chunk = (next_id - run.first, first, last)
                 read = stored.connection.execute
-                connection.executemany(insert, read(stored.messages(first), chunk))
+                connection.executemany(insert, read(stored.messages(first, chunk[0]), chunk))
                 if stored.plan.table.has_blobs:
                     connection.executemany(insert_blob, read(stored.payloads(first), chunk))
                 new.wrote(size)
@@ -192,6 +195,8 @@ class _Stored:
         if plan.recode is not None:
             self._payload = "dr_recode(data)"
             self.connection.create_function("dr_recode", 1, _noting(recoder(plan), errors))
+            self.connection.create_function("dr_checksum", 4, partial(checksum, seed_of(plan.name)))
+        self.connection.create_function("dr_moved", 6, _mover(plan.table.info.name, plan.name))
         read = _stamp_reader(plan.table)
         if read is not None:
             blobs = f"main.{quote_name(f'{plan.table.info.name}_blob')}"
@@ -203,24 +208,34 @@ class _Stored:
         table = self.plan.table
         return table.decoder()(table.payload(self.connection, number))
 
-    def messages(self, first: int) -> str:
-        """SQL that selects `_COLUMNS` of messages from number `first` on."""
+    def messages(self, first: int, by: int) -> str:
+        """SQL that selects `_COLUMNS` of messages from number `first` on, which are moved."""
         shift, table = self.plan.edits.shift_ns, self.plan.table
         in_spool = first >= self._spooled_from
-        source = meta.source(table.info, table.topic if in_spool else None, table.ours)
+        topic = table.topic if in_spool else None
+        source = meta.source(table.info, topic, table.ours, table.checked)
         columns = (
-            "id + ?",
+            "id + ?1",
             to_seconds(f"(ts_ns + {shift})") if shift else "ts",
             "coalesce(tags, x'0C')" if in_spool else "tags",
             f"ts_ns + {shift}",
             self._stamp,
+            self._crc(by, shift),
             *_KEPT,
         )
         return f"SELECT {', '.join(columns)} FROM {source} AS message {_WITHIN}"
 
+    def _crc(self, by: int, shift: int) -> str:
+        plan = self.plan
+        if plan.recode is not None:
+            return "NULL"  # until the payload is there
+        if not (by or shift) and plan.name == plan.table.info.name:
+            return "crc"
+        return f"dr_moved(crc, id, seq, ts_ns, id + ?1, ts_ns + {shift})"
+
     def payloads(self, first: int) -> str:
         """SQL that selects number and payload from number `first` on."""
-        return f"SELECT id + ?, {self._payload} FROM {self._blobs(first)} {_WITHIN}"
+        return f"SELECT id + ?1, {self._payload} FROM {self._blobs(first)} {_WITHIN}"
 
     def _blobs(self, first: int) -> str:
         table = self.plan.table
@@ -257,7 +272,28 @@ class _Stored:
                 return last, size
 
 
-_WITHIN = "WHERE id BETWEEN ? AND ? ORDER BY id"
+def _sum_up(name: str) -> str:
+    """SQL that gives checksums to messages that were copied with another codec."""
+    return (
+        f"UPDATE {made(name)} AS message SET crc = dr_checksum(b.id, message.seq, message.ts_ns, "
+        f"b.data) FROM {made(f'{name}_blob')} b WHERE b.id = message.id "
+        f"AND message.id BETWEEN ?2 + ?1 AND ?3 + ?1"
+    )
+
+
+def _mover(was: str, called: str) -> Callable[..., int | None]:
+    """Gives the checksum of a message that gets another number, time or stream name."""
+    old, new = seed_of(was), seed_of(called)
+
+    def move(
+        crc: object, number: int, seq: int, ts_ns: int, new_number: int, new_ns: int
+    ) -> int | None:
+        return moved(crc, (old, number, seq, ts_ns), (new, new_number, seq, new_ns))
+
+    return move
+
+
+_WITHIN = "WHERE id BETWEEN ?2 AND ?3 ORDER BY id"
 
 
 def _first_in_spool(connection: sqlite3.Connection, table: StreamTable) -> int:
@@ -319,36 +355,6 @@ def _stamp_reader(table: StreamTable) -> Callable[[bytes | None], int | None] | 
             return None
 
     return read
-
-
-def number_by_arrival(connection: sqlite3.Connection, names: Sequence[str]) -> None:
-    """Number the messages of all streams anew (`seq`) in the order of time.
-
-    Args:
-        connection: the new file, in a transaction.
-    """
-    connection.execute(
-        "CREATE TEMP TABLE messages (ts_ns INTEGER, seq INTEGER, stream INTEGER, id INTEGER)"
-    )
-    for stream, name in enumerate(names):
-        connection.execute(
-            f"INSERT INTO temp.messages SELECT ts_ns, seq, ?, id FROM main.{quote_name(name)}",
-            (stream,),
-        )
-    connection.execute(
-        "CREATE TEMP TABLE arrival (stream INTEGER, id INTEGER, seq INTEGER, "
-        "PRIMARY KEY (stream, id)) WITHOUT ROWID"
-    )
-    connection.execute(
-        "INSERT INTO temp.arrival SELECT stream, id, "
-        "row_number() OVER (ORDER BY ts_ns, seq, stream, id) FROM temp.messages"
-    )
-    for stream, name in enumerate(names):
-        connection.execute(
-            f"UPDATE main.{quote_name(name)} AS message SET seq = "
-            f"(SELECT seq FROM temp.arrival WHERE stream = ? AND id = message.id)",
-            (stream,),
-        )
 
 
 def make_rtree(connection: sqlite3.Connection, name: str) -> None:

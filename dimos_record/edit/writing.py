@@ -9,13 +9,13 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import NamedTuple
 
+from dimos_record.edit.arrival import number_by_arrival
 from dimos_record.edit.carried import Sessions, Timeline, write_timeline
 from dimos_record.edit.copying import (
     Part,
     copy_stream,
     interleave_streams,
     make_rtree,
-    number_by_arrival,
 )
 from dimos_record.edit.embeddings import copy_embeddings, has_embeddings
 from dimos_record.edit.new_file import NewFile

@@ -31,9 +31,9 @@ def load_tables(connection: sqlite3.Connection) -> list[StreamTable]:
     The content of a file is not to be trusted: only what is named and built like a stream counts.
     """
     columns = schema.tables(connection)
-    ours = load_topics(connection) if schema.version(connection) else []
-    described = {info.name.lower() for _, info in ours}
-    found: list[tuple[int | None, StreamInfo]] = [*ours]
+    topics = load_topics(connection) if schema.version(connection) else []
+    described = {info.name.lower() for _, info in topics}
+    found: list[tuple[int | None, StreamInfo]] = [*topics]
     if "_streams" in columns:
         rows = connection.execute("SELECT name, config FROM _streams ORDER BY name").fetchall()
         others = [describe(str(name), str(config)) for name, config in rows]
@@ -42,8 +42,9 @@ def load_tables(connection: sqlite3.Connection) -> list[StreamTable]:
         StreamTable(
             info,
             topic,
-            ours=_is_ours(connection, info.name, columns),
+            ours=(ours := _is_ours(connection, info.name, columns)),
             has_blobs={"id", "data"} <= columns.get(f"{info.name}_blob".lower(), set()),
+            checked=ours and "crc" in columns[info.name.lower()],
         )
         for topic, info in found
         if is_identifier(info.name)
@@ -152,9 +153,9 @@ def last_seq(connection: sqlite3.Connection) -> int:
 
 def spooled(
     connection: sqlite3.Connection, topic: int
-) -> list[tuple[int, int, int, int | None, bytes]]:
-    """What of a topic waits in the spool: (seq, id, ts_ns, stamp_ns, stored payload)."""
-    query = "SELECT seq, id, ts_ns, stamp_ns, data FROM _dr_spool WHERE topic = ? ORDER BY seq"
+) -> list[tuple[int, int, int, int | None, int | None, bytes]]:
+    """What of a topic waits in the spool: (seq, id, ts_ns, stamp_ns, checksum, stored payload)."""
+    query = "SELECT seq, id, ts_ns, stamp_ns, crc, data FROM _dr_spool WHERE topic = ? ORDER BY seq"
     return connection.execute(query, (topic,)).fetchall()
 
 

@@ -55,7 +55,7 @@ class Where(NamedTuple):
         )
 
 
-def source(info: StreamInfo, topic: int | None, ours: bool) -> str:
+def source(info: StreamInfo, topic: int | None, ours: bool, checked: bool = False) -> str:
     """A subquery with the columns of every message of a stream, whether moved from the spool yet.
 
     Columns of both parts have the same affinity. Else SQLite would not look into the parts, and
@@ -64,17 +64,20 @@ def source(info: StreamInfo, topic: int | None, ours: bool) -> str:
     Args:
         topic: the stream's topic number, where the recording has a spool.
         ours: whether the stream's table has our columns.
+        checked: whether it has checksums.
     """
     table = quote_name(info.name)
     extra = (
         "seq, ts_ns, stamp_ns" if ours else f"id AS seq, {to_ns('ts')} AS ts_ns, NULL AS stamp_ns"
     )
-    select = f"SELECT {_SHARED}, {extra} FROM {table}"
+    crc = "crc" if checked else "CAST(NULL AS INTEGER) AS crc"
+    select = f"SELECT {_SHARED}, {extra}, {crc} FROM {table}"
     if topic is not None:
         nothing = ["CAST(NULL AS NUMERIC)"] + ["CAST(NULL AS REAL)"] * len(POSE_COLUMNS)
         select += (
             f" UNION ALL SELECT id, CAST({to_seconds('ts_ns')} AS REAL), {', '.join(nothing)}, "
-            f"CAST(NULL AS BLOB), seq, ts_ns, stamp_ns FROM _dr_spool WHERE topic = {int(topic)}"
+            f"CAST(NULL AS BLOB), seq, ts_ns, stamp_ns, "
+            f"{crc} FROM _dr_spool WHERE topic = {int(topic)}"
         )
     return f"({select})"
 

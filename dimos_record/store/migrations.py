@@ -81,8 +81,19 @@ def _third_version(connection: sqlite3.Connection) -> None:
     _create(connection, schema.TABLES_V3)
 
 
+def _fourth_version(connection: sqlite3.Connection) -> None:
+    columns = schema.tables(connection)
+    streams = [info.name for _, info in catalog.load_topics(connection)]
+    for name in ("_dr_spool", *streams):
+        if "crc" not in columns.get(name.lower(), {"crc"}):
+            connection.execute(
+                f"ALTER TABLE {quote_name(name)} ADD COLUMN {schema.CHECKSUM_COLUMN}"
+            )
+
+
 _MIGRATIONS: dict[int, Callable[[sqlite3.Connection], None]] = {
     1: _first_version,
     2: _second_version,
     3: _third_version,
+    4: _fourth_version,
 }

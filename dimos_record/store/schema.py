@@ -11,7 +11,7 @@ from pathlib import Path
 from dimos_record.errors import NewerSchema, NotARecording
 from dimos_record.store.connection import quote_name
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """Version of the `_dr_` tables. A file of dimos's own has none, which counts as 0."""
 
 DIMOS_COLUMNS = (
@@ -23,7 +23,8 @@ DIMOS_COLUMNS = (
 )
 STREAM_COLUMNS = {column.split()[0] for column in DIMOS_COLUMNS.split(", ")}
 """Names of the columns that every stream has."""
-OUR_COLUMNS = ("seq INTEGER", "ts_ns INTEGER", "stamp_ns INTEGER")
+CHECKSUM_COLUMN = "crc INTEGER"
+OUR_COLUMNS = ("seq INTEGER", "ts_ns INTEGER", "stamp_ns INTEGER", CHECKSUM_COLUMN)
 
 TABLES_V1 = """
 CREATE TABLE IF NOT EXISTS _streams (name TEXT PRIMARY KEY, config TEXT NOT NULL);

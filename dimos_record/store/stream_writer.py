@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from dimos_record.messages import stamp_reader
 from dimos_record.store.base import StreamAccount, StreamInfo
+from dimos_record.store.checksum import checksum, seed_of
 from dimos_record.store.codecs import PLAIN, codec_for
 from dimos_record.store.connection import quote_name
 from dimos_record.store.sql_time import to_seconds
@@ -18,8 +19,8 @@ STAMP_JUMP_NS = 1_000_000_000
 _ROW_BYTES = 300
 """Roughly what Python needs for a row besides its payload."""
 
-Pending = tuple[int, int, int, "int | None", bytes]
-"""(seq, id, ts_ns, stamp_ns, stored payload)"""
+Pending = tuple[int, int, int, "int | None", "int | None", bytes]
+"""(seq, id, ts_ns, stamp_ns, checksum, stored payload)"""
 
 
 class StreamMark(NamedTuple):
@@ -53,13 +54,14 @@ class StreamWriter:
         self.account = StreamAccount()
         self._stamp_of = stamp_reader(info.type_name)
         self._encode = None if info.codec in PLAIN else codec_for(info.codec, info.topic).encode
+        self._seed = seed_of(info.name)
         self._last_ns = 0
         self._last_stamp: int | None = None
         # dimos's tables have a default and indexes that SQLite before 3.45 cannot evaluate
         tags = "NULL" if adopted else "x'0C'"
         self._insert = (
-            f"INSERT INTO {quote_name(info.name)} (id, ts, tags, seq, ts_ns, stamp_ns) "
-            f"VALUES (?2, {to_seconds('?3')}, {tags}, ?1, ?3, ?4)"
+            f"INSERT INTO {quote_name(info.name)} (id, ts, tags, seq, ts_ns, stamp_ns, crc) "
+            f"VALUES (?2, {to_seconds('?3')}, {tags}, ?1, ?3, ?4, ?5)"
         )
         self._insert_blob = f"INSERT INTO {quote_name(f'{info.name}_blob')} VALUES (?, ?)"
 
@@ -106,7 +108,8 @@ class StreamWriter:
             self._last_stamp = stamp
         if self._encode is not None:
             data = self._encode(data)
-        self.pending.append((seq, self.last_id, ts_ns, stamp, data))
+        crc = checksum(self._seed, self.last_id, seq, ts_ns, data)
+        self.pending.append((seq, self.last_id, ts_ns, stamp, crc, data))
         self.pending_bytes += len(data)
 
     def _judge_stamp(self, step_ns: int, gap_ns: int) -> None:
@@ -129,8 +132,8 @@ class StreamWriter:
 
     def insert(self, connection: sqlite3.Connection, rows: list[Pending]) -> None:
         """Write rows into the stream's own tables."""
-        connection.executemany(self._insert, [row[:4] for row in rows])
-        connection.executemany(self._insert_blob, [(row[1], row[4]) for row in rows])
+        connection.executemany(self._insert, [row[:5] for row in rows])
+        connection.executemany(self._insert_blob, [(row[1], row[5]) for row in rows])
 
     def spool_pending(self) -> list[Pending]:
         """Hand over the pending rows for the spool, and keep them until they are moved."""

@@ -71,11 +71,13 @@ class StreamTable(NamedTuple):
     """Whether every row has our columns filled in; those that dimos wrote do not."""
     has_blobs: bool
     """Whether there is a table of payloads; dimos makes none for streams of numbers."""
+    checked: bool = False
+    """Whether rows may have checksums: since version 4."""
 
     @property
     def source(self) -> str:
         """The messages without payloads, as a subquery for `meta`."""
-        return meta.source(self.info, self.topic, self.ours)
+        return meta.source(self.info, self.topic, self.ours, self.checked)
 
     def figures(self, connection: sqlite3.Connection) -> tuple[int, int, int | None, int | None]:
         """Count, payload bytes, first and last time."""

@@ -279,18 +279,22 @@ class RecordingWriter(WritableFile):
         self.seq = self._seq_mark
 
     def _insert_pending(self) -> None:
-        spool: list[tuple[int, int, int, int, int | None, bytes]] = []
+        spool: list[tuple[Any, ...]] = []
         for stream in self._streams.values():
             if not stream.pending:
                 continue
             if stream.pending_bytes < PAGE_SIZE:
                 rows = stream.spool_pending()
-                spool += [(r[0], stream.topic, r[1], r[2], r[3], r[4]) for r in rows]
+                spool += [(r[0], stream.topic, *r[1:]) for r in rows]
             else:
                 self._empty_spool(stream)
                 stream.insert(self.connection, stream.take_pending())
         if spool:
-            self.connection.executemany("INSERT INTO _dr_spool VALUES (?, ?, ?, ?, ?, ?)", spool)
+            self.connection.executemany(
+                "INSERT INTO _dr_spool (seq, topic, id, ts_ns, stamp_ns, crc, data) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                spool,
+            )
 
     def _empty_spool(self, stream: StreamWriter) -> None:
         """Move what a stream has in the spool, so that later messages can follow it."""

@@ -21,6 +21,7 @@ from dimos_record.errors import (
 )
 from dimos_record.store.edits import add_edit
 from dimos_record.store.memory import MemoryStore
+from dimos_record.store.schema import SCHEMA_VERSION
 from dimos_record.testing import free_lcm_url
 from tests.store.dimos_files import ODOM as DIMOS_ODOM
 from tests.store.dimos_files import write_dimos_file
@@ -303,14 +304,14 @@ def test_a_recording_of_an_older_version_is_brought_up_to_date_by_its_first_edit
     with sqlite3.connect(walk) as connection:
         for table in ("_dr_edits", "_dr_markers", "_dr_skips"):
             connection.execute(f"DROP TABLE {table}")
-        connection.execute("DELETE FROM _dr_migrations WHERE version = 3")
+        connection.execute("DELETE FROM _dr_migrations WHERE version >= 3")
         connection.execute("UPDATE _dr_meta SET value = 2 WHERE key = 'schema_version'")
     connection.close()
     with RecordReplay(walk) as rec:
         assert (rec.markers, rec.skips, rec.history) == ([], [], [])
         rec.trim((5, 8))
         assert rec.info().count == 35
-        assert rec.info().schema_version == 3
+        assert rec.info().schema_version == SCHEMA_VERSION
 
 
 def test_a_folder_of_segments_is_edited_as_one_recording(tmp_path: Path, walk: Path) -> None:
@@ -469,7 +470,7 @@ def test_a_recording_of_dimos_is_edited_while_it_is_read(tmp_path: Path) -> None
         rec.delete_section((None, 1))
         assert positions(rec, "/odom") == every[1:]
         assert rec.streams.odom.count() == rec.info().count == len(every) - 1
-        assert rec.info().schema_version == 3
+        assert rec.info().schema_version == SCHEMA_VERSION
         rec.undo()
         assert positions(rec, "/odom") == every
 

@@ -111,12 +111,19 @@ def test_creating_a_recording_that_fails_leaves_no_file(
 
 
 @pytest.fixture
-def of_version_1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def of_version_1(tmp_path: Path) -> Path:
     """A recording as the first release wrote it."""
-    with monkeypatch.context() as earlier:
-        earlier.setattr(schema, "SCHEMA_VERSION", 1)
-        earlier.setattr(migrations, "_MIGRATIONS", {1: migrations._MIGRATIONS[1]})
-        path = record(tmp_path / "walk.db", [messages(3)])
+    path = record(tmp_path / "walk.db", [messages(3)])
+    connection = sqlite3.connect(path)
+    connection.executescript(
+        """
+        DROP TABLE _dr_log; DROP TABLE _dr_edits; DROP TABLE _dr_markers; DROP TABLE _dr_skips;
+        ALTER TABLE a DROP COLUMN crc; ALTER TABLE _dr_spool DROP COLUMN crc;
+        DELETE FROM _dr_migrations WHERE version > 1;
+        UPDATE _dr_meta SET value = 1 WHERE key = 'schema_version';
+        """
+    )
+    connection.close()
     assert not rows(path, "SELECT 1 FROM sqlite_master WHERE name = '_dr_log'")
     return path
 
