@@ -1,43 +1,32 @@
-"""Import of MCAP files that hold ROS 2 messages (what `ros2 bag record` writes).
+"""Import of MCAP files: ROS 2 messages (what `ros2 bag record` writes), and our own exports.
 
-The format: https://mcap.dev/spec. Messages become LCM messages of the same name (`ros2.py`); what
-cannot is listed in `McapImport.problems`, never left out silently.
+Messages become LCM messages of the same name (`ros2.py`); what cannot is listed in
+`McapImport.problems`, never left out silently.
 """
 
 from __future__ import annotations
 
-import re
-import struct
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import Any, Literal
 
-from dimos_record.errors import (
-    DecodeError,
-    MissingExtra,
-    NotARecording,
-    RecordingDamaged,
-    RecordingNotFound,
-    StorageError,
-)
+from dimos_record.errors import DecodeError, RecordingDamaged
+from dimos_record.interop import mcap_names as names
 from dimos_record.interop.importing import ImportedMessage, Problem, Wanted, latched_in
-from dimos_record.interop.ros2 import Ros2Converter, lcm_type_name
+from dimos_record.interop.mcap_records import McapRecords
+from dimos_record.interop.ros2 import Converted, Ros2Converter, lcm_type_name
+from dimos_record.interop.ros2_definitions import schema_name
 from dimos_record.store.base import Marker
-
-_MAGIC = b"\x89MCAP0\r\n"
-# As rosbag2 writes the quality of service: by name, in older versions as rmw's number.
-_TRANSIENT_LOCAL = re.compile(r"durability: (transient_local|1)\b")
+from dimos_record.store.observation import Meta, Pose
 
 
 class McapImport:
     """The messages of an MCAP file, converted to LCM. Close it, or use it as a context manager.
 
     Raises:
-        MissingExtra: the packages of the extra `mcap` are not installed.
-        RecordingNotFound: there is no such file.
-        NotARecording: it is something else than an MCAP file.
-        RecordingDamaged: its end is missing, or its index cannot be read.
-        StorageError: it cannot be read.
+        MissingExtra, RecordingNotFound, NotARecording, RecordingDamaged, StorageError: see
+            `McapRecords`.
     """
 
     unit: Literal["messages", "bytes"] = "messages"
@@ -47,22 +36,17 @@ class McapImport:
         self.done = 0
         """Messages read so far, of `total`."""
         self._problems: dict[tuple[str, str, str, bool], int] = {}
-        self._stream = _open(self.path)
-        try:
-            self._source = _Source(self._stream, self.path)
-        except BaseException:
-            self.close()
-            raise
+        self._records = McapRecords(self.path)
 
     @property
     def total(self) -> int:
         """Number of messages in the file."""
-        return self._source.total
+        return self._records.total
 
     @property
     def latched(self) -> frozenset[str]:
         """Topics whose last message stays valid for late subscribers (ROS 2: transient local)."""
-        return self._source.latched
+        return self._records.latched
 
     @property
     def problems(self) -> list[Problem]:
@@ -75,12 +59,17 @@ class McapImport:
     @property
     def start_ns(self) -> int | None:
         """The first log time; None without messages."""
-        return self._source.start_ns
+        return self._records.start_ns
 
     @property
     def markers(self) -> Sequence[Marker]:
-        """None: MCAP has no place for them."""
-        return ()
+        """Those that our export writes.
+
+        Raises:
+            RecordingDamaged: one cannot be read.
+        """
+        found = enumerate(self._records.metadata(names.MARKER), start=1)
+        return [_marker(number, stored, self.path) for number, stored in found]
 
     def messages(self, wanted: Wanted | None = None) -> Iterator[ImportedMessage]:
         """The wanted messages in the order of their log time, converted as they are asked for.
@@ -92,35 +81,35 @@ class McapImport:
         self.done = 0
         self._problems.clear()
         wanted = wanted or Wanted()
-        converters: dict[int, Ros2Converter | DecodeError] = {}
-        for schema, channel, message in self._source.records():
+        channels: dict[int, _Channel] = {}
+        meta = _MetaOfMessages(self._records, self.path)
+        for schema, channel, message in self._records.messages():
             self.done += 1
-            type_name = lcm_type_name(schema.name) if schema else None
-            latched = latched_in(self, channel.topic, type_name)
-            if not wanted.topic(channel.topic, type_name) or not wanted.time(
+            if channel.id not in channels:
+                channels[channel.id] = _Channel(schema, channel)
+            found = channels[channel.id]
+            beside = meta.of(found.wire_name or channel.topic, message.log_time)
+            latched = latched_in(self, channel.topic, found.type_name)
+            if not wanted.topic(channel.topic, found.type_name) or not wanted.time(
                 message.log_time, latched=latched
             ):
                 continue
-            if channel.id not in converters:
-                converters[channel.id] = _converter(schema, channel)
             try:
-                data, type_name = self._convert(converters[channel.id], schema, channel, message)
+                data, notes = found.convert(message)
             except DecodeError as error:
                 self._note(schema, channel, str(error), imported=False)
                 continue
+            for note in notes:
+                self._note(schema, channel, note, imported=True)
             yield ImportedMessage(
-                channel.topic, type_name, data, message.log_time, message.publish_time
+                channel.topic,
+                found.type_name,
+                data,
+                message.log_time,
+                message.publish_time,
+                found.wire_name,
+                beside,
             )
-
-    def _convert(
-        self, converter: Ros2Converter | DecodeError, schema: Any, channel: Any, message: Any
-    ) -> tuple[bytes, str]:
-        if isinstance(converter, DecodeError):
-            raise converter
-        data, notes = converter.convert(message.data)
-        for note in notes:
-            self._note(schema, channel, note, imported=True)
-        return data, converter.type_name
 
     def _note(self, schema: Any, channel: Any, reason: str, *, imported: bool) -> None:
         key = (channel.topic, schema.name if schema else "", reason, imported)
@@ -128,7 +117,7 @@ class McapImport:
 
     def close(self) -> None:
         """Release the file. Closing twice is harmless."""
-        self._stream.close()
+        self._records.close()
 
     def __enter__(self) -> McapImport:
         return self
@@ -137,143 +126,99 @@ class McapImport:
         self.close()
 
 
-class _Source:
-    """The records of an open MCAP file, in the order of their log time.
+class _Channel:
+    """What is known of a channel, and what converts its messages."""
 
-    A file with an index is read chunk by chunk. One without is read through once, to count its
-    messages and see whether they are in order, before it is read again.
-    """
+    def __init__(self, schema: Any, channel: Any) -> None:
+        self.type_name = _type_name(schema, channel)
+        self.wire_name: str | None = channel.metadata.get(names.CHANNEL)
+        self._seq_of = channel.metadata.get(names.SEQ_OF)
+        self._is_lcm = channel.message_encoding == "lcm"
+        self._converter = None if self._is_lcm else _converter(schema, channel, self.type_name)
 
-    def __init__(self, stream: IO[bytes], path: Path) -> None:
-        try:
-            import mcap.exceptions
-            import mcap.reader
-            import zstandard
-        except ImportError:
-            raise MissingExtra("importing MCAP", "mcap") from None
-        self._stream = stream
-        self._path = path
-        self._reader_module = mcap.reader
-        self._damage = (
-            mcap.exceptions.McapError,
-            zstandard.ZstdError,
-            struct.error,
-            ValueError,  # a checksum, or a name that is not UTF-8
-            KeyError,  # a message of a channel that is nowhere described
-            RuntimeError,  # LZ4
-            MemoryError,  # a length that no file has
-            OSError,  # a place that no file has, or the disk
-        )
-        self._indexed = False
-        self._in_order = True
-        self.total = 0
-        self.start_ns: int | None = None
-        self.latched: frozenset[str] = frozenset()
-        self._survey()
+    def convert(self, message: Any) -> Converted:
+        """A message as LCM bytes.
 
-    def records(self) -> Iterator[tuple[Any, Any, Any]]:
-        """(schema or None, channel, message) of every message."""
-        done = 0
-        records = self._open_records(log_time_order=self._indexed or not self._in_order)
-        while True:
-            try:
-                record = next(records, None)
-            except self._damage as error:
-                raise RecordingDamaged(
-                    f"{self._path} is damaged after {done} of {self.total} messages: "
-                    f"{_reason(error)}"
-                ) from error
-            if record is None:
-                break
-            done += 1
-            yield record
-        if done != self.total:
-            raise RecordingDamaged(
-                f"{self._path} is damaged: {done} of the {self.total} messages that it counts "
-                "were found"
-            )
-
-    def _open_records(self, *, log_time_order: bool) -> Iterator[tuple[Any, Any, Any]]:
-        self._stream.seek(0)
-        kind = self._reader_module
-        reader_class = kind.SeekingReader if self._indexed else kind.NonSeekingReader
-        reader = reader_class(self._stream, validate_crcs=True)
-        records: Iterator[tuple[Any, Any, Any]] = reader.iter_messages(
-            log_time_order=log_time_order
-        )
-        return records
-
-    def _survey(self) -> None:
-        try:
-            summary = self._reader_module.SeekingReader(self._stream).get_summary()
-            statistics = summary.statistics if summary else None
-            if summary and statistics and summary.channels and summary.chunk_indexes:
-                self._indexed = True
-                channels = summary.channels
-            else:
-                channels = self._count()
-            if statistics:
-                self.total = statistics.message_count
-                self.start_ns = statistics.message_start_time if self.total else None
-        except self._damage as error:
-            raise RecordingDamaged(f"{self._path} is damaged: {_reason(error)}") from error
-        self.latched = frozenset(
-            channel.topic
-            for channel in channels.values()
-            if _TRANSIENT_LOCAL.search(channel.metadata.get("offered_qos_profiles", ""))
+        Raises:
+            DecodeError: it cannot be converted.
+        """
+        if self._converter is None:
+            return Converted(message.data, ())
+        if isinstance(self._converter, DecodeError):
+            raise self._converter
+        return self._converter.convert(
+            message.data, lambda: names.seqs_of(self._seq_of, message.sequence)
         )
 
-    def _count(self) -> dict[int, Any]:
-        channels, latest = {}, 0
-        for _, channel, message in self._open_records(log_time_order=False):
-            self.total += 1
-            channels[channel.id] = channel
-            self.start_ns = min(self.start_ns or message.log_time, message.log_time)
-            self._in_order = self._in_order and message.log_time >= latest
-            latest = max(latest, message.log_time)
-        return channels
+
+def _type_name(schema: Any, channel: Any) -> str | None:
+    """The LCM type: what our export says, if it can be, or that of the name of the schema."""
+    said: str | None = channel.metadata.get(names.TYPE)
+    if schema is None:
+        return said
+    return said if said and schema_name(said) == schema.name else lcm_type_name(schema.name)
 
 
-def _open(path: Path) -> IO[bytes]:
-    """Open a file that begins and ends as an MCAP file does."""
-    try:
-        stream = path.open("rb")
-    except FileNotFoundError:
-        raise RecordingNotFound(f"there is no file {path}") from None
-    except IsADirectoryError:
-        raise NotARecording(f"{path} is a folder; name an MCAP file in it") from None
-    except OSError as error:
-        raise StorageError(f"{path} cannot be read: {error.strerror}") from error
-    start = stream.read(len(_MAGIC))
-    if start != _MAGIC:
-        stream.close()
-        what = "is not an MCAP file" if start else "is empty; an MCAP file was expected"
-        raise NotARecording(f"{path} {what}")
-    size = stream.seek(0, 2)
-    stream.seek(-len(_MAGIC), 2)
-    if size < 2 * len(_MAGIC) or stream.read() != _MAGIC:
-        stream.close()
-        raise RecordingDamaged(
-            f"{path} is cut off after {size} bytes; `mcap recover` of the MCAP tools saves "
-            "what is in it"
-        )
-    stream.seek(0)
-    return stream
-
-
-def _reason(error: BaseException) -> str:
-    return str(error) or type(error).__name__
-
-
-def _converter(schema: Any, channel: Any) -> Ros2Converter | DecodeError:
+def _converter(schema: Any, channel: Any, type_name: str | None) -> Ros2Converter | DecodeError:
     """What converts a channel's messages, or why nothing can."""
     if channel.message_encoding != "cdr":
-        return DecodeError(f"the message encoding is {channel.message_encoding!r}, not 'cdr'")
+        return DecodeError(
+            f"the message encoding is {channel.message_encoding!r}, neither 'cdr' nor 'lcm'"
+        )
     if schema is None:
         return DecodeError("the channel has no schema")
     if schema.encoding != "ros2msg":
         return DecodeError(f"the schema encoding is {schema.encoding!r}, not 'ros2msg'")
     try:
-        return Ros2Converter(schema.name, schema.data)
+        return Ros2Converter(schema.name, schema.data, type_name)
     except DecodeError as error:
         return error
+
+
+class _MetaOfMessages:
+    """Poses and tags that our export writes in batches, behind the messages that have them."""
+
+    def __init__(self, records: McapRecords, path: Path) -> None:
+        self._batches = records.metadata(names.OBSERVATIONS)
+        self._path = path
+        self._counts: dict[str, int] = {}
+        self._known: dict[str, str] = {}
+        self._until_ns = -1
+
+    def of(self, channel: str, log_time_ns: int) -> Meta | None:
+        """What belongs to the next message of a channel."""
+        while self._until_ns <= log_time_ns:
+            batch = next(self._batches, None)
+            if batch is None:
+                self._until_ns = 2**64
+                break
+            self._known.update(batch)
+            self._until_ns = int(self._known.pop(names.UNTIL, "0"))
+        self._counts[channel] = number = self._counts.get(channel, 0) + 1
+        stored = self._known.pop(names.observation(channel, number), None)
+        return None if stored is None else self._parsed(stored)
+
+    def _parsed(self, stored: str) -> Meta:
+        try:
+            found = json.loads(stored)
+            pose = found.get("pose")
+            return Meta(pose and Pose(*map(float, pose)), dict(found.get("tags") or {}))
+        except (ValueError, TypeError, AttributeError) as error:
+            raise RecordingDamaged(
+                f"{self._path} is damaged: what is stored beside a message cannot be read: {error}"
+            ) from error
+
+
+def _marker(number: int, stored: dict[str, str], path: Path) -> Marker:
+    try:
+        until = stored.get("until_ns")
+        data = stored.get("data")
+        return Marker(
+            number,
+            int(stored["at_ns"]),
+            stored["label"],
+            None if until is None else int(until),
+            None if data is None else json.loads(data),
+        )
+    except (KeyError, ValueError) as error:
+        raise RecordingDamaged(f"{path} is damaged: a marker cannot be read: {error}") from error

@@ -1,7 +1,8 @@
 """ROS 2 messages (CDR bytes) into the LCM messages of the same name.
 
-`mcap_ros2` decodes the CDR by the schema that travels with it; the values are then copied, field by
-field, into the class that `dimos_lcm` has under the same name. What differs between the two:
+Where the definition that travels with the messages is the one that we know, their bytes are copied
+(`cdr.py`). Else `mcap_ros2` decodes them, and the values are copied, field by field, into the class
+that `dimos_lcm` has under the same name. What differs between the two:
 
 - LCM arrays of variable length have a length field of their own (`transforms_length`).
 - LCM's header has a `seq`, which ROS 2 dropped; it becomes 0.
@@ -13,11 +14,14 @@ field, into the class that `dimos_lcm` has under the same name. What differs bet
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import repeat
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from dimos_record.errors import DecodeError, MissingExtra
+from dimos_record.interop.cdr import CdrCodec, cdr_codec
+from dimos_record.interop.ros2_definitions import same_layout
 from dimos_record.messages import message_class, type_name_of
 
 _OTHER_NAMES = {"nanosec": "nsec"}
@@ -39,29 +43,47 @@ class Ros2Converter:
         schema_name: `nav_msgs/msg/Odometry`.
         definition: the message definition with those of its parts, as ROS 2 writes it (`ros2msg`:
             parts are separated by a line of ``=`` and start with ``MSG: package/Name``).
+        type_name: the LCM type, if it is not the one of the same name.
 
     Raises:
         MissingExtra: `mcap-ros2-support` is not installed.
         DecodeError: `dimos_lcm` has no type of this name, or the definition cannot be read.
     """
 
-    def __init__(self, schema_name: str, definition: bytes) -> None:
-        self.type_name = lcm_type_name(schema_name)
+    def __init__(self, schema_name: str, definition: bytes, type_name: str | None = None) -> None:
+        self.type_name = type_name or lcm_type_name(schema_name)
         lcm_class = message_class(self.type_name)
         if lcm_class is None:
             raise DecodeError(f"there is no LCM type {self.type_name}")
         self._lcm_class = lcm_class
         self._decode = _cdr_decoder(schema_name, definition)
+        self._codec: CdrCodec | None = None
+        if same_layout(self.type_name, definition.decode("utf-8", "replace")):
+            self._codec = cdr_codec(self.type_name)
         self._plans: dict[tuple[str, type], _Plan] = {}
         self._notes: set[str] = set()
 
-    def convert(self, data: bytes) -> Converted:
-        """Convert one message.
+    def convert(
+        self, data: bytes, seqs: Callable[[], Iterator[int]] = lambda: repeat(0)
+    ) -> Converted:
+        """Convert one message: copied, if the definition is the known one, else decoded.
+
+        Args:
+            data: the CDR bytes.
+            seqs: makes the numbers for LCM's headers, in order.
 
         Raises:
             DecodeError: the bytes are not a message of this schema, or a value has no equal in the
                 LCM type.
         """
+        if self._codec is not None:
+            try:
+                return Converted(self._codec.to_lcm(data, seqs), ())
+            except DecodeError:
+                pass  # big-endian, or something is wrong, of which the other way says more
+        return self._decoded(data)
+
+    def _decoded(self, data: bytes) -> Converted:
         if data[:2] not in (b"\0\0", b"\0\1"):
             raise DecodeError(f"encapsulation {data[:2].hex() or 'missing'} is not plain CDR")
         try:
