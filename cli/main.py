@@ -36,10 +36,12 @@ from dimos_record.cli import (
     topics,
     trim,
     undo,
+    view,
 )
 from dimos_record.cli.dimos_help import WithDimos
 from dimos_record.cli.dimos_run import is_for_dimos, run_dimos
 from dimos_record.cli.editing import TakesTimes
+from dimos_record.cli.export import group as export
 from dimos_record.cli.running import run
 from dimos_record.cli.tui import command as tui
 
@@ -57,6 +59,7 @@ app.command("info")(info.info)
 app.command("tui", short_help="Look, record, play and edit, on the whole terminal.")(tui.tui)
 app.command("topics")(topics.topics)
 app.command("echo")(echo.echo)
+app.command("view", cls=TakesTimes)(view.view)
 app.command("compare")(compare.compare)
 app.command("trim", cls=TakesTimes)(trim.trim)
 app.command("cut", cls=TakesTimes)(cut.cut)
@@ -74,6 +77,7 @@ app.command("extract", cls=TakesTimes)(extract.extract)
 app.command("split", cls=TakesTimes)(split.split)
 app.command("merge")(merge.merge)
 app.command("import")(importing.import_)
+app.add_typer(export.app, name="export")
 app.command("fill-poses")(fill_poses.fill_poses)
 app.command("recover")(recover.recover)
 app.command("demo-robot", short_help="Publish what a simulated robot sees in a room.")(
@@ -115,7 +119,9 @@ def main() -> None:
     run_dimos(arguments, own_commands=_COMMANDS, patched=False)
 
 
-_COMMANDS = [command.name for command in app.registered_commands if command.name]
+_COMMANDS = [
+    one.name for one in (*app.registered_commands, *app.registered_groups) if one.name
+]
 _OPTIONS = ("-h", "--help", "--version", "--install-completion", "--show-completion")
 
 

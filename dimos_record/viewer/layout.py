@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os.path
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 from dimos_record.viewer.converters import Kind
@@ -153,9 +153,12 @@ def _cameras(scene: Scene) -> list[Any]:
 
 def nearest(topic: ShownTopic, cameras: Sequence[ShownTopic]) -> ShownTopic | None:
     """The camera whose name has most in common with that of a topic; the first of equals."""
-    return max(
-        cameras, key=lambda one: len(os.path.commonprefix([one.topic, topic.topic])), default=None
-    )
+    return max(cameras, key=lambda one: _shared_levels(one.topic, topic.topic), default=None)
+
+
+def _shared_levels(a: str, b: str) -> int:
+    pairs = zip(a.split("/"), b.split("/"), strict=False)
+    return len(list(takewhile(lambda pair: pair[0] == pair[1], pairs)))
 
 
 def _plots(scene: Scene) -> list[Any]:

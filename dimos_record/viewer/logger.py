@@ -1,10 +1,11 @@
-"""Messages into a Rerun recording: converted, placed in space, on the timelines of the recording."""
+"""Messages into a Rerun recording: converted, placed in space, on the timelines."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 from dimos_record.errors import DecodeError
 from dimos_record.store.base import Marker, Row, StreamInfo
@@ -18,7 +19,8 @@ _TRAIL_COLOR = (255, 140, 0)
 _S = 1_000_000_000
 
 
-class Unshown(NamedTuple):
+@dataclass(frozen=True)
+class Unshown:
     """Messages of one topic that the viewer does not get."""
 
     topic: str
@@ -54,6 +56,7 @@ class RecordingLogger:
         self._origin_ns = origin_ns
         self._min_gap_ns = 0 if max_rate_hz is None else round(_S / max_rate_hz)
         self._has_markers = False
+        self._scene: Scene | None = None
         self._lanes: dict[str, Lane] = {}
         for stream in streams:
             self._lane(stream)
@@ -107,7 +110,9 @@ class RecordingLogger:
             markers=self._has_markers,
             live=live,
         )
-        self._recording.send_blueprint(blueprint(scene), make_active=True, make_default=True)
+        if scene != self._scene:
+            self._recording.send_blueprint(blueprint(scene), make_active=True, make_default=True)
+            self._scene = scene
 
     @property
     def unshown(self) -> list[Unshown]:

@@ -1,0 +1,297 @@
+"""`dimos-record view`: a recording, or what is on the bus, in the Rerun viewer."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NamedTuple
+
+import typer
+
+from dimos_record.cli.editing import Overwrite, Quiet, Topics
+from dimos_record.cli.running import BusUrl, say, stop_signals
+from dimos_record.cli.text import printable
+
+if TYPE_CHECKING:
+    from dimos_record.record_replay import RecordReplay
+    from dimos_record.replay.view import ReplayView
+    from dimos_record.viewer import Unshown
+    from dimos_record.viewer.live import LiveLogger
+    from dimos_record.viewer.sinks import Sink
+
+_REDRAW_S = 0.5
+_LIVE_MEMORY, _FILE_MEMORY = "2GB", "75%"
+
+Connect = Annotated[
+    str | None,
+    typer.Option(metavar="URL", help="A viewer that runs already: HOST:PORT, here or elsewhere."),
+]
+Preset = Annotated[
+    str,
+    typer.Option(metavar="NAME", help="Where the 3D view looks from: follow, top, side or front."),
+]
+MaxRate = Annotated[
+    float | None,
+    typer.Option(metavar="HZ", help="At most so many messages per second of each topic."),
+]
+
+
+def view(
+    file: Annotated[
+        str | None,
+        typer.Argument(metavar="FILE", help="A recording, or the folder of its segments."),
+    ] = None,
+    more: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="TOPIC",
+            help="Topics to show, patterns allowed ('/camera/*'); none means all. With --live, all "
+            "arguments are topics.",
+        ),
+    ] = None,
+    live: Annotated[
+        bool, typer.Option("--live", help="Show what is on the bus, until Ctrl-C.")
+    ] = False,
+    topics: Topics = None,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option("--exclude", "-x", metavar="TOPIC", help="A topic to leave out; repeatable."),
+    ] = None,
+    start: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Only from here: 12.5, 1:30, -10.")
+    ] = None,
+    end: Annotated[str | None, typer.Option(metavar="TIME", help="Only up to here.")] = None,
+    save: Annotated[
+        str | None, typer.Option(metavar="FILE.rrd", help="Into a file that Rerun opens.")
+    ] = None,
+    overwrite: Overwrite = False,
+    connect: Connect = None,
+    web: Annotated[
+        bool, typer.Option("--web", help="In a browser of this machine, until Ctrl-C.")
+    ] = False,
+    port: Annotated[
+        int | None, typer.Option(metavar="PORT", help="With --web: of the page. Default: 9090.")
+    ] = None,
+    preset: Preset = "follow",
+    max_rate: MaxRate = None,
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZE",
+            help="What the viewer may use before it forgets the oldest: 4GB, 50%. Default: 75%, "
+            "with --live 2GB.",
+        ),
+    ] = None,
+    bus: BusUrl = None,
+    quiet: Quiet = False,
+) -> None:
+    """Show a recording, or what is on the bus, in the Rerun viewer.
+
+    Opens the viewer's window, or uses the one that is open; the window stays. The layout is made
+    for what there is: the world in 3D, each camera, curves, a log with the markers. Timelines:
+    position (from the start), time (received), stamp (in the header), message (number).
+
+    With --live, what a player or the terminal program plays is seen, too.
+
+    Examples:
+
+      dimos-record view walk.db
+
+      dimos-record view walk.db -t /odom -t '/tf*' --start 1:05 --end +10 --preset top
+
+      dimos-record view walk.db --save walk.rrd
+
+      dimos-record view --live --web
+    """
+    place = _Place(connect, web, port, memory or (_LIVE_MEMORY if live else _FILE_MEMORY))
+    wanted = [*(topics or []), *(more or [])]
+    _check(file, live=live, save=save, place=place, section=start or end, bus=bus)
+    how = _How(preset, max_rate, quiet)
+    if file is None or live:
+        heard = [*([file] if file is not None else []), *wanted]
+        _show_bus(bus, heard or ["*"], exclude or [], place, how)
+        return
+    from dimos_record import RecordReplay
+
+    with RecordReplay(file) as rec:
+        shown = _section(rec.select(wanted or "*", exclude or ()), rec, start, end)
+        if save is not None:
+            _save(shown, save, how, overwrite=overwrite)
+        else:
+            _show_file(shown, place, how)
+
+
+class _How(NamedTuple):
+    """How things are shown."""
+
+    preset: str
+    max_rate_hz: float | None
+    quiet: bool
+
+
+class _Place(NamedTuple):
+    """Where they are shown."""
+
+    connect: str | None
+    web: bool
+    port: int | None
+    memory: str
+
+    def open(self, name: str) -> AbstractContextManager[Sink]:
+        from dimos_record.viewer import program, sinks
+
+        if self.connect is not None:
+            return sinks.connected(self.connect, name=name)
+        if self.web:
+            port = program.WEB_PORT if self.port is None else self.port
+            return sinks.browser(name=name, memory=self.memory, port=port)
+        return sinks.window(name=name, memory=self.memory)
+
+
+def _check(
+    file: str | None,
+    *,
+    live: bool,
+    save: str | None,
+    place: _Place,
+    section: str | None,
+    bus: str | None,
+) -> None:
+    from dimos_record.errors import OptionError
+    from dimos_record.viewer.program import need_rerun
+
+    if not live and file is None:
+        raise OptionError("name a recording to view, or say --live for what is on the bus")
+    if not live and bus is not None:
+        raise OptionError("--bus says where --live listens; a recording needs none")
+    if live and (section or save is not None):
+        raise OptionError("--start, --end and --save are for a recording, and --live shows the bus")
+    chosen = [save is not None, place.connect is not None, place.web]
+    if sum(chosen) > 1:
+        raise OptionError("--save, --connect and --web contradict each other; give one of them")
+    if place.port is not None and not place.web:
+        raise OptionError("--port is that of the page of --web; give both, or neither")
+    need_rerun()
+
+
+def _section(
+    shown: ReplayView, rec: RecordReplay, start: str | None, end: str | None
+) -> ReplayView:
+    from dimos_record.cli.times import Timescale, parse_end, parse_position
+
+    scale = Timescale.of(rec.reader)
+    a_s = parse_position(start, "--start", scale) if start is not None else None
+    b_s = parse_end(end, "--end", scale, a_s) if end is not None else None
+    return shown if a_s is None and b_s is None else shown.between(a_s, b_s)
+
+
+def _save(shown: ReplayView, save: str, how: _How, *, overwrite: bool) -> None:
+    from dimos_record.cli.text import size
+
+    with _progress(f"Writing {save}", how) as progress:
+        report = shown.export(
+            save,
+            "rrd",
+            overwrite=overwrite,
+            on_progress=progress,
+            preset=how.preset,
+            max_rate_hz=how.max_rate_hz,
+        )
+    for loss in report.losses:
+        say(f"Not shown: {printable(loss.topic)}: {loss.count:,} messages, {loss.what}")
+    say(f"{report.path}: {report.messages:,} messages, {size(report.bytes)}")
+
+
+def _show_file(shown: ReplayView, place: _Place, how: _How) -> None:
+    from dimos_record.viewer import RecordingLogger
+    from dimos_record.viewer.recorded import log_view
+
+    name = Path(shown.name).name
+    with place.open(name) as sink:
+        logger = RecordingLogger(
+            sink.recording, shown.streams, shown.origin_ns(), max_rate_hz=how.max_rate_hz
+        )
+        say(f"Showing {shown.name} in {sink.place}")
+        with _progress(f"Showing {name}", how) as progress:
+            read = log_view(shown, logger, how.preset, progress)
+        sink.flush()
+        say_unshown(logger.unshown)
+        say(f"{read:,} messages are in the viewer" + ("; Ctrl-C ends" if place.web else ""))
+        if place.web:
+            with stop_signals() as stop:
+                while not (stop.wait(_REDRAW_S) or sink.closed):
+                    pass
+
+
+@contextmanager
+def _progress(doing: str, how: _How) -> Iterator[Callable[[int, int], None]]:
+    """A line that shows how far it is; Ctrl-C cancels."""
+    from dimos_record.cli.progress import ReadingLine
+
+    with stop_signals() as stop, ReadingLine(doing, shown=not how.quiet) as line:
+
+        def on_progress(done: int, total: int) -> None:
+            if stop.is_set():
+                raise KeyboardInterrupt
+            line.update(done, total)
+
+        yield on_progress
+
+
+def _show_bus(
+    url: str | None, topics: list[str], exclude: list[str], place: _Place, how: _How
+) -> None:
+    from dimos_record.bus import Selection, open_bus
+    from dimos_record.viewer import RecordingLogger
+    from dimos_record.viewer.live import LiveLogger
+
+    selection = Selection.of(topics, exclude)
+    with open_bus(url) as bus, stop_signals() as stop, place.open("live") as sink:
+        logger = RecordingLogger(
+            sink.recording, origin_ns=time.time_ns(), max_rate_hz=how.max_rate_hz
+        )
+        live = LiveLogger(logger, how.preset)
+        subscription = bus.subscribe(selection, live.inbox.put)
+        try:
+            say(f"Showing {bus.reach} in {sink.place}; Ctrl-C ends")
+            live.run(_or_closed(stop, sink))
+        finally:
+            subscription.close()
+        say_unshown(logger.unshown)
+        say_shown(live)
+
+
+def _or_closed(stop: threading.Event, sink: Sink) -> Callable[[], bool]:
+    """Whether Ctrl-C was pressed, or the viewer's window closed: looked at now and then."""
+    next_s = -math.inf
+
+    def is_over() -> bool:
+        nonlocal next_s
+        if stop.is_set():
+            return True
+        if time.monotonic() < next_s:
+            return False
+        next_s = time.monotonic() + _REDRAW_S
+        return sink.closed
+
+    return is_over
+
+
+def say_shown(live: LiveLogger) -> None:
+    """How many messages were shown, and how many came too fast."""
+    skipped = live.inbox.skipped
+    too_fast = f"; {skipped:,} were skipped, they came faster than they can be shown" * bool(
+        skipped
+    )
+    say(f"Shown {live.logged:,} messages{too_fast}")
+
+
+def say_unshown(unshown: list[Unshown]) -> None:
+    """List what the viewer does not get, once per topic and reason."""
+    for one in unshown:
+        what = f" ({one.type_name})" if one.type_name else ""
+        say(f"Not shown: {printable(one.topic)}{what}: {one.count:,} messages, {one.reason}")

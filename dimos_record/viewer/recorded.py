@@ -1,0 +1,44 @@
+"""A recording, or a part of it, into the viewer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from dimos_record.interop.exporting import about
+from dimos_record.replay.view import ReplayView
+from dimos_record.viewer.logger import RecordingLogger
+
+OnProgress = Callable[[int, int], None]
+"""Called with (messages read, messages in all); what it raises cancels."""
+
+_EVERY = 100
+
+
+def log_view(
+    view: ReplayView, logger: RecordingLogger, preset: str, on_progress: OnProgress
+) -> int:
+    """Log all messages of a view, the state before it, and its markers.
+
+    The layout comes first, so that a viewer shows what arrives, and again at the end if more has
+    become known.
+
+    Returns:
+        How many messages were read.
+
+    Raises:
+        OptionError: there is no such preset.
+    """
+    logger.layout(preset)
+    logger.markers(about(view).markers)
+    if view.start_s is not None:
+        start_ns = view.origin_ns() + round(view.start_s * 1e9)
+        for row in view.latched_before(start_ns):
+            logger.log(row._replace(ts_ns=start_ns))
+    total, read = view.count(), 0
+    for read, row in enumerate(view.rows(), 1):
+        logger.log(row)
+        if read % _EVERY == 0:
+            on_progress(read, max(total, read))
+    logger.layout(preset)
+    on_progress(read, read)
+    return read

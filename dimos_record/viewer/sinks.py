@@ -1,0 +1,149 @@
+"""Where messages go to be seen: a viewer's window, a browser, a viewer elsewhere."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from dimos_record.errors import BusError, DimosRecordError
+from dimos_record.viewer import program
+
+APPLICATION = "dimos-record"
+_FLUSH_S = 60.0
+
+
+@dataclass
+class Sink:
+    """An open Rerun recording, and where it goes."""
+
+    recording: Any
+    """A `rerun.RecordingStream`."""
+    place: str
+    """For people: `the viewer`, `http://127.0.0.1:9090/...`."""
+    process: subprocess.Popen[bytes] | None = None
+    """The viewer, if it was started here."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether the viewer that was started here has ended."""
+        return self.process is not None and self.process.poll() is not None
+
+    def flush(self) -> None:
+        """Wait until everything has arrived.
+
+        Raises:
+            DimosRecordError: the viewer does not take it any more.
+        """
+        try:
+            self.recording.flush(timeout_sec=_FLUSH_S)
+        except (RuntimeError, ValueError) as error:
+            raise DimosRecordError(f"{self.place} takes no more messages: {error}") from error
+
+
+@contextmanager
+def connected(url: str, *, name: str) -> Iterator[Sink]:
+    """A viewer that runs already, here or elsewhere.
+
+    Args:
+        url: `rerun+http://HOST:PORT/proxy`; of `HOST:PORT` and `HOST` the rest is filled in.
+        name: of the recording in the viewer.
+
+    Raises:
+        BusError: it is no such URL, or nobody listens there.
+    """
+    url = viewer_url(url)
+    parts = urlsplit(url)
+    if not program.listens(parts.hostname or "", parts.port or program.GRPC_PORT):
+        raise BusError(f"no viewer listens at {url}; start one there with: rerun")
+    with _sending(url, name, f"the viewer at {url}") as sink:
+        yield sink
+
+
+@contextmanager
+def window(*, name: str, memory: str) -> Iterator[Sink]:
+    """The viewer in a window, which stays when this process ends; one that is open is used again.
+
+    Args:
+        name: of the recording in the viewer.
+        memory: how much of it the viewer may use before it forgets the oldest: 4GB, 50%.
+
+    Raises:
+        OptionError: there is no display.
+        DimosRecordError: the viewer does not start.
+    """
+    process = None
+    if not program.listens(program.LOOPBACK, program.GRPC_PORT):
+        program.check_display()
+        options = ["--memory-limit", memory, "--hide-welcome-screen", "--expect-data-soon"]
+        process = program.start(options, program.GRPC_PORT)
+    with _sending(program.grpc_url(program.GRPC_PORT), name, "the viewer") as sink:
+        sink.process = process
+        yield sink
+
+
+@contextmanager
+def browser(*, name: str, memory: str, port: int = program.WEB_PORT) -> Iterator[Sink]:
+    """The viewer for a browser of this machine, served as long as the ``with`` block lasts.
+
+    Args:
+        name: of the recording in the viewer.
+        memory: how much of it the server may use before it forgets the oldest: 4GB, 50%.
+        port: where the page is served, on loopback.
+
+    Raises:
+        BusError: the port is taken.
+        DimosRecordError: the server does not start.
+    """
+    if program.listens(program.LOOPBACK, port):
+        raise BusError(f"port {port} is taken already; choose another one with --port")
+    grpc_port = program.free_port()
+    options = ["--serve-web", "--web-viewer-port", str(port), "--server-memory-limit", memory]
+    process = program.start(options, grpc_port)
+    try:
+        url = program.grpc_url(grpc_port)
+        page = f"http://{program.LOOPBACK}:{port}/?url={quote(url, safe='')}"
+        with _sending(url, name, page) as sink:
+            sink.process = process
+            yield sink
+    finally:
+        program.stop(process)
+
+
+def viewer_url(text: str) -> str:
+    """The whole URL of a viewer.
+
+    Raises:
+        BusError: it cannot be one.
+    """
+    url = text if "://" in text else f"rerun+http://{text}"
+    parts = urlsplit(url)
+    try:
+        port = parts.port or program.GRPC_PORT
+    except ValueError:
+        port = 0
+    if not (parts.scheme in ("rerun", "rerun+http", "rerun+https") and parts.hostname and port):
+        raise BusError(f"{text!r} is no viewer; write HOST:PORT or rerun+http://HOST:PORT/proxy")
+    return f"{parts.scheme}://{parts.hostname}:{port}{parts.path or '/proxy'}"
+
+
+@contextmanager
+def _sending(url: str, name: str, place: str) -> Iterator[Sink]:
+    recording = _recording(name)
+    recording.connect_grpc(url)
+    try:
+        yield Sink(recording, place)
+    finally:
+        recording.disconnect()
+
+
+def _recording(name: str) -> Any:
+    program.need_rerun()
+    import rerun as rr
+
+    recording = rr.RecordingStream(APPLICATION)
+    recording.send_recording_name(name)
+    return recording
