@@ -1,0 +1,1 @@
+"""`dimos-record export FORMAT`: one file per format beside this one."""
