@@ -10,11 +10,13 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from dimos_record.interop.exporting import About
 from dimos_record.interop.tables import Cells, Table, TableColumn, TablesWriter
 
 
@@ -25,6 +27,13 @@ class CsvWriter(TablesWriter):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
+
+    def begin(self, about: About) -> None:
+        """Create the folder, or the file; see `TablesWriter.begin`."""
+        super().begin(about)
+        if about.markers:
+            what = "markers (write them with: dimos-record markers export)"
+            self._losses.note("", what, len(about.markers))
 
     def open_table(self, path: Path, table: Table) -> CsvFile:
         """Create the file of a table, with its first line."""
@@ -57,7 +66,7 @@ def _texts(column: TableColumn, cells: Cells) -> list[Any]:
         texts: list[Any] = times.tolist()
     elif cells.offsets is not None:
         items, ends = cells.values.tolist(), cells.offsets.tolist()
-        texts = [json.dumps(items[a:b]) for a, b in zip(ends, ends[1:], strict=False)]
+        texts = [json.dumps(items[a:b]) for a, b in pairwise(ends)]
     elif column.kind == "boolean":
         texts = ["true" if one else "false" for one in cells.values]
     else:

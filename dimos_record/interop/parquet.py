@@ -260,7 +260,8 @@ class _RawTable:
     @property
     def count(self) -> int:
         """Rows, which are messages."""
-        return int(self._file.metadata.num_rows)
+        rows: int = self._file.metadata.num_rows
+        return rows
 
     def rows(self) -> Iterator[tuple[int, int, ImportedMessage]]:
         """The messages with their receive times and order of arrival, some at a time."""
@@ -285,7 +286,8 @@ class _RawTable:
 
     def _rows_at_once(self) -> int:
         metadata = self._file.metadata
-        size = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
+        groups = map(metadata.row_group, range(metadata.num_row_groups))
+        size: int = sum(group.total_byte_size for group in groups)
         return max(1, min(4096, _READ_BYTES * self.count // max(size, 1)))
 
     def _batches(self, rows: int, columns: list[str]) -> Iterator[dict[str, list[Any]]]:

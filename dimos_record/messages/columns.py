@@ -201,9 +201,10 @@ class _Walk:
                 collected[path][offsets[having] + k] = column.values
             at[having] = self._at
         self._at, self._of = at, of
-        for path in _paths(array.items) & set(self._wanted):
-            values = collected.get(path, np.zeros(0))
-            found[path] = Column(values, offsets)
+        for field in _fields_in(array.items):
+            if field.path in self._wanted:
+                values = collected.get(field.path, np.zeros(0, _dtype(field)))
+                found[field.path] = Column(values, offsets)
 
     @property
     def _ends(self) -> Positions:
@@ -230,10 +231,17 @@ def _numbers(rows: NDArray[np.uint8], offset: int, field: Field) -> NDArray[Any]
     """One number of each row, in the byte order of this machine."""
     raw = np.ascontiguousarray(rows[:, offset : offset + SIZES[field.kind]])
     numbers = raw.view(_DTYPES[field.kind])[:, 0]
+    found: NDArray[Any] = numbers.astype(_dtype(field))
+    return found
+
+
+def _dtype(field: Field) -> np.dtype[Any]:
+    """What a column of it is, in the byte order of this machine."""
+    if field.kind == "string":
+        return np.dtype(object)
     if field.kind == "boolean":
-        return np.not_equal(numbers, 0)
-    native: NDArray[Any] = numbers.astype(numbers.dtype.newbyteorder("="))
-    return native
+        return np.dtype(np.bool_)
+    return np.dtype(_DTYPES[field.kind]).newbyteorder("=")
 
 
 def _run_sizes(parts: Sequence[Part]) -> list[int]:
@@ -246,12 +254,12 @@ def _run_sizes(parts: Sequence[Part]) -> list[int]:
     return sizes
 
 
-def _paths(parts: Sequence[Part]) -> set[str]:
+def _fields_in(parts: Sequence[Part]) -> list[Field]:
     """The fields in the items of an array; what is in arrays inside of them has none."""
-    found = set()
+    found = []
     for part in parts:
         if isinstance(part, Run):
-            found |= {one.field.path for one in part.places}
+            found += [one.field for one in part.places]
         elif isinstance(part, Text) and part.field is not None:
-            found.add(part.field.path)
+            found.append(part.field)
     return found
