@@ -16,6 +16,7 @@ from dimos_record.cli import (
     demo_robot,
     echo,
     extract,
+    fetch,
     fill_poses,
     history,
     importing,
@@ -26,6 +27,7 @@ from dimos_record.cli import (
     merge,
     modules,
     play,
+    publish,
     record,
     recover,
     remote,
@@ -76,6 +78,8 @@ app.command("save")(save.save)
 app.command("extract", cls=TakesTimes)(extract.extract)
 app.command("split", cls=TakesTimes)(split.split)
 app.command("merge")(merge.merge)
+app.command("publish")(publish.publish)
+app.command("fetch")(fetch.fetch)
 app.command("import")(importing.import_)
 app.add_typer(export.app, name="export")
 app.command("fill-poses")(fill_poses.fill_poses)

@@ -18,7 +18,7 @@ from dimos_record.store.base import LogLine, StreamInfo
 from dimos_record.store.compare import Comparison, compare
 from dimos_record.store.edited import EditedReader
 from dimos_record.store.files import FileStore
-from dimos_record.store.paths import data_folder, path_for_reading, path_for_writing
+from dimos_record.store.paths import archive_for, path_for_reading, path_for_writing
 from dimos_record.store.queries import StreamQuery
 from dimos_record.store.stores import Store
 from dimos_record.store.summary import Summary, Topic, describe_topic, summarize
@@ -117,6 +117,7 @@ class RecordingHandle:
         Raises:
             RecordingNotFound: there is no recording of that name.
             AmbiguousName: a bare name is in the data folder and in the current folder.
+            GitError, NotARecording, DiskFull, StorageError: it is packed, and cannot be fetched.
         """
         with self._lock:
             if self._store is None:
@@ -257,27 +258,17 @@ class _CurrentReader:
 
 
 def _existing(name: str | os.PathLike[str]) -> Path:
-    """The path of an existing recording.
+    """The path of an existing recording, which is fetched if it is packed in the data folder.
 
     Raises:
-        RecordingNotFound: there is none; the message says where it may be.
+        RecordingNotFound: there is none; the message says where was looked.
+        Others: see `lfs.fetch.fetch`.
     """
     try:
         return path_for_reading(name)
     except RecordingNotFound:
-        packed = _archive(Path(name))
-        if packed is None:
+        if archive_for(name) is None:
             raise
-        raise RecordingNotFound(
-            f"{name} is packed in {packed}; "
-            f"unpack it with: tar -xzf {packed} -C {packed.parent.parent}"
-        ) from None
+    from dimos_record.lfs.fetch import fetch
 
-
-def _archive(name: Path) -> Path | None:
-    """The archive in the data folder that holds a recording of a bare name, if there is one."""
-    folder = data_folder()
-    if folder is None or len(name.parts) != 1:
-        return None
-    candidates = [folder / ".lfs" / f"{name}{suffix}.tar.gz" for suffix in ("", ".db")]
-    return next((path for path in candidates if path.is_file()), None)
+    return fetch(name)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from dimos_record.errors import AmbiguousName, OptionError, RecordingNotFound
 
+ARCHIVE_SUFFIX = ".tar.gz"
 _SUFFIX = ".db"
 
 
@@ -31,7 +32,7 @@ def path_for_reading(name: str | os.PathLike[str]) -> Path:
     """Which existing recording a name means; for a bare one also without its `.db`.
 
     Raises:
-        RecordingNotFound: there is none; the message says where was looked.
+        RecordingNotFound: there is none; the message says where was looked, or where it is packed.
         AmbiguousName: the data folder and the current folder both have one.
         OptionError: the name is empty.
     """
@@ -48,6 +49,10 @@ def path_for_reading(name: str | os.PathLike[str]) -> Path:
     if len(found) > 1:
         both = " and ".join(str(candidate) for candidate in found.values())
         raise AmbiguousName(f"{name} could be {both}; write the path of the one that you mean")
+    if not found and (archive := archive_for(name)) is not None:
+        raise RecordingNotFound(
+            f"{name} is packed in {archive}; unpack it with: dimos-record fetch {name}"
+        )
     if not found:
         looked = " and ".join(str(folder.absolute()) for folder in folders)
         raise RecordingNotFound(
@@ -57,15 +62,31 @@ def path_for_reading(name: str | os.PathLike[str]) -> Path:
     return next(iter(found.values()))
 
 
-def data_folder() -> Path | None:
+def archive_for(name: str | os.PathLike[str]) -> Path | None:
+    """The archive in the data folder that a bare name means, or None if there is none.
+
+    `walk` is `data/.lfs/walk.tar.gz`, else `data/.lfs/walk.db.tar.gz`.
+    """
+    path, folder = _checked(name), data_folder()
+    if folder is None or not _is_bare(name):
+        return None
+    names = [f"{path}{suffix}{ARCHIVE_SUFFIX}" for suffix in ("", _SUFFIX)]
+    candidates = [folder / ".lfs" / one for one in names]
+    return next((one for one in candidates if one.is_file()), None)
+
+
+def data_folder(start: Path | None = None) -> Path | None:
     """The project's data folder, or None where there is none.
 
     ``DIMOS_RECORD_DATA``, else the nearest `data/` that has a `.lfs` in it, from here upwards.
+
+    Args:
+        start: a folder to look from, instead of the current one.
     """
     named = os.environ.get("DIMOS_RECORD_DATA")
     if named:
         return Path(named)
-    here = Path.cwd()
+    here = Path.cwd() if start is None else start
     for folder in (here, *here.parents):
         if (folder / "data" / ".lfs").is_dir():
             return folder / "data"
