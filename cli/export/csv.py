@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from dimos_record.cli.editing import File, Overwrite, Quiet, Topics
-from dimos_record.cli.export.options import Exclude, From, How, Strict, To, What, run_export
+from dimos_record.cli.export.options import End, Exclude, How, Start, Strict, What, run_export
 from dimos_record.cli.running import Json
 
 
@@ -21,8 +21,8 @@ def csv(
     ],
     topics: Topics = None,
     exclude: Exclude = None,
-    start: From = None,
-    end: To = None,
+    start: Start = None,
+    end: End = None,
     overwrite: Overwrite = False,
     strict: Strict = False,
     quiet: Quiet = False,
@@ -38,7 +38,7 @@ def csv(
 
       dimos-record export csv walk.db tables
 
-      dimos-record export csv walk.db odom.csv -t /odom --from 1:05 --to +10
+      dimos-record export csv walk.db odom.csv -t /odom --start 1:05 --end +10
     """
     what = What(file, topics, exclude, start, end)
     how = How(overwrite, strict, quiet, as_json)

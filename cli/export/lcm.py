@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from dimos_record.cli.editing import File, Overwrite, Quiet, Topics
-from dimos_record.cli.export.options import Exclude, From, How, Strict, To, What, run_export
+from dimos_record.cli.export.options import End, Exclude, How, Start, Strict, What, run_export
 from dimos_record.cli.running import Json
 
 
@@ -16,8 +16,8 @@ def lcm(
     out: Annotated[str, typer.Argument(metavar="OUT", help="The log to write: walk.lcm")],
     topics: Topics = None,
     exclude: Exclude = None,
-    start: From = None,
-    end: To = None,
+    start: Start = None,
+    end: End = None,
     overwrite: Overwrite = False,
     strict: Strict = False,
     quiet: Quiet = False,
@@ -33,7 +33,7 @@ def lcm(
 
       dimos-record export lcm walk.db walk.lcm
 
-      dimos-record export lcm walk.db fall.lcm --from fall --to +10 -t /odom
+      dimos-record export lcm walk.db fall.lcm --start fall --end +10 -t /odom
     """
     what = What(file, topics, exclude, start, end)
     how = How(overwrite, strict, quiet, as_json)

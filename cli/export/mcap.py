@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from dimos_record.cli.editing import File, Overwrite, Quiet, Topics
-from dimos_record.cli.export.options import Exclude, From, How, Strict, To, What, run_export
+from dimos_record.cli.export.options import End, Exclude, How, Start, Strict, What, run_export
 from dimos_record.cli.running import Json
 
 
@@ -16,8 +16,8 @@ def mcap(
     out: Annotated[str, typer.Argument(metavar="OUT", help="The file to write: walk.mcap")],
     topics: Topics = None,
     exclude: Exclude = None,
-    start: From = None,
-    end: To = None,
+    start: Start = None,
+    end: End = None,
     encoding: Annotated[
         str, typer.Option(metavar="ros2|lcm", help="How messages are written.")
     ] = "ros2",

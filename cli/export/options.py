@@ -22,14 +22,14 @@ Exclude = Annotated[
     list[str] | None,
     typer.Option("--exclude", "-x", metavar="TOPIC", help="A topic to leave out; repeatable."),
 ]
-From = Annotated[
+Start = Annotated[
     str | None,
     typer.Option(
-        "--from", metavar="TIME", help="Begin here: 12.5, 1:23.5, -10 (before the end), a marker."
+        "--start", metavar="TIME", help="Begin here: 12.5, 1:23.5, -10 (before the end), a marker."
     ),
 ]
-To = Annotated[
-    str | None, typer.Option("--to", metavar="TIME", help="End here, written in the same way.")
+End = Annotated[
+    str | None, typer.Option("--end", metavar="TIME", help="End here, written in the same way.")
 ]
 Strict = Annotated[
     bool, typer.Option("--strict", help="Exit with code 6 if something could not be carried.")
@@ -96,8 +96,8 @@ def _view(view: ReplayView, what: What) -> ReplayView:
     from dimos_record.cli.times import Timescale, parse_end, parse_position
 
     scale = Timescale.of(view.recording.reader)
-    a_s = None if what.start is None else parse_position(what.start, "--from", scale)
-    b_s = None if what.end is None else parse_end(what.end, "--to", scale, after_s=a_s)
+    a_s = None if what.start is None else parse_position(what.start, "--start", scale)
+    b_s = None if what.end is None else parse_end(what.end, "--end", scale, after_s=a_s)
     return view.select(chosen(what.topics), what.exclude or ()).between(a_s, b_s)
 
 

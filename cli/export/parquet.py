@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from dimos_record.cli.editing import File, Overwrite, Quiet, Topics
-from dimos_record.cli.export.options import Exclude, From, How, Strict, To, What, run_export
+from dimos_record.cli.export.options import End, Exclude, How, Start, Strict, What, run_export
 from dimos_record.cli.running import Json
 
 
@@ -21,8 +21,8 @@ def parquet(
     ],
     topics: Topics = None,
     exclude: Exclude = None,
-    start: From = None,
-    end: To = None,
+    start: Start = None,
+    end: End = None,
     raw: Annotated[
         bool, typer.Option("--raw", help="Add a column with the bytes of each message.")
     ] = False,

@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from dimos_record.cli.editing import File, Overwrite, Quiet, Topics
-from dimos_record.cli.export.options import Exclude, From, How, Strict, To, What, run_export
+from dimos_record.cli.export.options import End, Exclude, How, Start, Strict, What, run_export
 from dimos_record.cli.running import Json
+from dimos_record.cli.view import MaxRate, Preset
 
 
 def rrd(
@@ -16,11 +17,10 @@ def rrd(
     out: Annotated[str, typer.Argument(metavar="OUT", help="The file to write: walk.rrd")],
     topics: Topics = None,
     exclude: Exclude = None,
-    start: From = None,
-    end: To = None,
-    preset: Annotated[
-        str, typer.Option(metavar="follow|top|side|front", help="From where the 3D view looks.")
-    ] = "follow",
+    start: Start = None,
+    end: End = None,
+    preset: Preset = "follow",
+    max_rate: MaxRate = None,
     overwrite: Overwrite = False,
     strict: Strict = False,
     quiet: Quiet = False,
@@ -35,8 +35,8 @@ def rrd(
 
       dimos-record export rrd walk.db walk.rrd
 
-      dimos-record export rrd walk.db fall.rrd --from fall --to +10 --preset top
+      dimos-record export rrd walk.db fall.rrd --start fall --end +10 --preset top
     """
     what = What(file, topics, exclude, start, end)
     how = How(overwrite, strict, quiet, as_json)
-    run_export(what, out, "rrd", how, preset=preset)
+    run_export(what, out, "rrd", how, preset=preset, max_rate_hz=max_rate)
