@@ -65,6 +65,16 @@ class Format:
         opened: Callable[[Path], ImportSource] = _load(self.source)
         return opened
 
+    @property
+    def import_unit(self) -> str:
+        """What the progress of an import counts: `messages` or `bytes`.
+
+        Raises:
+            OptionError: it cannot be imported.
+        """
+        unit: str = vars(self.source_class())["unit"]
+        return unit
+
     def make_writer(self, options: dict[str, Any]) -> Callable[[Path], ExportWriter]:
         """What makes a writer with these options for a path.
 
