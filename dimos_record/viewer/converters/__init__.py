@@ -40,6 +40,8 @@ class Shown(NamedTuple):
     as `rr.SeriesLines(names=...)`, and again when they change."""
     frame: str | None = None
     """The frame that it is in, where that differs from the frame of the message."""
+    parent: str | None = None
+    """The frame that ``frame`` is in by this, if it is a transform."""
 
 
 Convert = Callable[[bytes], Sequence[Shown]]
@@ -68,6 +70,7 @@ class _Entry(NamedTuple):
 
 _TABLE: dict[str, _Entry] = {
     "geometry_msgs.PoseStamped": _Entry("poses", "pose_stamped", "3d"),
+    "sensor_msgs.CameraInfo": _Entry("cameras", "camera_info", "3d"),
     "sensor_msgs.CompressedImage": _Entry("images", "compressed_image", "image"),
     "sensor_msgs.Image": _Entry("images", "image", "image"),
     "sensor_msgs.PointCloud2": _Entry("clouds", "point_cloud2", "3d"),

@@ -6,6 +6,7 @@ from typing import Any
 
 from dimos_record.errors import DecodeError
 from dimos_record.viewer.converters import Shown
+from dimos_record.viewer.converters.cameras import image_plane
 from dimos_record.viewer.converters.pixels import Picture, color_pixels, raw_pixels, yuv_bytes
 from dimos_record.viewer.converters.wire import Wire
 
@@ -28,23 +29,24 @@ def image(data: bytes) -> list[Shown]:
     """sensor_msgs.Image: a picture, or a depth image with its scale."""
     wire = Wire("sensor_msgs.Image", data)
     (size,) = wire.unpack("i")
-    wire.header()
+    plane = image_plane(wire.header())
     height, width = wire.unpack("ii")
     encoding = wire.string()
     is_bigendian, step = wire.unpack("Bi")
     content = wire.array("u1", size)
     if encoding in ("jpeg", "png"):  # how dimos puts a compressed picture into an Image
-        return [Shown("", _encoded(content.tobytes(), encoding))]
-    return [Shown("", _raw(Picture(width, height, encoding, bool(is_bigendian), step, content)))]
+        return [Shown("", _encoded(content.tobytes(), encoding), frame=plane)]
+    picture = Picture(width, height, encoding, bool(is_bigendian), step, content)
+    return [Shown("", _raw(picture), frame=plane)]
 
 
 def compressed_image(data: bytes) -> list[Shown]:
     """sensor_msgs.CompressedImage: jpeg, png and what else the viewer decodes."""
     wire = Wire("sensor_msgs.CompressedImage", data)
     (size,) = wire.unpack("i")
-    wire.header()
+    plane = image_plane(wire.header())
     format_name = wire.string()
-    return [Shown("", _encoded(wire.array("u1", size).tobytes(), format_name))]
+    return [Shown("", _encoded(wire.array("u1", size).tobytes(), format_name), frame=plane)]
 
 
 def _raw(picture: Picture) -> Any:

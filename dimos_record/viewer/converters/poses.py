@@ -48,11 +48,12 @@ def rotations(quaternions: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
     square = np.einsum("ni,ni->n", q, q)
     s = np.divide(2.0, square, out=np.zeros_like(square), where=square > 0)
     x, y, z, w = q.T
-    rows: np.ndarray[Any, np.dtype[np.float64]] = np.array(
+    rows = np.array(
         [
             [1 - s * (y * y + z * z), s * (x * y - z * w), s * (x * z + y * w)],
             [s * (x * y + z * w), 1 - s * (x * x + z * z), s * (y * z - x * w)],
             [s * (x * z - y * w), s * (y * z + x * w), 1 - s * (x * x + y * y)],
         ]
     )
-    return rows.transpose(2, 0, 1)
+    matrices: np.ndarray[Any, np.dtype[np.float64]] = rows.transpose(2, 0, 1)
+    return matrices

@@ -7,11 +7,11 @@ from dimos_record.viewer.converters import Shown, clean_frame
 
 FRAMES = "/frames"
 """Below this entity each frame has its own, whichever topic its transforms come from: Rerun wants
-a frame's transforms on one entity."""
+all transforms of a frame on one entity."""
 
 
 def tf_message(data: bytes) -> list[Shown]:
-    """A transform on the entity of each child frame."""
+    """tf2_msgs.TFMessage: a transform on the entity of each child frame."""
     return [_transform(transform) for transform in transforms(data)]
 
 
@@ -25,11 +25,11 @@ def frame_entity(frame: str) -> str:
 def _transform(transform: FrameTransform) -> Shown:
     import rerun as rr
 
-    child = clean_frame(transform.child_frame_id)
+    parent, child = clean_frame(transform.frame_id), clean_frame(transform.child_frame_id)
     archetype = rr.Transform3D(
         translation=transform.pose[:3],
         quaternion=rr.Quaternion(xyzw=transform.pose[3:]),
-        parent_frame=clean_frame(transform.frame_id),
+        parent_frame=parent,
         child_frame=child,
     )
-    return Shown(frame_entity(child), archetype)
+    return Shown(frame_entity(child), archetype, frame=child, parent=parent)

@@ -13,6 +13,7 @@ import numpy as np
 
 from dimos_record.errors import DecodeError
 from dimos_record.messages.layout import FINGERPRINT_BYTES, whole
+from dimos_record.viewer.converters import clean_frame
 
 _HEADER = struct.Struct(">iii")
 _LENGTH = struct.Struct(">I")
@@ -50,7 +51,7 @@ class Wire:
     def header(self) -> str:
         """The frame of a `std_msgs.Header`, which is passed."""
         self._pos += _HEADER.size
-        return self.string()
+        return clean_frame(self.string())
 
     def array(self, dtype: str, *shape: int) -> np.ndarray[Any, np.dtype[Any]]:
         """An array of this shape; a view of the bytes, in their byte order."""
