@@ -43,6 +43,7 @@ from dimos_record.cli import (
 from dimos_record.cli.dimos_help import WithDimos
 from dimos_record.cli.dimos_run import is_for_dimos, run_dimos
 from dimos_record.cli.editing import TakesTimes
+from dimos_record.cli.play_rerun import TakesRerun
 from dimos_record.cli.export import group as export
 from dimos_record.cli.running import run
 from dimos_record.cli.tui import command as tui
@@ -56,7 +57,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("record")(record.record)
-app.command("play")(play.play)
+app.command("play", cls=TakesRerun)(play.play)
 app.command("info")(info.info)
 app.command("tui", short_help="Look, record, play and edit, on the whole terminal.")(tui.tui)
 app.command("topics")(topics.topics)

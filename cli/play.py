@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 import sys
 import time
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from dimos_record.cli.extent import Extent, sections
+from dimos_record.cli.play_rerun import Rerun, shown_bus
 from dimos_record.cli.running import BusUrl, keep_threads_punctual, say, stop_signals
 from dimos_record.cli.text import seconds, size
 from dimos_record.cli.times import (
@@ -116,6 +118,7 @@ def play(
         list[str] | None,
         typer.Option(metavar="TOPIC", help="A further topic that is a command; repeatable."),
     ] = None,
+    rerun: Rerun = None,
     no_keys: Annotated[bool, typer.Option("--no-keys", help="Do not read the keyboard.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress line.")] = False,
 ) -> None:
@@ -137,6 +140,8 @@ def play(
       dimos-record play walk.db '/camera/*' /tf --speed 2 --start 1:05 --loop
 
       dimos-record play walk.db --restamp --clock /clock --remap '/camera/*=/sim/camera/*'
+
+      dimos-record play walk.db --rerun
     """
     from dimos_record import RecordReplay
     from dimos_record.replay.commands import command_topics
@@ -156,7 +161,12 @@ def play(
         "commands": (*command_topics(), *(command_topic or ())),
     }
     keep_threads_punctual()
-    with RecordReplay(file, bus=bus) as rec, stop_signals() as stop:
+    with ExitStack() as stack:
+        stop = stack.enter_context(stop_signals())
+        shown = stack.enter_context(shown_bus(bus, rerun, file)) if rerun else None
+        rec = stack.enter_context(RecordReplay(file, bus=shown or bus))
+        if shown is not None:
+            shown.position_ns = lambda: round(rec.get_seek() * 1e9)
         options |= _positions(rec, start, end, ab, loop)
         player = _start(rec, topics or ["*"], exclude or [], options)
         begun = time.monotonic()

@@ -24,6 +24,8 @@ class Arrival(NamedTuple):
     ts_ns: int
     channel: str
     data: bytes
+    position_ns: int | None = None
+    """Where in a recording it comes from, if it is played."""
 
 
 class Inbox:
@@ -41,9 +43,15 @@ class Inbox:
         self._changed = threading.Condition()
         self._latched: dict[str, bool] = {}
 
-    def put(self, channel: str, data: bytes, ts_ns: int | None = None) -> None:
-        """Take in a message, received now unless said otherwise; called on any thread."""
-        arrival = Arrival(time.time_ns() if ts_ns is None else ts_ns, channel, data)
+    def put(self, channel: str, data: bytes, position_ns: int | None = None) -> None:
+        """Take in a message that comes now; called on any thread.
+
+        Args:
+            channel: its wire name.
+            data: its bytes.
+            position_ns: where in a recording it comes from, if it is played.
+        """
+        arrival = Arrival(time.time_ns(), channel, data, position_ns)
         with self._changed:
             self._waiting.append(arrival)
             self._bytes += len(data)
@@ -127,7 +135,7 @@ class LiveLogger:
             stamp_ns(stream.type_name, arrival.data),
             arrival.data,
         )
-        self._logger.log(row)
+        self._logger.log(row, arrival.position_ns)
 
     def _stream(self, channel: str) -> StreamInfo:
         topic, type_name = split_channel(channel)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from dimos_record.errors import DecodeError
+from dimos_record.errors import DecodeError, OptionError
 from dimos_record.store.base import Marker, Row, StreamInfo
 from dimos_record.viewer.converters import Shown, frame_of, position_of
 from dimos_record.viewer.entities import MARKERS, below
@@ -42,6 +43,9 @@ class RecordingLogger:
         origin_ns: UNIX time of position 0.
         max_rate_hz: at most so many messages per recorded second of each topic, transforms and
             latched topics excepted; all if None.
+
+    Raises:
+        OptionError: the rate is not above 0.
     """
 
     def __init__(
@@ -52,6 +56,8 @@ class RecordingLogger:
         *,
         max_rate_hz: float | None = None,
     ) -> None:
+        if max_rate_hz is not None and not 0 < max_rate_hz < math.inf:
+            raise OptionError(f"a rate of {max_rate_hz:g} Hz makes no sense; give one above 0")
         self._recording = recording
         self._origin_ns = origin_ns
         self._min_gap_ns = 0 if max_rate_hz is None else round(_S / max_rate_hz)
@@ -61,8 +67,12 @@ class RecordingLogger:
         for stream in streams:
             self._lane(stream)
 
-    def log(self, row: Row) -> bool:
+    def log(self, row: Row, position_ns: int | None = None) -> bool:
         """Log one message.
+
+        Args:
+            row: the message.
+            position_ns: where it is on the timeline `position`, if not at its receive time.
 
         Returns:
             False if it cannot be shown; `unshown` counts it then.
@@ -78,7 +88,7 @@ class RecordingLogger:
         except DecodeError as error:
             lane.unshown[str(error)] += 1
             return False
-        self._set_times(row)
+        self._set_times(row, position_ns)
         frame = frame_of(row.stream.type_name or "", row.data)
         for one in shown:
             self._log_one(lane, one, frame)
@@ -134,17 +144,18 @@ class RecordingLogger:
         lane.last_ns = row.ts_ns
         return False
 
-    def _set_times(self, row: Row) -> None:
-        self._set_time(row.ts_ns)
+    def _set_times(self, row: Row, position_ns: int | None) -> None:
+        self._set_time(row.ts_ns, position_ns)
         self._recording.set_time(MESSAGE, sequence=row.seq)
         if row.stamp_ns is None:
             self._recording.disable_timeline(STAMP)
         else:
             self._recording.set_time(STAMP, timestamp=_timestamp(row.stamp_ns))
 
-    def _set_time(self, ts_ns: int) -> None:
+    def _set_time(self, ts_ns: int, position_ns: int | None = None) -> None:
+        position_ns = ts_ns - self._origin_ns if position_ns is None else position_ns
         self._recording.set_time(TIME, timestamp=_timestamp(ts_ns))
-        self._recording.set_time(POSITION, duration=_duration(ts_ns - self._origin_ns))
+        self._recording.set_time(POSITION, duration=_duration(position_ns))
 
     def _log_one(self, lane: Lane, shown: Shown, frame: str | None) -> None:
         import rerun as rr
