@@ -21,6 +21,7 @@ from dimos_record.interop.cdr_steps import (
     Away,
     Back,
     Empty,
+    FromRos1,
     Number,
     NumberArray,
     Repeat,
@@ -109,6 +110,23 @@ class CdrCodec:
                 step.back(way)
         except (struct.error, OverflowError) as error:
             raise DecodeError(f"the bytes are no {self.type_name}: {error}") from error
+        return bytes(way.out)
+
+    def from_ros1(self, data: bytes) -> bytes:
+        """A message as ROS 1 serializes it, as LCM; the definition must be the one known here.
+
+        Raises:
+            DecodeError: the bytes are no message of the type, or a value has no equal in the LCM
+                type.
+        """
+        way = FromRos1(data, self._start)
+        try:
+            for step in self._steps:
+                step.from_ros1(way)
+        except (struct.error, OverflowError) as error:
+            raise DecodeError(f"the bytes are no {self.type_name}: {error}") from error
+        if way.at != len(data):
+            raise DecodeError(f"{len(data) - way.at} bytes are left behind the message")
         return bytes(way.out)
 
 

@@ -1,9 +1,14 @@
-"""The steps that copy one message from LCM bytes to CDR and back; `cdr.py` says what that is."""
+"""The steps that copy one message from LCM bytes to CDR and back; `cdr.py` says what that is.
+
+They know the bytes of ROS 1, too:
+little-endian like CDR, but nothing is aligned, strings have no NUL, and headers have a `seq`.
+"""
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Sequence
+from itertools import repeat
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -62,14 +67,28 @@ class Back:
         return taken
 
 
+class FromRos1(Back):
+    """The way of one message from ROS 1 to LCM."""
+
+    def __init__(self, data: bytes, start: bytes) -> None:
+        super().__init__(data, start, repeat(0))
+        self.at = 0
+
+    def align(self, size: int) -> None:
+        """Nothing is aligned."""
+
+
 class Step(Protocol):
-    """One step, in both directions; struct.error or DecodeError is what goes wrong."""
+    """One step, in all directions; struct.error or DecodeError is what goes wrong."""
 
     def away(self, way: Away) -> None:
         """Copy on from LCM to CDR."""
 
     def back(self, way: Back) -> None:
         """Copy on from CDR to LCM."""
+
+    def from_ros1(self, way: FromRos1) -> None:
+        """Copy on from ROS 1 to LCM."""
 
 
 class Number(NamedTuple):
@@ -88,6 +107,7 @@ class Run:
 
     def __init__(self, numbers: Sequence[Number]) -> None:
         self._lcm = struct.Struct(">" + "".join(number.lcm for number in numbers))
+        self._count = len(numbers)
         self._carried = [i for i, number in enumerate(numbers) if number.ros]
         self._lengths = [(i, number.length) for i, number in enumerate(numbers) if number.length]
         self._seqs = [i for i, number in enumerate(numbers) if not (number.ros or number.length)]
@@ -98,6 +118,10 @@ class Run:
         self._all_carried = len(self._carried) == len(numbers)
         formats = [numbers[i].ros for i in self._carried]
         self._cdr = [_padded(formats, phase) for phase in range(8)]
+        self._in_ros1 = [i for i, number in enumerate(numbers) if not number.length]
+        self._ros1 = struct.Struct(
+            "<" + "".join(numbers[i].ros or numbers[i].lcm for i in self._in_ros1)
+        )
 
     def away(self, way: Away) -> None:
         values = self._lcm.unpack_from(way.data, way.at)
@@ -107,20 +131,30 @@ class Run:
                 way.lengths[name] = values[index]
             way.seqs += [values[index] for index in self._seqs]
             values = tuple([values[index] for index in self._carried])
-        way.out += self._cdr[(len(way.out) - 4) & 7].pack(*values)
+        way.out += self._cdr[(len(way.out) - len(ENCAPSULATION)) & 7].pack(*values)
 
     def back(self, way: Back) -> None:
-        cdr = self._cdr[(way.at - 4) & 7]
-        values: Sequence[Any] = cdr.unpack_from(way.data, way.at)
-        way.at += cdr.size
+        values = self._taken(way, self._cdr[(way.at - len(ENCAPSULATION)) & 7])
         if not self._all_carried:
-            for name, offset in self._offsets.items():
-                way.holes[name] = len(way.out) + offset
-            carried = dict(zip(self._carried, values, strict=True))
-            seqs = {index: next(way.seqs) for index in self._seqs}
-            count = len(carried) + len(seqs) + len(self._lengths)
-            values = [carried.get(i, seqs.get(i, 0)) for i in range(count)]
+            known = dict(zip(self._carried, values, strict=True))
+            known.update((index, next(way.seqs)) for index in self._seqs)
+            values = self._with_lengths(way, known)
         way.out += self._lcm.pack(*values)
+
+    def from_ros1(self, way: FromRos1) -> None:
+        known = dict(zip(self._in_ros1, self._taken(way, self._ros1), strict=True))
+        way.out += self._lcm.pack(*self._with_lengths(way, known))
+
+    def _taken(self, way: Back, layout: struct.Struct) -> Sequence[Any]:
+        values = layout.unpack_from(way.data, way.at)
+        way.at += layout.size
+        return values
+
+    def _with_lengths(self, way: Back, known: dict[int, Any]) -> list[Any]:
+        """All values; the lengths follow when their arrays come."""
+        for name, offset in self._offsets.items():
+            way.holes[name] = len(way.out) + offset
+        return [known.get(i, 0) for i in range(self._count)]
 
 
 def _padded(formats: Sequence[str], phase: int) -> struct.Struct:
@@ -157,6 +191,13 @@ class String:
         way.out += _LCM_LENGTH.pack(length or 1)
         way.out += text or b"\0"
 
+    def from_ros1(self, way: FromRos1) -> None:
+        (length,) = LENGTH.unpack(way.take(4))
+        text = way.take(length)
+        way.out += _LCM_LENGTH.pack(length + 1)
+        way.out += text
+        way.out += b"\0"
+
 
 class NumberArray:
     """An array of numbers of one kind, or of messages that are made of nothing else.
@@ -185,6 +226,9 @@ class NumberArray:
             way.align(self._size)
             taken = way.take(items * self._per_item * self._size)
             way.out += self._copy(taken, 0, items * self._per_item, "<i")
+
+    def from_ros1(self, way: FromRos1) -> None:
+        self.back(way)
 
     def _copy(self, data: bytes | memoryview, at: int, count: int, order: str) -> Any:
         if self._size == 1:
@@ -215,6 +259,11 @@ class Repeat:
         for _ in range(_items_back(way, self._count)):
             for step in self._steps:
                 step.back(way)
+
+    def from_ros1(self, way: FromRos1) -> None:
+        for _ in range(_items_back(way, self._count)):
+            for step in self._steps:
+                step.from_ros1(way)
 
 
 def _items_away(way: Away, count: int | str) -> int:
@@ -254,3 +303,6 @@ class Empty:
             way.align(alignment)
             if way.take(len(value)) != value:
                 raise DecodeError("a field is set that the LCM type lacks")
+
+    def from_ros1(self, way: FromRos1) -> None:
+        """ROS 1 does not have it."""

@@ -15,6 +15,7 @@ from dimos_record.errors import DecodeError, RecordingDamaged
 from dimos_record.interop import mcap_names as names
 from dimos_record.interop.importing import ImportedMessage, Problem, Wanted, latched_in
 from dimos_record.interop.mcap_records import McapRecords
+from dimos_record.interop.problems import Problems
 from dimos_record.interop.ros2 import Converted, Ros2Converter, lcm_type_name
 from dimos_record.interop.ros2_definitions import schema_name
 from dimos_record.store.base import Marker
@@ -35,7 +36,7 @@ class McapImport:
         self.path = Path(path)
         self.done = 0
         """Messages read so far, of `total`."""
-        self._problems: dict[tuple[str, str, str, bool], int] = {}
+        self._problems = Problems()
         self._records = McapRecords(self.path)
 
     @property
@@ -51,10 +52,7 @@ class McapImport:
     @property
     def problems(self) -> list[Problem]:
         """What could not be taken over so far, by topic; complete once `messages` has ended."""
-        return sorted(
-            Problem(topic, schema, reason, count, imported)
-            for (topic, schema, reason, imported), count in self._problems.items()
-        )
+        return self._problems.listed()
 
     @property
     def start_ns(self) -> int | None:
@@ -88,6 +86,7 @@ class McapImport:
             if channel.id not in channels:
                 channels[channel.id] = _Channel(schema, channel)
             found = channels[channel.id]
+            name = schema.name if schema else ""
             beside = meta.of(found.wire_name or channel.topic, message.log_time)
             latched = latched_in(self, channel.topic, found.type_name)
             if not wanted.topic(channel.topic, found.type_name) or not wanted.time(
@@ -97,10 +96,10 @@ class McapImport:
             try:
                 data, notes = found.convert(message)
             except DecodeError as error:
-                self._note(schema, channel, str(error), imported=False)
+                self._problems.note(channel.topic, name, str(error), imported=False)
                 continue
             for note in notes:
-                self._note(schema, channel, note, imported=True)
+                self._problems.note(channel.topic, name, note, imported=True)
             yield ImportedMessage(
                 channel.topic,
                 found.type_name,
@@ -110,10 +109,6 @@ class McapImport:
                 found.wire_name,
                 beside,
             )
-
-    def _note(self, schema: Any, channel: Any, reason: str, *, imported: bool) -> None:
-        key = (channel.topic, schema.name if schema else "", reason, imported)
-        self._problems[key] = self._problems.get(key, 0) + 1
 
     def close(self) -> None:
         """Release the file. Closing twice is harmless."""

@@ -105,7 +105,7 @@ class McapWriter:
             from mcap.writer import CompressionType, Writer
         except ImportError:
             raise MissingExtra("exporting MCAP", "mcap") from None
-        self._file = self._path.open("wb")
+        self._file = self._path.open("xb")
         self._writer = Writer(
             self._file,
             chunk_size=self._chunk_bytes,

@@ -46,7 +46,8 @@ class Ros2Converter:
         type_name: the LCM type, if it is not the one of the same name.
 
     Raises:
-        MissingExtra: `mcap-ros2-support` is not installed.
+        MissingExtra: the definition is another than the known one, and `mcap-ros2-support`, which
+            decodes those, is not installed.
         DecodeError: `dimos_lcm` has no type of this name, or the definition cannot be read.
     """
 
@@ -56,10 +57,13 @@ class Ros2Converter:
         if lcm_class is None:
             raise DecodeError(f"there is no LCM type {self.type_name}")
         self._lcm_class = lcm_class
-        self._decode = _cdr_decoder(schema_name, definition)
+        self._schema = (schema_name, definition)
+        self._decode: Callable[[bytes], Any] | None = None
         self._codec: CdrCodec | None = None
         if same_layout(self.type_name, definition.decode("utf-8", "replace")):
             self._codec = cdr_codec(self.type_name)
+        else:
+            self._decode = _cdr_decoder(schema_name, definition)
         self._plans: dict[tuple[str, type], _Plan] = {}
         self._notes: set[str] = set()
 
@@ -86,6 +90,8 @@ class Ros2Converter:
     def _decoded(self, data: bytes) -> Converted:
         if data[:2] not in (b"\0\0", b"\0\1"):
             raise DecodeError(f"encapsulation {data[:2].hex() or 'missing'} is not plain CDR")
+        if self._decode is None:
+            self._decode = _cdr_decoder(*self._schema)
         try:
             message = self._decode(_NeverShort(data))
         except (struct.error, ValueError, RuntimeError) as error:

@@ -243,15 +243,25 @@ def parse_definition(name: str, text: str) -> dict[str, list[RosField]]:
     return found
 
 
-def same_layout(type_name: str, text: str) -> bool:
-    """Whether messages with this definition are laid out in CDR as ours of an LCM type.
+def same_layout(type_name: str, text: str, *, ros1: bool = False) -> bool:
+    """Whether messages with this definition have the fields that we know of an LCM type.
 
-    Names must be the same; whether an integer has a sign need not.
+    Names must be the same but for their case; whether an integer has a sign need not.
+
+    Args:
+        ros1: the definition is one of ROS 1: headers have a `seq`, and what ROS 2 has added is
+            not there.
     """
     if schema_name(type_name) is None:
         return False
     name = ros_name(type_name)
-    ours = parse_definition(name, definition(type_name))
+    ours = {
+        part: [field for field in fields_of_part(part) if field.lcm_name or not ros1]
+        for part in parse_definition(name, definition(type_name))
+        if not ros1 or part not in _ONLY_IN_ROS2
+    }
+    if ros1 and "std_msgs/Header" in ours:
+        ours["std_msgs/Header"].insert(0, RosField("seq", "uint32", ""))
     theirs = parse_definition(name, text)
     return all(
         _layout(theirs.get(part, ())) == _layout(fields)
@@ -262,7 +272,11 @@ def same_layout(type_name: str, text: str) -> bool:
 
 def _layout(fields: Iterable[RosField]) -> list[tuple[str, str, str]]:
     return [
-        (field.name, _OCTET_TYPES.get(field.type, field.type.removeprefix("u")), field.array)
+        (
+            field.name.lower(),
+            _OCTET_TYPES.get(field.type, field.type.removeprefix("u")),
+            field.array,
+        )
         for field in fields
     ]
 
