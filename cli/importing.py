@@ -114,7 +114,7 @@ def _line_for(source: str, format: str | None) -> type[ReadingLine]:
 
 
 def _problem(problem: Problem, source: str) -> str:
-    lost = "without a field" if problem.imported else "not imported"
+    lost = "imported with a loss" if problem.imported else "not imported"
     schema = f" ({problem.schema})" if problem.schema else ""
     return f"{problem.topic or source}{schema}: {problem.count:,} {lost}: {problem.reason}"
 

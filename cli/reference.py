@@ -64,7 +64,7 @@ A section is half-open: the message at its end is not in it, unless that is `end
 def _overview(group: Any) -> str:
     lines = ["| command | does |", "|---|---|"]
     for name, command in group.commands.items():
-        lines.append(f"| [`{name}`](#dimos-record-{name}) | {_escaped(_sentences(command)[0])} |")
+        lines.append(f"| [`{name}`](#dimos-record-{name}) | {_first(command)} |")
     return "\n".join(lines) + "\n"
 
 
@@ -74,20 +74,30 @@ def _sentences(command: Any) -> list[str]:
     return [" ".join(part.split()) for part in re.split(r"\n\s*\n", text)]
 
 
+def _first(command: Any) -> str:
+    return _escaped(_sentences(command)[0])
+
+
 def _command(name: str, command: Any) -> Iterator[str]:
+    """The section of a command, and those of its own commands, where it has some."""
     yield f"## dimos-record {name}\n"
     description, examples = _split(_sentences(command))
     yield "\n\n".join(description) + "\n"
     arguments = [one for one in command.params if one.param_type_name == "argument"]
     options = [one for one in command.params if one.param_type_name == "option"]
-    usage = " ".join(["dimos-record", name, "[OPTIONS]", *map(_usage, arguments)])
+    own = getattr(command, "commands", {})
+    behind = ["COMMAND ..."] if own else ["[OPTIONS]", *map(_usage, arguments)]
+    usage = " ".join(["dimos-record", name, *behind])
     yield f"```text\n{usage}\n```\n"
     if examples:
         yield "```bash\n" + "\n".join(examples) + "\n```\n"
     rows = [(f"`{_usage(one)}`", _help(one)) for one in arguments]
     rows += [(_names(one), _help(one)) for one in options if one.name != "help"]
+    rows += [(f"[`{one}`](#dimos-record-{name}-{one})", _first(own[one])) for one in own]
     yield "\n".join(["| | |", "|---|---|", *(f"| {left} | {right} |" for left, right in rows)])
     yield ""
+    for one in own:
+        yield from _command(f"{name} {one}", own[one])
 
 
 def _run() -> Iterator[str]:

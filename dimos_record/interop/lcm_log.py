@@ -13,13 +13,16 @@ from dimos_record.bus.base import split_channel
 from dimos_record.errors import NotARecording, RecordingNotFound, StorageError
 from dimos_record.interop.exporting import About, Loss, Losses
 from dimos_record.interop.importing import ImportedMessage, Problem, Wanted
-from dimos_record.interop.lcm_events import HEADER, SYNC, EventReader
+from dimos_record.interop.lcm_events import HEADER, SYNC, Event, EventReader
 from dimos_record.messages import is_latched
 from dimos_record.store.base import Marker, Row
 from dimos_record.store.observation import Meta
 
 _BUFFER_BYTES = 1_000_000
 _MOST_NAME_BYTES = 63  # LCM_MAX_CHANNEL_NAME_LENGTH
+_MOST_LATE_US = 1_000_000
+_LATE = "their time in the log is before that of the message before them; they have that one's"
+_SET_BACK = "the clock was set back here, so that they come before others in the order of time"
 
 
 class LcmLogWriter:
@@ -91,6 +94,9 @@ class LcmLogWriter:
 class LcmLogImport:
     """The messages of an LCM event log. Close it, or use it as a context manager.
 
+    Messages keep the order of the log. `lcm-logger` now and then notes a time some milliseconds
+    before that of the message before: such a message gets the time of that one.
+
     Raises:
         RecordingNotFound: there is no such file.
         NotARecording: there is no event in it.
@@ -103,6 +109,7 @@ class LcmLogImport:
         self.path = Path(path)
         self._file = _open(self.path)
         self._reader = EventReader(self._file)
+        self._odd_times = Losses()
         first = next(self._reader.events(), None)
         self._first_us = None if first is None else first.time_us
         if first is None and self._reader.size:
@@ -137,7 +144,11 @@ class LcmLogImport:
     @property
     def problems(self) -> list[Problem]:
         """What could not be read so far."""
-        found, reader = [], self._reader
+        found = [
+            Problem(one.topic, "", one.what, one.count, imported=True)
+            for one in self._odd_times.listed()
+        ]
+        reader = self._reader
         if reader.cut_off is not None:
             topic, _ = split_channel(reader.cut_off)
             reason = "the log ends in the middle of this message"
@@ -156,22 +167,27 @@ class LcmLogImport:
         """
         wanted = wanted or Wanted()
         topics: dict[str, tuple[str, str | None, bool, bool]] = {}
-        events = self._reader.events()
-        while True:
-            try:
-                event = next(events, None)
-            except OSError as error:
-                raise StorageError(f"{self.path} cannot be read: {error.strerror}") from error
-            if event is None:
-                break
+        self._odd_times = Losses()
+        last_us = 0
+        for event in self._events():
             if event.channel not in topics:
                 topic, type_name = split_channel(event.channel)
                 latched = is_latched(topic, type_name)
                 topics[event.channel] = topic, type_name, wanted.topic(topic, type_name), latched
             topic, type_name, is_wanted, latched = topics[event.channel]
-            ts_ns = event.time_us * 1000
+            late = event.time_us < last_us
+            last_us = _in_order(event.time_us, last_us)
+            ts_ns = last_us * 1000
             if is_wanted and wanted.time(ts_ns, latched=latched):
+                if late:
+                    self._odd_times.note(topic, _LATE if last_us > event.time_us else _SET_BACK)
                 yield ImportedMessage(topic, type_name, event.data, ts_ns, ts_ns, event.channel)
+
+    def _events(self) -> Iterator[Event]:
+        try:
+            yield from self._reader.events()
+        except OSError as error:
+            raise StorageError(f"{self.path} cannot be read: {error.strerror}") from error
 
     def close(self) -> None:
         """Release the file. Closing twice is harmless."""
@@ -182,6 +198,11 @@ class LcmLogImport:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+
+def _in_order(time_us: int, last_us: int) -> int:
+    """The time of an event: not before that of the one before, unless the clock was set."""
+    return last_us if 0 < last_us - time_us <= _MOST_LATE_US else time_us
 
 
 def _open(path: Path) -> IO[bytes]:
