@@ -13,10 +13,11 @@ from typing import Any
 from dimos_record.edit.new_file import made
 from dimos_record.edit.plan import FilePlan, has_table
 from dimos_record.store.base import Marker, SessionInfo, StreamAccount, add_accounts
+from dimos_record.store.carried import KEY
 from dimos_record.store.edited import EditedReader
 from dimos_record.store.sessions import save_accounts
 
-_NOT_KEPT = ("schema_version", "origin_ns")
+_NOT_KEPT = ("schema_version", "origin_ns", KEY)
 
 
 @dataclass(frozen=True)

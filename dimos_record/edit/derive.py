@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from dimos_record.edit.carried import Timeline, another_recording
 from dimos_record.edit.new_file import NewFile
-from dimos_record.edit.plan import FilePlan, files_of, path_of, plan_file, size_of
+from dimos_record.edit.plan import FilePlan, files_of, path_of, plan_files, size_of
 from dimos_record.edit.progress import OnProgress, Progress
 from dimos_record.edit.replacing import Replaceable, put_new
 from dimos_record.edit.room import check_room
@@ -58,7 +58,7 @@ def save_as(
         with files_of(reader) as files:
             size_before = size_of(files)
             progress = Progress(on_progress, size_before)
-            plans = [plan_file(file, reader.state, progress) for file in files]
+            plans = plan_files(files, reader.state, progress)
             check_room(target.path, plans, "choose a name on another disk")
             progress.expect(sum(plan.bytes for plan in plans))
             timeline = Timeline.of(reader).with_meta(another_recording(plans))
@@ -137,7 +137,7 @@ def _write_all(
         targets = [stack.enter_context(Target.prepared(reader, path, False)) for path in paths]
         size_before = size_of(files)
         progress = Progress(on_progress, size_before)
-        plans = [[plan_file(file, part.state, progress) for file in files] for part in parts]
+        plans = [plan_files(files, part.state, progress) for part in parts]
         everything = [plan for part in plans for plan in part]
         check_room(paths[0], everything, "choose names on another disk")
         progress.expect(sum(plan.bytes for plan in everything))

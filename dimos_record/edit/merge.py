@@ -11,14 +11,14 @@ from pathlib import Path
 
 from dimos_record.edit.carried import Timeline, another_recording
 from dimos_record.edit.derive import Target, refuse_itself
-from dimos_record.edit.plan import FilePlan, StreamPlan, files_of, plan_file, size_of
+from dimos_record.edit.plan import FilePlan, StreamPlan, files_of, plan_files, size_of
 from dimos_record.edit.progress import OnProgress, Progress
 from dimos_record.edit.room import check_room
 from dimos_record.edit.writing import SaveReport, write_file
 from dimos_record.errors import OptionError
 from dimos_record.store import open_recording
 from dimos_record.store.base import Marker, StreamInfo
-from dimos_record.store.connection import ReadConnection, connect_for_reading
+from dimos_record.store.connection import ReadConnection
 from dimos_record.store.edit_state import EditState, StreamEdits
 from dimos_record.store.edited import EditedReader
 from dimos_record.store.intervals import Intervals
@@ -120,9 +120,9 @@ def _plans(
     """What is copied of each file, in the order in which the files begin."""
     states = _by_channel([reader.state for reader in readers])
     plans = [
-        plan_file(file, state, progress).shifted(shift)
+        plan.shifted(shift)
         for state, of_one, shift in zip(states, files, shifts, strict=True)
-        for file in of_one
+        for plan in plan_files(of_one, state, progress)
     ]
     return sorted(plans, key=lambda plan: plan.first_ns + plan.shift_ns)
 
@@ -165,7 +165,7 @@ def _interleaved(plans: Sequence[FilePlan]) -> set[str]:
     """Streams of which one file's messages do not all come before the next one's."""
     extents: dict[str, list[tuple[int, int, Intervals]]] = {}
     for plan in plans:
-        with closing(connect_for_reading(plan.path)) as connection:
+        with closing(plan.connect()) as connection:
             for stream in plan.streams:
                 if stream.count:
                     extent = *_extent(connection, stream), plan.skips

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -14,7 +14,9 @@ from typing import Any, NamedTuple, cast
 from dimos_record.edit.progress import Progress
 from dimos_record.store import catalog, schema
 from dimos_record.store.base import SessionInfo
+from dimos_record.store.carried import hide, load_carried
 from dimos_record.store.connection import (
+    ReadConnection,
     connect_for_editing,
     connect_for_reading,
     errors_about,
@@ -24,7 +26,6 @@ from dimos_record.store.edited import EditedReader
 from dimos_record.store.intervals import Intervals
 from dimos_record.store.reader import RecordingReader
 from dimos_record.store.recording_file import recording_files
-from dimos_record.store.segments import segments_of
 from dimos_record.store.sessions import load_sessions
 from dimos_record.store.table import StreamTable
 
@@ -88,6 +89,8 @@ class FilePlan:
     """What is copied of one file."""
 
     path: Path
+    whole: bool
+    """Whether what a segment carries from those before it is copied: these are not."""
     streams: tuple[StreamPlan, ...]
     sessions: tuple[SessionInfo, ...]
     """Those that the file knows; accounts by stream names as recorded."""
@@ -107,6 +110,10 @@ class FilePlan:
     """Where messages are only state that what follows needs, in times from now on."""
     shift_ns: int = 0
     """How far times are moved beyond the shifts of `streams`: of sessions, logs and clocks."""
+
+    def connect(self) -> ReadConnection:
+        """Open the file to copy from it."""
+        return _connect(self.path, self.whole)
 
     @property
     def bytes(self) -> int:
@@ -142,7 +149,7 @@ def files_of(reader: EditedReader) -> Iterator[list[Path]]:
     """The files of a recording, in order; what lives in memory is a temporary file meanwhile."""
     path = path_of(reader)
     if path is not None:
-        yield segments_of(path) if path.is_dir() else [path]
+        yield getattr(reader.base, "files", [path])
         return
     with tempfile.TemporaryDirectory(prefix="dimos-record-") as folder:
         copy, memory = Path(folder, "memory.db"), cast(RecordingReader, reader.base)
@@ -162,10 +169,31 @@ def path_of(reader: EditedReader) -> Path | None:
     return path if isinstance(path, Path) else None
 
 
-def plan_file(path: Path, state: EditState, progress: Progress) -> FilePlan:
-    """Look up what of one file stays after the edits of its recording."""
+def plan_files(files: Sequence[Path], state: EditState, progress: Progress) -> list[FilePlan]:
+    """Look up what of the files of a recording stays after its edits."""
+    return [plan_file(path, state, progress, whole=not at) for at, path in enumerate(files)]
+
+
+def _connect(path: Path, whole: bool) -> ReadConnection:
+    connection = connect_for_reading(path)
+    try:
+        if not whole:
+            with errors_about(path):
+                hide(connection, load_carried(connection))
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def plan_file(path: Path, state: EditState, progress: Progress, *, whole: bool = True) -> FilePlan:
+    """Look up what of one file stays after the edits of its recording.
+
+    Args:
+        whole: copy also what it carries from the segments before it.
+    """
     with (
-        closing(connect_for_reading(path)) as connection,
+        closing(_connect(path, whole)) as connection,
         errors_about(path),
         progress.during(connection),
     ):
@@ -180,6 +208,7 @@ def plan_file(path: Path, state: EditState, progress: Progress) -> FilePlan:
         cut = state.cut_sections
         return FilePlan(
             path=path,
+            whole=whole,
             streams=planned,
             sessions=tuple(load_sessions(connection)) if version else (),
             configs=_configs(connection),

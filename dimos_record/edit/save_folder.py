@@ -11,7 +11,7 @@ from pathlib import Path
 
 from dimos_record.edit.carried import Timeline, same_recording
 from dimos_record.edit.new_file import NewFile
-from dimos_record.edit.plan import FilePlan, plan_file
+from dimos_record.edit.plan import FilePlan, plan_files
 from dimos_record.edit.progress import OnProgress, Progress
 from dimos_record.edit.replacing import (
     Replaceable,
@@ -55,7 +55,7 @@ def save_folder(
     with Replaceable(folder, [*segments, edits_file(folder)]) as old:
         refuse_if_edited_meanwhile(folder, old.connections[-1], edits)
         progress = Progress(on_progress, size_before)
-        plans = [plan_file(segment, state, progress) for segment in segments]
+        plans = plan_files(segments, state, progress)
         markers = [load_markers(connection) for connection in old.connections[:-1]]
         with _new_folder(folder) as new:
             can_link = _can_link(segments[0], new)

@@ -23,7 +23,7 @@ from dimos_record.edit.plan import FilePlan, StreamPlan, has_table
 from dimos_record.edit.progress import Progress
 from dimos_record.errors import RecordingDamaged, StorageError
 from dimos_record.store.base import StreamInfo
-from dimos_record.store.connection import ReadConnection, connect_for_reading, quote_name
+from dimos_record.store.connection import ReadConnection, quote_name
 
 
 class SaveReport(NamedTuple):
@@ -100,7 +100,7 @@ class _Writing:
         topics = self._new.create(self._streams)
         sessions = Sessions(self._plans)
         for index, plan in enumerate(self._plans):
-            with closing(connect_for_reading(plan.path)) as source, self._new.attached(source):
+            with closing(plan.connect()) as source, self._new.attached(source):
                 for stream in plan.streams:
                     self._copy(source, stream, stream.name in interleaved)
                 sessions.carry(source, index, plan)
@@ -138,7 +138,7 @@ class _Writing:
         with ExitStack() as stack:
             parts = [
                 Part(
-                    stack.enter_context(closing(connect_for_reading(plan.path))),
+                    stack.enter_context(closing(plan.connect())),
                     stream,
                     plan.skips,
                 )

@@ -70,7 +70,7 @@ def _is_finished(reader: RecordingReader) -> bool:
 def _editable_folder(folder: Path) -> Path:
     with SegmentedReader(folder) as reader:
         refuse_if_busy(folder, reader.sessions())
-        unfinished = [Path(one.path) for one in reader.segments if not _is_finished(one)]
+        unfinished = [Path(one.path) for one in reader.each() if not _is_finished(one)]
     _refuse_read_only(folder)
     for file in unfinished:
         RecordingWriter.append(file).close()

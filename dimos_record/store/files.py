@@ -30,10 +30,15 @@ class FileStore:
         return open_recording(self.path)
 
     def target(
-        self, *, split: bool = False, append: bool = False, overwrite: bool = False
+        self,
+        *,
+        split: bool = False,
+        append: bool = False,
+        overwrite: bool = False,
+        ring: bool = False,
     ) -> Target:
         """Open or create it for writing; see `open_target`."""
-        return open_target(self.path, split=split, append=append, overwrite=overwrite)
+        return open_target(self.path, split=split, append=append, overwrite=overwrite, ring=ring)
 
     def edit(self, change: Change[Result]) -> Result:
         """Change its list of edits; see `change_edits`."""

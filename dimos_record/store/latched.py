@@ -71,7 +71,7 @@ class _FrameIndex:
             return
         new = self._reader.rows(self._stream.name, start_ns=self._read_until_ns, end_ns=ts_ns)
         for row in new:
-            for frame in _child_frames(row):
+            for frame in parts(row.stream.type_name, row.data):
                 self._sent.setdefault(frame, []).append((row.ts_ns, row.id))
         self._read_until_ns = ts_ns
 
@@ -91,6 +91,6 @@ def _last_before(
     return None
 
 
-def _child_frames(row: Row) -> Sequence[str]:
-    """The child frames in a row; one without a name when its bytes cannot be read."""
-    return child_frames(row.stream.type_name, row.data) or [""]
+def parts(type_name: str | None, data: bytes) -> Sequence[str]:
+    """What a message of a latched stream is the state of: child frames, or one without a name."""
+    return child_frames(type_name, data) or [""]

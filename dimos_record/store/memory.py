@@ -40,7 +40,12 @@ class MemoryStore:
             return change(self._writer.connection)
 
     def target(
-        self, *, split: bool = False, append: bool = False, overwrite: bool = False
+        self,
+        *,
+        split: bool = False,
+        append: bool = False,
+        overwrite: bool = False,
+        ring: bool = False,
     ) -> Target:
         """The writer.
 
@@ -49,7 +54,7 @@ class MemoryStore:
             EditError: what is to be appended to has edits that are not saved.
             RecordingExists: something was recorded and neither `append` nor `overwrite` is set.
         """
-        if split:
+        if split or ring:
             cannot_split(self._writer)
         if self.exists() and not (append or overwrite):
             raise RecordingExists("something is recorded in memory already; append, or overwrite")

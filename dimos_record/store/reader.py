@@ -8,9 +8,10 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from dimos_record.errors import UnknownTopic
 from dimos_record.store import catalog, edits, meta, schema
@@ -23,6 +24,7 @@ from dimos_record.store.base import (
     StreamInfo,
     StreamStats,
 )
+from dimos_record.store.carried import Carried, hide, load_carried, skipped
 from dimos_record.store.connection import (
     ReadConnection,
     connect_for_reading,
@@ -39,6 +41,23 @@ from dimos_record.store.table import Page, RowMaker, Span, StreamTable, TimeInde
 _FIRST_PAGE, _LARGEST_PAGE = 16, 4096
 
 
+class Known(NamedTuple):
+    """What is asked most often about a file, by name of the stream where it is about streams."""
+
+    version: tuple[int, int]
+    """Of the file, as its reader tells it from others."""
+    streams: dict[str, StreamInfo]
+    ends: dict[str, tuple[int, int]]
+    """First and last receive time."""
+    numbers: dict[str, tuple[int, int]]
+    """Lowest and highest message number."""
+    origin_ns: int
+    skips: list[tuple[int, int]]
+    sessions: list[SessionInfo]
+    markers: list[Marker]
+    schema_version: int
+
+
 class RecordingReader:
     """A recording file opened for reading. Safe to use from several threads."""
 
@@ -49,28 +68,36 @@ class RecordingReader:
         *,
         lock: threading.RLock | None = None,
         owns: bool = True,
+        whole: bool = True,
     ) -> None:
         self.path = path
+        self._whole = whole
+        self._carried: Carried = {}
+        self._opened = 0
         self._lock = lock or threading.RLock()
         self._owns = owns
         self._use(connection)
 
     @classmethod
-    def open(cls, path: Path) -> RecordingReader:
+    def open(cls, path: Path, *, whole: bool = True) -> RecordingReader:
         """Open a file; nothing on disk changes.
+
+        Args:
+            whole: show also the state that a segment carries from those before it.
 
         Raises:
             RecordingNotFound, NotARecording, RecordingDamaged, NewerSchema, StorageError
         """
         connection = connect_for_reading(path)
         try:
-            return cls(connection, path)
+            return cls(connection, path, whole=whole)
         except BaseException:
             connection.close()
             raise
 
     def _use(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
+        self._opened += 1
         self._times = TimeIndexes(connection)
         self._tables: dict[str, StreamTable] = {}
         self._tables_version: int | None = None
@@ -123,6 +150,9 @@ class RecordingReader:
         """Find the streams, if any table was created since they were last looked for."""
         version = self._connection.execute("PRAGMA schema_version").fetchone()[0]
         if version != self._tables_version:
+            self._carried = load_carried(self._connection)
+            if not self._whole:
+                hide(self._connection, self._carried)
             self._tables = {t.info.name: t for t in catalog.load_tables(self._connection)}
             self._tables_version = version
 
@@ -217,9 +247,17 @@ class RecordingReader:
         return min((first for first in ends if first is not None), default=0)
 
     def skips(self) -> list[tuple[int, int]]:
-        """Sections ``[a, b)`` that were cut before the file was saved, in order."""
+        """Sections ``[a, b)`` that were cut before the file was saved, in order.
+
+        In a segment also the time before it, of which only the state is there.
+        """
         with self._reading() as connection:
-            return edits.load_skips(connection) if self._has_edits(connection) else []
+            found = edits.load_skips(connection) if self._has_edits(connection) else []
+            self._load_tables()
+            if not (self._whole and self._carried):
+                return found
+            others = self._tables.keys() - self._carried.keys()
+            return list(Intervals.of([*found, *skipped(connection, self._carried, others)]))
 
     def markers(self) -> list[Marker]:
         """Labelled instants and intervals, in the order of time."""
@@ -245,6 +283,33 @@ class RecordingReader:
                 }
             )
             return ids, catalog.last_seq(connection) if schema.version(connection) else 0
+
+    def known(self) -> Known:
+        """What is asked most often, at once."""
+        with self._reading() as connection:
+            self._load_tables()
+            numbers = {n: t.numbers(connection) for n, t in self._tables.items()}
+            ends = {name: table.ends(connection) for name, table in self._tables.items()}
+            return Known(
+                self._version(connection),
+                {name: table.info for name, table in self._tables.items()},
+                {n: (a, b) for n, (a, b) in ends.items() if a is not None and b is not None},
+                {n: (a, b) for n, (a, b) in numbers.items() if a is not None and b is not None},
+                self.origin_ns(),
+                self.skips(),
+                self.sessions(),
+                self.markers(),
+                schema.version(connection),
+            )
+
+    def is_as_of(self, known: Known) -> bool:
+        """Whether nothing was written since."""
+        with self._reading() as connection:
+            return self._version(connection) == known.version
+
+    def _version(self, connection: sqlite3.Connection) -> tuple[int, int]:
+        """Changes whenever somebody else writes to the file, or this one opens it anew."""
+        return self._opened, connection.execute("PRAGMA data_version").fetchone()[0]
 
     def sessions(self) -> list[SessionInfo]:
         """The recording sessions with their accounts, oldest first; none in dimos's own files."""
@@ -286,17 +351,16 @@ class RecordingReader:
             CodecError, MissingExtra: its payloads cannot be read here.
         """
         table = self._table(stream)
-        return self._pages(table, Span.between(start_ns, end_ns, reverse), _FIRST_PAGE)
-
-    def _pages(self, table: StreamTable, span: Span, limit: int) -> Iterator[Row]:
         make = table.row_maker(self.name)
-        complete = False
-        while not complete:
-            rows, complete = self._page(table, span, limit, make)
-            yield from rows
-            if rows:
-                span = span.beyond(rows[-1])
-            limit = min(_LARGEST_PAGE, 8 * limit)
+        return in_pages(
+            lambda span, limit: self._page(table, span, limit, make),
+            Span.between(start_ns, end_ns, reverse),
+        )
+
+    def page(self, stream: str, span: Span, limit: int) -> Page:
+        """The next rows of a span, at most so many."""
+        table = self._table(stream)
+        return self._page(table, span, limit, table.row_maker(self.name))
 
     def _page(self, table: StreamTable, span: Span, limit: int, make: RowMaker) -> Page:
         with self._reading() as connection:
@@ -363,6 +427,21 @@ class RecordingReader:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+
+def in_pages(page: Callable[[Span, int], Page], span: Span) -> Iterator[Row]:
+    """The rows of a span, a page at a time, which grow.
+
+    Args:
+        page: gives the next rows of a span, at most so many.
+    """
+    limit, complete = _FIRST_PAGE, False
+    while not complete:
+        rows, complete = page(span, limit)
+        yield from rows
+        if rows:
+            span = span.beyond(rows[-1])
+        limit = min(_LARGEST_PAGE, 8 * limit)
 
 
 def find_stream(streams: dict[str, StreamInfo], wanted: str, where: str) -> StreamInfo:

@@ -26,7 +26,12 @@ class Store(Protocol):
         """Change the list of edits that the recording keeps, in one transaction."""
 
     def target(
-        self, *, split: bool = False, append: bool = False, overwrite: bool = False
+        self,
+        *,
+        split: bool = False,
+        append: bool = False,
+        overwrite: bool = False,
+        ring: bool = False,
     ) -> Target:
         """Open or create the recording for writing."""
 

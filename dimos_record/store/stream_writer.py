@@ -11,6 +11,7 @@ from dimos_record.store.base import StreamAccount, StreamInfo
 from dimos_record.store.checksum import checksum, seed_of
 from dimos_record.store.codecs import PLAIN, codec_for
 from dimos_record.store.connection import quote_name
+from dimos_record.store.latched import parts
 from dimos_record.store.sql_time import to_seconds
 
 STAMP_JUMP_NS = 1_000_000_000
@@ -34,6 +35,7 @@ class StreamMark(NamedTuple):
     spooled: int
     spool_bytes: int
     account: StreamAccount
+    state: dict[str, int] | None
 
 
 class StreamWriter:
@@ -52,6 +54,9 @@ class StreamWriter:
         self.pending: list[Pending] = []
         self.pending_bytes = 0
         self.account = StreamAccount()
+        self.state: dict[str, int] | None = None
+        """Of a latched stream, the numbers of the messages that are its state, by what they are the
+        state of (see `latched.parts`); None where that is not known."""
         self._stamp_of = stamp_reader(info.type_name)
         self._encode = None if info.codec in PLAIN else codec_for(info.codec, info.topic).encode
         self._seed = seed_of(info.name)
@@ -76,18 +81,21 @@ class StreamWriter:
             len(self.spool),
             self.spool_bytes,
             replace(self.account),
+            None if self.state is None else dict(self.state),
         )
 
     def restore(self, mark: StreamMark) -> None:
         """Go back to a mark; what was added since is forgotten."""
         self.last_id, self._last_ns, self._last_stamp = mark.last_id, mark.last_ns, mark.last_stamp
         self.spool, self.spool_bytes, self.account = mark.spool, mark.spool_bytes, mark.account
+        self.state = mark.state
         del self.spool[mark.spooled :]
         self.pending, self.pending_bytes = [], 0
 
     def continue_from(self, earlier: StreamWriter) -> None:
-        """Judge the next message by the last one of an earlier segment."""
+        """Judge the next message by the last one of an earlier segment, whose state still holds."""
         self._last_ns, self._last_stamp = earlier._last_ns, earlier._last_stamp
+        self.state = None if earlier.state is None else dict(earlier.state)
 
     def forget_gap(self) -> None:
         """Judge the next message without the one before it."""
@@ -106,6 +114,8 @@ class StreamWriter:
             if self._last_stamp is not None:
                 self._judge_stamp(stamp - self._last_stamp, gap)
             self._last_stamp = stamp
+        if self.state is not None:
+            self.state |= dict.fromkeys(parts(self.info.type_name, data), self.last_id)
         if self._encode is not None:
             data = self._encode(data)
         crc = checksum(self._seed, self.last_id, seq, ts_ns, data)

@@ -116,6 +116,21 @@ class StreamTable(NamedTuple):
             raise BadContent(f"stream {self.info.name} has times that are no numbers")
         return min(known, default=None), max(known, default=None)
 
+    def numbers(self, connection: sqlite3.Connection) -> tuple[int | None, int | None]:
+        """Lowest and highest number of a message."""
+        name = quote_name(self.info.name)
+        sources: list[tuple[str, str, tuple[int, ...]]] = [(name, "", ())]
+        if self.topic is not None:
+            sources.append(("_dr_spool", "WHERE topic = ?", (self.topic,)))
+        found = [
+            number
+            for source, where, arguments in sources
+            for end in ("min", "max")
+            for number in _one(connection, f"SELECT {end}(id) FROM {source} {where}", *arguments)
+            if isinstance(number, int)
+        ]
+        return min(found, default=None), max(found, default=None)
+
     def count_in(self, connection: sqlite3.Connection, times: str, span: Span) -> int:
         """How many rows are in a span."""
         within = "ts_ns >= ? AND ts_ns < ?"
@@ -306,9 +321,10 @@ class TimeIndexes:
 
     def of(self, table: StreamTable) -> str:
         """A table (ts_ns, id) in time order; the first look at a stream of dimos's sorts it."""
-        name, stream = table.info.name, f"main.{quote_name(table.info.name)}"
+        name = table.info.name
         if table.ours:
-            return stream
+            return quote_name(name)
+        stream = f"main.{quote_name(name)}"
         index = f"temp.{quote_name(schema.time_index(name))}"
         newest = _one(self._connection, f"SELECT coalesce(max(id), 0) FROM {stream}")[0]
         done = self._sorted_up_to.get(name, 0)

@@ -22,6 +22,7 @@ from dimos_record.store.recording_file import (
     refuse_if_busy,
     remove_recording_file,
 )
+from dimos_record.store.ring import prepare_ring
 from dimos_record.store.segments import SegmentedReader, next_segment_path, segments_of
 from dimos_record.store.writer import RecordingWriter
 
@@ -42,7 +43,12 @@ class Target(NamedTuple):
 
 
 def open_target(
-    path: Path, *, split: bool = False, append: bool = False, overwrite: bool = False
+    path: Path,
+    *,
+    split: bool = False,
+    append: bool = False,
+    overwrite: bool = False,
+    ring: bool = False,
 ) -> Target:
     """Open or create what a session writes into.
 
@@ -52,19 +58,25 @@ def open_target(
         append: add to what is there.
         overwrite: replace what is there, once the session has started; only recordings are ever
             replaced.
+        ring: the folder is to be a ring. One that is there is gone on with, whatever state it is
+            in: a robot that records always starts the same command again.
 
     Raises:
-        RecordingExists: something is there and neither `append` nor `overwrite` was asked for.
+        RecordingExists: something is there and neither `append` nor `overwrite` was asked for; or
+            it is no ring, and is to become one.
         RecordingBusy: somebody is recording into it.
         EditError: what is to be appended to has edits that are not saved.
         NotARecording: what is to be appended to or overwritten is none.
         StorageError: the folder does not exist or may not be written.
     """
+    if ring and not overwrite:
+        prepare_ring(path)
+        split = append = True
     check_target(path, split=split, append=append, overwrite=overwrite)
     existing = os.path.exists(path)
     if existing and overwrite:
         return _replace(path, split)
-    if existing:
+    if existing and not ring:
         refuse_if_edited(path)
     if os.path.isdir(path) or (split and not existing):
         return _open_folder(path)

@@ -20,6 +20,7 @@ from dimos_record.errors import StorageError
 from dimos_record.messages import fingerprint, is_latched
 from dimos_record.store import catalog, migrations, schema
 from dimos_record.store.base import LogLine, StreamAccount, StreamInfo, StreamSource
+from dimos_record.store.carried import carry
 from dimos_record.store.codecs import CHOOSABLE
 from dimos_record.store.connection import (
     PAGE_SIZE,
@@ -27,7 +28,10 @@ from dimos_record.store.connection import (
     errors_about,
     quote_name,
 )
+from dimos_record.store.intervals import FOREVER
+from dimos_record.store.latched import StreamState, parts
 from dimos_record.store.names import is_valid, stream_name
+from dimos_record.store.reader import RecordingReader
 from dimos_record.store.recording_file import (
     already_exists,
     check_may_be_written,
@@ -157,11 +161,32 @@ class RecordingWriter(WritableFile):
                 stream.last_id = max(stream.last_id, last_ids.get(channel, 0))
 
     def continue_from(self, earlier: RecordingWriter) -> None:
-        """Go on numbering where an earlier segment of the same recording stopped."""
+        """Go on where an earlier segment of the same recording stopped.
+
+        Numbers go on, and the state of latched streams is carried over.
+        """
         self.seq, self._sources = earlier.seq, earlier._sources
+        earlier.drain()
+        earlier._learn_state()
         with self.transaction():
             for stream in earlier._streams.values():
-                self._add_stream(stream.info, stream.last_id).continue_from(stream)
+                fresh = self._add_stream(stream.info, stream.last_id)
+                fresh.continue_from(stream)
+            state = {s.info.name: s.state or {} for s in earlier._streams.values()}
+            numbers = {name: sorted(set(found.values())) for name, found in state.items()}
+            carry(earlier.connection, self.connection, numbers)
+
+    def _learn_state(self) -> None:
+        """Find out the state of the latched streams where this has not written it itself."""
+        unknown = [s for s in self._streams.values() if s.info.latched and s.state is None]
+        if not unknown:
+            return
+        with self.lock:
+            reader = RecordingReader(self.connection, self.path, lock=self.lock, owns=False)
+            for stream in unknown:
+                rows = StreamState(reader, stream.info).before(FOREVER)
+                named = [(parts(row.stream.type_name, row.data), row.id) for row in rows]
+                stream.state = {part: number for found, number in named for part in found}
 
     def begin_session(
         self,
@@ -241,6 +266,7 @@ class RecordingWriter(WritableFile):
         schema.create_stream(self.connection, info.name)
         topic = catalog.save_topic(self.connection, info, self._sources.get(info.channel))
         stream = self._streams[info.channel] = StreamWriter(info, topic, last_id)
+        stream.state = {} if info.latched else None
         self._taken.add(info.name.lower())
         return stream
 

@@ -79,7 +79,7 @@ def after_a_kill(path: Path) -> Kept:
     check_integrity(path)
     with open_recording(path) as reader:
         edited = reader.edited
-        files = [part.path for part in getattr(reader.base, "segments", [reader.base])]
+        files = getattr(reader.base, "files", [path])
     kept = {name: _numbers(files, name) for name in ("camera", "odom")}
     images = kept["camera"][-1] + 1
     low, high = START_NS + round(images / 30 * S), START_NS + round(images / 20 * S)

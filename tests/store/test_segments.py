@@ -133,7 +133,7 @@ def test_appending_to_a_folder_begins_a_new_segment(tmp_path: Path) -> None:
     begin(target.writer, START_NS + 10**12, session="two").write(messages(5, first=1000))
     end(target.writer)
     with SegmentedReader(folder) as reader:
-        assert len(reader.segments) == 4
+        assert len(reader.files) == 4
         assert [row.id for row in reader.rows("a")] == list(range(1, 36))
         assert [session.accounts["a"].written for session in reader.sessions()] == [30, 5]
 

@@ -58,7 +58,12 @@ class DimosStore(MemoryStore):
         return super().reader()
 
     def target(
-        self, *, split: bool = False, append: bool = False, overwrite: bool = False
+        self,
+        *,
+        split: bool = False,
+        append: bool = False,
+        overwrite: bool = False,
+        ring: bool = False,
     ) -> Target:
         """The writer.
 
@@ -68,7 +73,7 @@ class DimosStore(MemoryStore):
         """
         if overwrite:
             raise OptionError("a store of dimos's cannot be overwritten; give a new one, or append")
-        return super().target(split=split, append=append)
+        return super().target(split=split, append=append, ring=ring)
 
 
 class _Forwarder(MemoryWriter):
