@@ -4,6 +4,8 @@ from __future__ import annotations
 
 WORLD = "world"
 """What topics show is below this, as `world/robot1/odom`."""
+FRAMES = "frames"
+"""Each frame of the transforms has an entity below this."""
 ROBOT = "robot"
 """Stands where the robot is; the views follow it."""
 MARKERS = "markers"

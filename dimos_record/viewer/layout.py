@@ -8,7 +8,7 @@ from itertools import takewhile
 from typing import Any
 
 from dimos_record.viewer.converters import Kind
-from dimos_record.viewer.entities import MARKERS, ROBOT, below
+from dimos_record.viewer.entities import FRAMES, MARKERS, ROBOT, below
 from dimos_record.viewer.presets import eye_controls
 
 TIME, STAMP, MESSAGE, POSITION = "time", "stamp", "message", "position"
@@ -37,8 +37,6 @@ class Scene:
 
     topics: tuple[ShownTopic, ...]
     preset: str
-    root_frame: str | None = None
-    """The frame that the 3D view is drawn in."""
     robot: bool = False
     """Whether it is known where the robot is."""
     markers: bool = False
@@ -87,14 +85,10 @@ def _world(scene: Scene) -> list[Any]:
     if not any(topic.kind != "image" for topic in there):
         return []
     contents = [f"+ /{topic.entity}/**" for topic in there]
-    information = None
-    if scene.root_frame is not None:
-        information = rrb.SpatialInformation(target_frame=scene.root_frame)
     view = rrb.Spatial3DView(
         name="World",
         origin="/",
-        contents=[*contents, f"+ /{ROBOT}/**"],
-        spatial_information=information,
+        contents=[*contents, f"+ /{FRAMES}/**", f"+ /{ROBOT}/**"],
         eye_controls=eye_controls(scene.preset, robot=scene.robot),
         overrides={topic.trail: _everything_so_far() for topic in there if topic.trail},
     )

@@ -12,9 +12,11 @@ from dimos_record.errors import DecodeError, OptionError
 from dimos_record.store.base import Marker, Row, StreamInfo
 from dimos_record.viewer.converters import Shown, frame_of, position_of
 from dimos_record.viewer.entities import MARKERS, below
+from dimos_record.viewer.frames import Frames
 from dimos_record.viewer.lanes import Lane
 from dimos_record.viewer.layout import MESSAGE, POSITION, STAMP, TIME, Scene, blueprint
 from dimos_record.viewer.presets import check_preset
+from dimos_record.viewer.robot import Robot
 
 _TRAIL_COLOR = (255, 140, 0)
 _S = 1_000_000_000
@@ -63,6 +65,8 @@ class RecordingLogger:
         self._min_gap_ns = 0 if max_rate_hz is None else round(_S / max_rate_hz)
         self._has_markers = False
         self._scene: Scene | None = None
+        self._frames = Frames()
+        self._robot = Robot()
         self._lanes: dict[str, Lane] = {}
         for stream in streams:
             self._lane(stream)
@@ -90,9 +94,12 @@ class RecordingLogger:
             return False
         self._set_times(row, position_ns)
         frame = frame_of(row.stream.type_name or "", row.data)
+        for one in (*self._frames.before(frame, shown), *self._robot.by_frames(shown)):
+            self._log_one(lane, one, None)
         for one in shown:
             self._log_one(lane, one, frame)
-        self._log_trail(lane, row, frame)
+        if lane.trail is not None:
+            self._log_way(lane, lane.trail, row, frame)
         return True
 
     def markers(self, markers: Iterable[Marker]) -> None:
@@ -117,6 +124,7 @@ class RecordingLogger:
         scene = Scene(
             topics=tuple(lane.shown for lane in self._lanes.values() if lane.shown is not None),
             preset=check_preset(preset),
+            robot=self._robot.known,
             markers=self._has_markers,
             live=live,
         )
@@ -164,21 +172,23 @@ class RecordingLogger:
         if shown.names and lane.names.get(path) != shown.names:
             lane.names[path] = shown.names
             self._recording.log(path, rr.SeriesLines(names=list(shown.names)), static=True)
-        in_frame = shown.frame or frame
-        placed = [rr.CoordinateFrame(in_frame)] if in_frame and not shown.names else []
+        in_frame = None if shown.names or shown.parent else shown.frame or frame
+        placed = [rr.CoordinateFrame(in_frame)] if in_frame else []
         static = shown.static or lane.is_static
         self._recording.log(path, shown.archetype, *placed, static=static)
 
-    def _log_trail(self, lane: Lane, row: Row, frame: str | None) -> None:
+    def _log_way(self, lane: Lane, trail: str, row: Row, frame: str | None) -> None:
+        """The way of what a topic is about, and the robot if it is this."""
         import rerun as rr
 
-        if lane.trail is None:
-            return
-        point = position_of(row.stream.type_name or "", row.data)
+        type_name = row.stream.type_name or ""
+        for one in self._robot.by_pose(row.stream.topic, type_name, row.data, frame):
+            self._log_one(lane, one, frame)
+        point = position_of(type_name, row.data)
         piece = point and lane.trajectory.piece(frame, row.ts_ns, point)
         if piece:
             line = rr.LineStrips3D([piece], colors=_TRAIL_COLOR, radii=0.02)
-            self._recording.log(lane.trail, line, *([rr.CoordinateFrame(frame)] if frame else []))
+            self._log_one(lane, Shown(f"/{trail}", line), frame)
 
     def _log_line(self, ts_ns: int, text: str) -> None:
         import rerun as rr

@@ -18,7 +18,7 @@ class Eye(NamedTuple):
 
 
 PRESETS = {
-    "follow": Eye(-4.5, -3.0, 4.5),
+    "follow": Eye(-3.5, -2.5, 3.5),
     "top": Eye(0.0, 0.0, 16.0, up=(0.0, 1.0, 0.0)),
     "side": Eye(0.0, -11.0, 2.0),
     "front": Eye(11.0, 0.0, 2.0),

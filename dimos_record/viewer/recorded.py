@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dimos_record.interop.exporting import about
 from dimos_record.replay.view import ReplayView
 from dimos_record.viewer.logger import RecordingLogger
+from dimos_record.viewer.presets import check_preset
 
 OnProgress = Callable[[int, int], None]
 """Called with (messages read, messages in all); what it raises cancels."""
@@ -19,8 +20,8 @@ def log_view(
 ) -> int:
     """Log all messages of a view, the state before it, and its markers.
 
-    The layout comes first, so that a viewer shows what arrives, and again at the end if more has
-    become known.
+    The layout is sent as soon as the first messages have shown what there is, and again whenever
+    they show something else.
 
     Returns:
         How many messages were read.
@@ -28,7 +29,7 @@ def log_view(
     Raises:
         OptionError: there is no such preset.
     """
-    logger.layout(preset)
+    check_preset(preset)
     logger.markers(about(view).markers)
     if view.start_s is not None:
         start_ns = view.origin_ns() + round(view.start_s * 1e9)
@@ -38,6 +39,7 @@ def log_view(
     for read, row in enumerate(view.rows(), 1):
         logger.log(row)
         if read % _EVERY == 0:
+            logger.layout(preset)
             on_progress(read, max(total, read))
     logger.layout(preset)
     on_progress(read, read)
