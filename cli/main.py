@@ -27,6 +27,7 @@ from dimos_record.cli import (
     merge,
     modules,
     play,
+    plot,
     publish,
     record,
     recover,
@@ -63,6 +64,7 @@ app.command("tui", short_help="Look, record, play and edit, on the whole termina
 app.command("topics")(topics.topics)
 app.command("echo")(echo.echo)
 app.command("view", cls=TakesTimes)(view.view)
+app.command("plot")(plot.plot)
 app.command("compare")(compare.compare)
 app.command("trim", cls=TakesTimes)(trim.trim)
 app.command("cut", cls=TakesTimes)(cut.cut)

@@ -37,6 +37,7 @@ DEMO = "dimos_record.demo_robot"
 KNOW_STORE_AND_BUS = {
     "interop",
     "viewer",
+    "plotting",
     "record",
     "replay",
     "cli",

@@ -241,7 +241,8 @@ def _dtype(field: Field) -> np.dtype[Any]:
         return np.dtype(object)
     if field.kind == "boolean":
         return np.dtype(np.bool_)
-    return np.dtype(_DTYPES[field.kind]).newbyteorder("=")
+    native: np.dtype[Any] = np.dtype(_DTYPES[field.kind]).newbyteorder("=")
+    return native
 
 
 def _run_sizes(parts: Sequence[Part]) -> list[int]:

@@ -121,10 +121,14 @@ def layout_of(type_name: str | None) -> Layout | None:
 
 
 def numeric_fields(type_name: str | None) -> list[str]:
-    """Paths of everything in a type that can be plotted; of lists, that of the first item."""
+    """Paths of everything in a type that can be plotted, the header's last.
+
+    Of lists it is that of the first item.
+    """
     layout = layout_of(type_name)
     numbers = [one for one in layout.fields if one.is_number] if layout else []
-    return [one.path if one.array is None else one.item(0) for one in numbers]
+    paths = [one.path if one.array is None else one.item(0) for one in numbers]
+    return sorted(paths, key=lambda path: path.startswith("header."))
 
 
 def find_field(type_name: str | None, path: str) -> tuple[Field, int | None]:
@@ -163,12 +167,18 @@ def _no_such_field(layout: Layout, path: str) -> str:
     if not paths:
         return f"{layout.type_name} has no number in it that could be plotted"
     below = [one for one in paths if one.startswith(f"{path}.")]
-    near = below or [one for one in paths if one.endswith(f".{path}")]
+    near = below or [one for one in paths if _is_within(path.split("."), one.split("."))]
     near = near or difflib.get_close_matches(path, paths, n=4, cutoff=0.6) or paths
     named = ", ".join(near[:_MOST_NAMED]) + (" ..." if len(near) > _MOST_NAMED else "")
     if below:
         return f"{path} of {layout.type_name} holds several fields; write one of {named}"
     return f"{layout.type_name} has no number {path!r}; it has {named}"
+
+
+def _is_within(names: list[str], path: list[str]) -> bool:
+    """Whether a path has these names in this order, and ends like them: `pose.x` is such."""
+    rest = iter(path)
+    return names[-1] == path[-1] and all(name in rest for name in names)
 
 
 @dataclass
