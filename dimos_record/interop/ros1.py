@@ -14,6 +14,7 @@ from dimos_record.interop.ros2_definitions import same_layout
 _RENAMED = {"tf/msg/tfMessage": "tf2_msgs.TFMessage"}
 """Types that have moved to another package since."""
 
+_HEADER = "std_msgs/msg/Header"
 _NO_SEQ = "'seq' of the headers is not taken over, since the definition is not the known one"
 
 
@@ -71,11 +72,15 @@ class _ByRos2:
         self._store = get_typestore(Stores.EMPTY)
         self._errors = SerdeError
         try:
-            self._store.register(get_types_from_msg(definition, name))
+            types = get_types_from_msg(definition, name)
+            self._has_header = _HEADER in types
+            if self._has_header:  # the conversion passes over the seq, and expects no such field
+                constants, fields = types[_HEADER]
+                types[_HEADER] = (constants, [field for field in fields if field[0] != "seq"])
+            self._store.register(types)
             text, _ = self._store.generate_msgdef(name, ros_version=2)
         except (TypesysError, KeyError, ValueError) as error:
             raise DecodeError(f"its message definition cannot be read: {error}") from error
-        self._has_header = "std_msgs/Header" in text
         self._converter = Ros2Converter(name, text.encode(), type_name)
 
     def convert(self, data: bytes) -> Converted:

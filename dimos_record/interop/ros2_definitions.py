@@ -189,17 +189,26 @@ def lcm_name(ros_type: str) -> str:
 @lru_cache(maxsize=1024)
 def definition(type_name: str) -> str:
     """The definition of a type followed by those of its parts, as rosbag2 writes it (`ros2msg`)."""
-    bodies: dict[str, tuple[RosField, ...]] = {ros_name(type_name): ros_fields(type_name)}
-    for name in (queue := list(bodies)):
-        for field in bodies[name]:
-            if "/" in field.type and field.type not in bodies:
-                bodies[field.type] = fields_of_part(field.type)
-                queue.append(field.type)
     parts = [
         f"MSG: {name}\n{_body(fields)}" if index else _body(fields)
-        for index, (name, fields) in enumerate(bodies.items())
+        for index, (name, fields) in enumerate(_parts(type_name).items())
     ]
     return f"\n{_SEPARATOR}\n".join(parts) + "\n"
+
+
+def _parts(type_name: str, *, ros1: bool = False) -> dict[str, tuple[RosField, ...]]:
+    """The fields of a type and of everything in it, by the name that ROS gives each."""
+    found: dict[str, tuple[RosField, ...]] = {}
+    queue = [ros_name(type_name)]
+    for name in queue:
+        fields = fields_of_part(name)
+        if ros1:
+            fields = tuple(field for field in fields if field.lcm_name is not None)
+            if name == "std_msgs/Header":
+                fields = (RosField("seq", "uint32", ""), *fields)
+        found[name] = fields
+        queue += [field.type for field in fields if "/" in field.type and field.type not in queue]
+    return found
 
 
 def fields_of_part(ros_type: str) -> tuple[RosField, ...]:
@@ -254,18 +263,10 @@ def same_layout(type_name: str, text: str, *, ros1: bool = False) -> bool:
     """
     if schema_name(type_name) is None:
         return False
-    name = ros_name(type_name)
-    ours = {
-        part: [field for field in fields_of_part(part) if field.lcm_name or not ros1]
-        for part in parse_definition(name, definition(type_name))
-        if not ros1 or part not in _ONLY_IN_ROS2
-    }
-    if ros1 and "std_msgs/Header" in ours:
-        ours["std_msgs/Header"].insert(0, RosField("seq", "uint32", ""))
-    theirs = parse_definition(name, text)
+    theirs = parse_definition(ros_name(type_name), text)
     return all(
         _layout(theirs.get(part, ())) == _layout(fields)
-        for part, fields in ours.items()
+        for part, fields in _parts(type_name, ros1=ros1).items()
         if part in theirs or not part.startswith("builtin_interfaces/")
     )
 

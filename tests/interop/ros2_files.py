@@ -61,7 +61,7 @@ DEFINITIONS = {
     "acme_msgs/Gripper": "std_msgs/Header header\nfloat64 width",
 }
 
-_OTHER_NAMES = {"nanosec": "nsec", "d": "D", "k": "K", "r": "R", "p": "P"}
+_OTHER_NAMES = {"nanosec": "nsec", "d": "D", "k": "K", "r": "R", "p": "P", "t": "T"}
 
 
 def definition(ros_type: str, body: str | None = None, without: str = "") -> str:
