@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dimos_record.viewer.converters import Shown
+from dimos_record.viewer.converters.base import Shown
+from dimos_record.viewer.converters.cameras import is_image_plane
 from dimos_record.viewer.converters.transforms import frame_entity
 
 ROOT = "tf#/"
@@ -43,9 +44,13 @@ class Frames:
             Things to log as static.
         """
         names = [frame, *(one.frame for one in shown), *(one.parent for one in shown)]
-        new = dict.fromkeys(name for name in names if name and name not in self._seen)
+        new = dict.fromkeys(name for name in names if name and self._is_new(name))
         self._seen.update(new)
         return [placed for name in new for placed in _on_root(name)]
+
+    def _is_new(self, frame: str) -> bool:
+        # A picture without a camera is nowhere in space, and its plane has no two parents.
+        return frame not in self._seen and not is_image_plane(frame)
 
 
 def _on_root(frame: str) -> list[Shown]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from dimos_record.errors import DecodeError
-from dimos_record.viewer.converters import Shown
+from dimos_record.viewer.converters.base import Converter, Shown
 from dimos_record.viewer.converters.transforms import frame_entity
 from dimos_record.viewer.converters.wire import Wire
 
+_IMAGE_PLANE = "/image plane"
 IMAGE_PLANE_M = 0.5
 """From the camera to its picture in the 3D scene."""
 
@@ -44,5 +45,16 @@ def camera_info(data: bytes) -> list[Shown]:
 
 
 def image_plane(frame: str) -> str | None:
-    """The frame of the pictures of a camera, which stands in a frame."""
-    return f"{frame}/image_plane" if frame else None
+    """The frame of the pictures of a camera that stands in a frame; None if the frame is not known.
+
+    Pictures find their camera by it: they have the same frame in their header.
+    """
+    return frame + _IMAGE_PLANE if frame else None
+
+
+def is_image_plane(frame: str) -> bool:
+    """Whether a frame is one of `image_plane`."""
+    return frame.endswith(_IMAGE_PLANE)
+
+
+CONVERTERS = {"sensor_msgs.CameraInfo": Converter(camera_info, "3d")}

@@ -1,4 +1,4 @@
-"""Point clouds: sensor_msgs.PointCloud2."""
+"""Point clouds: sensor_msgs.PointCloud2 and PointCloud."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dimos_record.errors import DecodeError
-from dimos_record.viewer.converters import Shown
+from dimos_record.viewer.converters.base import Converter, Shown
 from dimos_record.viewer.converters.colors import OPAQUE, by_value
 from dimos_record.viewer.converters.wire import Wire
 
@@ -40,12 +40,36 @@ class Cloud(NamedTuple):
 
 def point_cloud2(data: bytes) -> list[Shown]:
     """sensor_msgs.PointCloud2: points in the colours of their rgb, intensity or height."""
-    import rerun as rr
-
     cloud = _read(data)
-    positions = _positions(cloud)
     colors = _rgb(cloud)
     intensity = None if colors is not None else _intensity(cloud)
+    return [Shown("", _points(_positions(cloud), colors, intensity))]
+
+
+def point_cloud(data: bytes) -> list[Shown]:
+    """sensor_msgs.PointCloud: points in the colours of their rgb, intensity or height."""
+    wire = Wire("sensor_msgs.PointCloud", data)
+    point_count, channel_count = wire.unpack("2i")
+    wire.header()
+    positions = wire.array(">f4", point_count, 3).astype(np.float32)
+    channels = {}
+    for _ in range(channel_count):
+        (count,) = wire.unpack("i")
+        name = wire.string()
+        values = wire.array(">f4", count).astype(np.float32)
+        if count == point_count:
+            channels[name] = values
+    colors = None
+    if "rgb" in channels:
+        colors = channels["rgb"].view(np.uint32) << 8 | OPAQUE
+    intensity = next((channels[name] for name in _INTENSITIES if name in channels), None)
+    return [Shown("", _points(positions, colors, intensity))]
+
+
+def _points(positions: Array, colors: Array | None, intensity: Array | None) -> Any:
+    """Points without those that are nowhere, in their colours, or those of intensity or height."""
+    import rerun as rr
+
     # Looking at all numbers at once is five times as fast as looking for the points.
     if not np.isfinite(positions).all():
         kept = np.isfinite(positions).all(axis=1)
@@ -54,7 +78,7 @@ def point_cloud2(data: bytes) -> list[Shown]:
         intensity = None if intensity is None else intensity[kept]
     if colors is None:
         colors = by_value(positions[:, 2] if intensity is None else intensity)
-    return [Shown("", rr.Points3D(positions, colors=colors))]
+    return rr.Points3D(positions, colors=colors)
 
 
 def _read(data: bytes) -> Cloud:
@@ -138,3 +162,9 @@ def _rgb(cloud: Cloud) -> Array | None:
 def _intensity(cloud: Cloud) -> Array | None:
     name = next((name for name in _INTENSITIES if name in cloud.fields), None)
     return None if name is None else _values(cloud, name)[:, 0]
+
+
+CONVERTERS = {
+    "sensor_msgs.PointCloud": Converter(point_cloud, "3d"),
+    "sensor_msgs.PointCloud2": Converter(point_cloud2, "3d"),
+}

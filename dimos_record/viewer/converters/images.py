@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dimos_record.errors import DecodeError
-from dimos_record.viewer.converters import Shown
+from dimos_record.viewer.converters.base import Converter, Shown
 from dimos_record.viewer.converters.cameras import image_plane
 from dimos_record.viewer.converters.pixels import Picture, color_pixels, raw_pixels, yuv_bytes
 from dimos_record.viewer.converters.wire import Wire
@@ -81,3 +81,9 @@ def _encoded(content: bytes, format_name: str) -> Any:
             "(JPEG, PNG, WebP, BMP, GIF, TIFF)."
         )
     return rr.EncodedImage(contents=content, media_type=media_type)
+
+
+CONVERTERS = {
+    "sensor_msgs.CompressedImage": Converter(compressed_image, "image"),
+    "sensor_msgs.Image": Converter(image, "image"),
+}

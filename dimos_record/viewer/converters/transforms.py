@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dimos_record.messages import FrameTransform, transforms
-from dimos_record.viewer.converters import Shown, clean_frame
+from dimos_record.viewer.converters.base import Converter, Shown
+from dimos_record.viewer.converters.headers import clean_frame
+from dimos_record.viewer.converters.wire import Wire
 
 FRAMES = "/frames"
 """Below this entity each frame has its own, whichever topic its transforms come from: Rerun wants
@@ -13,6 +15,13 @@ all transforms of a frame on one entity."""
 def tf_message(data: bytes) -> list[Shown]:
     """tf2_msgs.TFMessage: a transform on the entity of each child frame."""
     return [_transform(transform) for transform in transforms(data)]
+
+
+def transform_stamped(data: bytes) -> list[Shown]:
+    """geometry_msgs.TransformStamped: as one in a TFMessage."""
+    wire = Wire("geometry_msgs.TransformStamped", data)
+    frame, child = wire.header(), wire.string()
+    return [_transform(FrameTransform(frame, child, 0, wire.unpack("7d")))]
 
 
 def frame_entity(frame: str) -> str:
@@ -33,3 +42,9 @@ def _transform(transform: FrameTransform) -> Shown:
         child_frame=child,
     )
     return Shown(frame_entity(child), archetype, frame=child, parent=parent)
+
+
+CONVERTERS = {
+    "geometry_msgs.TransformStamped": Converter(transform_stamped, "transforms"),
+    "tf2_msgs.TFMessage": Converter(tf_message, "transforms"),
+}

@@ -13,7 +13,7 @@ import numpy as np
 
 from dimos_record.errors import DecodeError
 from dimos_record.messages.layout import FINGERPRINT_BYTES, whole
-from dimos_record.viewer.converters import clean_frame
+from dimos_record.viewer.converters.headers import clean_frame
 
 _HEADER = struct.Struct(">iii")
 _LENGTH = struct.Struct(">I")
