@@ -190,8 +190,8 @@ class TableFile(Protocol):
 class _Open:
     """A table with the messages that wait for being written."""
 
-    def __init__(self, table: Table, file: TableFile) -> None:
-        self.table, self.file = table, file
+    def __init__(self, table: Table, place: str, file: TableFile) -> None:
+        self.table, self.place, self.file = table, place, file
         self.rows: list[Row] = []
         self.metas: list[Meta | None] = []
         self.bytes = 0
@@ -220,12 +220,20 @@ class TablesWriter(ABC):
         self._raw = raw
         self._losses = Losses()
         self._open: dict[tuple[str, str | None], _Open] = {}
+        self._names: set[Path] = set()
         self._waiting_bytes = 0
         self.about: About
 
     @abstractmethod
     def open_table(self, path: Path, table: Table) -> TableFile:
         """Create the file of a table."""
+
+    def place_of(self, row: Row) -> str:
+        """Where the table is to be that holds a message: a path in the folder, without suffix.
+
+        Messages of a stream come in the order of places, too.
+        """
+        return row.stream.name
 
     def begin(self, about: About) -> None:
         """Create the folder, or the file.
@@ -237,7 +245,7 @@ class TablesWriter(ABC):
         if not self._one_file:
             self._path.mkdir()
         elif len(about.streams) == 1:
-            self._table_of(about.streams[0])
+            self._new_table(about.streams[0], about.streams[0].name)
         else:
             raise OptionError(
                 f"a {self.suffix} file holds the table of one topic, and {len(about.streams)} are "
@@ -247,8 +255,7 @@ class TablesWriter(ABC):
 
     def write(self, row: Row, meta: Meta | None) -> bool:
         """Take a message in; it is written with those that follow."""
-        key = (row.stream.name, row.stream.type_name)
-        table = self._open.get(key) or self._table_of(row.stream)
+        table = self._table_of(row)
         table.rows.append(row)
         table.metas.append(meta)
         table.bytes += len(row.data)
@@ -263,16 +270,24 @@ class TablesWriter(ABC):
         self._waiting_bytes -= table.bytes
         table.write(self._losses)
 
-    def _table_of(self, stream: StreamInfo) -> _Open:
-        """The table of a stream; one whose messages an operator gave another type has several."""
-        name = stream.name
-        if any(known == name for known, _ in self._open):
-            name = f"{name}.{stream.type_name}"
+    def _table_of(self, row: Row) -> _Open:
+        """The table for a message; that of the same stream in another place is completed."""
+        key, place = (row.stream.name, row.stream.type_name), self.place_of(row)
+        table = self._open.get(key)
+        if table is not None and table.place != place:
+            self._write_out(table)
+            self._open.pop(key).file.close()
+            table = None
+        return table or self._new_table(row.stream, place)
+
+    def _new_table(self, stream: StreamInfo, place: str) -> _Open:
+        path = self._path if self._one_file else self._path / f"{place}{self.suffix}"
+        if path in self._names:  # an operator has given some messages of a stream another type
+            path = path.with_name(f"{path.stem}.{stream.type_name}{self.suffix}")
+        self._names.add(path)
         table = Table(stream, raw=self._raw)
-        path = self._path if self._one_file else self._path / f"{name}{self.suffix}"
-        made = self._open[stream.name, stream.type_name] = _Open(
-            table, self.open_table(path, table)
-        )
+        made = _Open(table, place, self.open_table(path, table))
+        self._open[stream.name, stream.type_name] = made
         return made
 
     def finish(self) -> None:

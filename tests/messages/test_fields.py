@@ -130,7 +130,7 @@ def test_a_path_leads_to_a_field_or_to_an_item_of_a_list() -> None:
         ("pose.pose", "pose.pose.position.x"),
         ("header.frame_id", "header.stamp.sec"),
         ("nonsense", "twist.twist"),
-        ("", "header.seq"),
+        ("", "pose.covariance.0"),
     ],
 )
 def test_a_wrong_path_is_answered_with_those_that_there_are(path: str, named: str) -> None:
