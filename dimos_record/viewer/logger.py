@@ -18,7 +18,9 @@ from dimos_record.viewer.layout import MESSAGE, POSITION, STAMP, TIME, Scene, bl
 from dimos_record.viewer.presets import check_preset
 from dimos_record.viewer.robot import Robot
 
-_TRAIL_COLOR = (255, 140, 0)
+_TRAIL_COLORS = ((255, 140, 0), (0, 190, 255), (200, 100, 255), (120, 220, 80))
+"""Of the ways of the first topics that have one, the second, ..."""
+_TRAIL_RADIUS_M = 0.02
 _S = 1_000_000_000
 
 
@@ -67,6 +69,8 @@ class RecordingLogger:
         self._scene: Scene | None = None
         self._frames = Frames()
         self._robot = Robot()
+        self._trails: dict[str, int] = {}
+        """The ways that are drawn, and which of them each is."""
         self._lanes: dict[str, Lane] = {}
         for stream in streams:
             self._lane(stream)
@@ -187,8 +191,12 @@ class RecordingLogger:
         point = position_of(type_name, row.data)
         piece = point and lane.trajectory.piece(frame, row.ts_ns, point)
         if piece:
-            line = rr.LineStrips3D([piece], colors=_TRAIL_COLOR, radii=0.02)
+            line = rr.LineStrips3D([piece], colors=self._trail_color(trail), radii=_TRAIL_RADIUS_M)
             self._log_one(lane, Shown(f"/{trail}", line), frame)
+
+    def _trail_color(self, trail: str) -> tuple[int, int, int]:
+        number = self._trails.setdefault(trail, len(self._trails))
+        return _TRAIL_COLORS[number % len(_TRAIL_COLORS)]
 
     def _log_line(self, ts_ns: int, text: str) -> None:
         import rerun as rr
