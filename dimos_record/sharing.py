@@ -6,10 +6,13 @@ import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, cast
 
+from dimos_record.errors import OptionError
 from dimos_record.saving import Saveable
+from dimos_record.store.files import FileStore
 
 if TYPE_CHECKING:
     from dimos_record.interop.exporting import ExportReport, OnProgress
+    from dimos_record.lfs.publish import PublishReport
     from dimos_record.record_replay import RecordReplay
 
 
@@ -58,3 +61,53 @@ class Shareable(Saveable):
         self._fresh_reader()
         view = ReplayView(cast("RecordReplay", self)).select(topics, exclude).between(*section)
         return view.export(name, format, overwrite=overwrite, on_progress=on_progress, **options)
+
+    def publish(
+        self,
+        *,
+        commit: bool = False,
+        push: bool = False,
+        message: str | None = None,
+        overwrite: bool = False,
+        on_progress: OnProgress | None = None,
+    ) -> PublishReport:
+        """Pack the recording into `data/.lfs` of the git work tree that it is in, for Git LFS.
+
+        The archive is staged, with the lines that `.gitattributes` and `.gitignore` need. The
+        recording itself stays as it is. Playback is stopped.
+
+        Args:
+            commit: commit these files, too.
+            push: commit, and push the branch with what it has in Git LFS.
+            message: of the commit.
+            overwrite: replace an archive that is there and not committed.
+            on_progress: called with (bytes packed, bytes in all); an exception that it raises
+                cancels.
+
+        Raises:
+            OptionError: the recording is in no file, or there is a message and no commit.
+            EditError: it has edits that are not saved.
+            RecordingBusy: it is being recorded into, or somebody else has it open.
+            RecordingExists: another archive of that name is there and not committed.
+            GitError: it is in no git work tree, there is no Git LFS, or git refuses.
+            DiskFull, StorageError: the archive cannot be written.
+        """
+        from dimos_record.lfs.publish import publish
+
+        with self._lock:
+            self._refuse_while_recording()
+            self._finish_appending()
+            store = self.store
+            if not isinstance(store, FileStore):
+                raise OptionError(
+                    f"{store.name} is no file; write one with save_as(), publish that"
+                )
+            self._release_everything()
+            return publish(
+                store.path.absolute(),
+                commit=commit,
+                push=push,
+                message=message,
+                overwrite=overwrite,
+                on_progress=on_progress,
+            )

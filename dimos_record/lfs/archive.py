@@ -30,6 +30,7 @@ _SPARE_BYTES = 64_000_000
 """Are left free on the disk."""
 _MOST_MEMBERS = 100_000
 _LARGEST_HEADER_BYTES = 1 << 20
+_MOST_FILLING_BYTES = 1 << 24
 _BROKEN = (
     tarfile.TarError,
     gzip.BadGzipFile,
@@ -100,17 +101,28 @@ def unpack(archive: Path, folder: Path, on_bytes: OnBytes) -> Path:
         DiskFull, StorageError: it cannot be read, or what it holds cannot be written.
     """
     wanted = archive.name.removesuffix(ARCHIVE_SUFFIX)
-    try:
-        with _errors_about(archive), open(archive, "rb") as packed:
-            watched = _Watched(packed, on_bytes)
+    with _errors_about(archive), open(archive, "rb") as packed:
+        watched = _Watched(packed, on_bytes)
+        try:
             with gzip.GzipFile(fileobj=watched) as content, _opened(content) as tar:
                 _Unpacking(archive, wanted, folder).run(tar)
-    except _BROKEN as error:
-        raise NotARecording(f"{archive} is no packed recording, or is broken: {error}") from None
+                _read_to_its_end(content)
+        except _BROKEN as error:
+            if error is watched.cancelled:
+                raise
+            raise NotARecording(f"{archive} is no packed recording, or broken: {error}") from None
     unpacked = folder / wanted
     if not unpacked.exists():
         raise NotARecording(f"{archive} is no packed recording: there is no {wanted} in it")
     return unpacked
+
+
+def _read_to_its_end(content: gzip.GzipFile) -> None:
+    """Read what fills up an archive, behind which are length and checksum of all of it."""
+    for _ in range(_MOST_FILLING_BYTES // _CHUNK_BYTES):
+        if not content.read(_CHUNK_BYTES):
+            return
+    raise tarfile.ReadError("it goes on behind its end")
 
 
 def _opened(content: gzip.GzipFile) -> tarfile.TarFile:
@@ -145,6 +157,8 @@ class _Unpacking:
         path = PurePosixPath(member.name)
         if path.is_absolute() or ".." in parts or "\0" in member.name:
             raise self._refused("a path that leads out of it", member)
+        if member.size < 0:
+            raise self._refused("a file of a size that cannot be", member)
         if not (member.isdir() or (member.isreg() and not member.issparse())):
             raise self._refused("a link, or something else that is no file", member)
         if parts[:1] != (self._wanted,) or len(parts) > 2 or (member.isdir() and len(parts) > 1):
@@ -161,7 +175,7 @@ class _Unpacking:
 
     def _copy(self, content: IO[bytes], member: tarfile.TarInfo, path: Path) -> None:
         free = shutil.disk_usage(self._folder).free
-        if not 0 <= member.size <= free - _SPARE_BYTES:
+        if member.size > free - _SPARE_BYTES:
             raise DiskFull(
                 f"{self._archive} holds {member.size / 1e6:,.0f} MB and {free / 1e6:,.0f} MB are "
                 f"free in {self._folder.parent.absolute()}; free some space"
@@ -184,10 +198,15 @@ class _Watched:
     def __init__(self, file: IO[bytes], on_bytes: OnBytes) -> None:
         self._file = file
         self._on_bytes = on_bytes
+        self.cancelled: BaseException | None = None
 
     def read(self, size: int = -1) -> bytes:
         data = self._file.read(size)
-        self._on_bytes(len(data))
+        try:
+            self._on_bytes(len(data))
+        except BaseException as error:
+            self.cancelled = error
+            raise
         return data
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
