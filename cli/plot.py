@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from dimos_record.cli.editing import File, Overwrite
-from dimos_record.cli.export.options import End, Start
+from dimos_record.cli.export.options import End, Start, What, view_of
 from dimos_record.cli.running import say
-
-if TYPE_CHECKING:
-    from dimos_record.replay.view import ReplayView
 
 
 def _complete(context: typer.Context, incomplete: str) -> list[str]:
@@ -71,7 +68,7 @@ def plot(
     from dimos_record.plotting import plottable
 
     with RecordReplay(file) as rec:
-        view = _section(rec.view(), start, end)
+        view = view_of(rec.view(), What(file, None, None, start, end))
         if not fields:
             for one in plottable(view):
                 print(one)
@@ -82,12 +79,3 @@ def plot(
         print(made.text(colour=colour))
     else:
         say(f"{out}: {sum(len(one.x) for one in made.series):,} points")
-
-
-def _section(view: ReplayView, start: str | None, end: str | None) -> ReplayView:
-    from dimos_record.cli.times import Timescale, parse_end, parse_position
-
-    scale = Timescale.of(view.recording.reader)
-    a_s = None if start is None else parse_position(start, "--start", scale)
-    b_s = None if end is None else parse_end(end, "--end", scale, after_s=a_s)
-    return view.between(a_s, b_s)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
@@ -76,7 +77,7 @@ def run_export(what: What, out: str, format: str, how: How, **options: Any) -> N
     from dimos_record.errors import CodecError
 
     with RecordReplay(what.file) as rec:
-        view = _view(rec.view(), what)
+        view = view_of(rec.view(), what)
         with counted_progress(
             f"Writing {out}", f"{out} was not written", shown=not how.quiet
         ) as progress:
@@ -84,15 +85,19 @@ def run_export(what: What, out: str, format: str, how: How, **options: Any) -> N
                 out, format, overwrite=how.overwrite, on_progress=progress, **options
             )
     if how.as_json:
-        print_json(_as_json(report))
-    for loss in report.losses:
-        say(f"warning: not carried: {_loss(loss)}")
+        print_json(report_as_json(report))
+    say_losses(report.losses)
     say(f"{report.path}: {_messages(report.messages)}, {text.size(report.bytes)}")
     if how.strict and report.losses:
         raise CodecError(f"not everything of {what.file} could be carried; the rest is in {out}")
 
 
-def _view(view: ReplayView, what: What) -> ReplayView:
+def view_of(view: ReplayView, what: What) -> ReplayView:
+    """The part that was asked for.
+
+    Raises:
+        OptionError: a time is none.
+    """
     from dimos_record.cli.times import Timescale, parse_end, parse_position
 
     scale = Timescale.of(view.recording.reader)
@@ -127,17 +132,21 @@ def counted_progress(
         raise
 
 
-def _loss(loss: Loss) -> str:
-    if loss.topic:
-        return f"{text.printable(loss.topic)}: {loss.what} ({_messages(loss.count)})"
-    return f"{loss.what} ({loss.count:,})"
+def say_losses(losses: Iterable[Loss]) -> None:
+    """Say what could not be carried; of several recordings, together."""
+    counts: Counter[tuple[str, str]] = Counter()
+    for loss in losses:
+        counts[loss.topic, loss.what] += loss.count
+    for (topic, what), count in counts.items():
+        said = f"{text.printable(topic)}: {what} ({_messages(count)})"
+        say(f"warning: not carried: {said if topic else f'{what} ({count:,})'}")
 
 
 def _messages(count: int) -> str:
     return "1 message" if count == 1 else f"{count:,} messages"
 
 
-def _as_json(report: ExportReport) -> dict[str, Any]:
+def report_as_json(report: ExportReport) -> dict[str, Any]:
     """The figures of what was written, under names that stay."""
     return {
         "path": str(report.path),
