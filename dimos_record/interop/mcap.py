@@ -1,13 +1,15 @@
-"""Import of MCAP files: ROS 2 messages (what `ros2 bag record` writes), and our own exports.
+"""Import of MCAP files: messages of ROS 2 (what `ros2 bag record` writes) and of ROS 1 (what
+`mcap convert` makes of a bag), and our own exports.
 
-Messages become LCM messages of the same name (`ros2.py`); what cannot is listed in
+Messages become LCM messages of the same name (`ros2.py`, `ros1.py`); what cannot is listed in
 `McapImport.problems`, never left out silently.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,10 +18,13 @@ from dimos_record.interop import mcap_names as names
 from dimos_record.interop.importing import ImportedMessage, Problem, Wanted, latched_in
 from dimos_record.interop.mcap_records import McapRecords
 from dimos_record.interop.problems import Problems
+from dimos_record.interop.ros1 import Ros1Converter, ros1_type_name
 from dimos_record.interop.ros2 import Converted, Ros2Converter, lcm_type_name
 from dimos_record.interop.ros2_definitions import schema_name
 from dimos_record.store.base import Marker
 from dimos_record.store.observation import Meta, Pose
+
+_Convert = Callable[[bytes, names.Seqs], Converted]
 
 
 class McapImport:
@@ -128,8 +133,14 @@ class _Channel:
         self.type_name = _type_name(schema, channel)
         self.wire_name: str | None = channel.metadata.get(names.CHANNEL)
         self._seq_of = channel.metadata.get(names.SEQ_OF)
-        self._is_lcm = channel.message_encoding == "lcm"
-        self._converter = None if self._is_lcm else _converter(schema, channel, self.type_name)
+        self._schema, self._channel = schema, channel
+
+    @cached_property
+    def _converter(self) -> _Convert | DecodeError:
+        try:
+            return _converter(self._schema, self._channel, self.type_name)
+        except DecodeError as error:
+            return error
 
     def convert(self, message: Any) -> Converted:
         """A message as LCM bytes.
@@ -137,13 +148,9 @@ class _Channel:
         Raises:
             DecodeError: it cannot be converted.
         """
-        if self._converter is None:
-            return Converted(message.data, ())
         if isinstance(self._converter, DecodeError):
             raise self._converter
-        return self._converter.convert(
-            message.data, lambda: names.seqs_of(self._seq_of, message.sequence)
-        )
+        return self._converter(message.data, lambda: names.seqs_of(self._seq_of, message.sequence))
 
 
 def _type_name(schema: Any, channel: Any) -> str | None:
@@ -151,23 +158,32 @@ def _type_name(schema: Any, channel: Any) -> str | None:
     said: str | None = channel.metadata.get(names.TYPE)
     if schema is None:
         return said
-    return said if said and schema_name(said) == schema.name else lcm_type_name(schema.name)
+    if said and schema_name(said) == schema.name:
+        return said
+    return (
+        ros1_type_name(schema.name) if schema.encoding == "ros1msg" else lcm_type_name(schema.name)
+    )
 
 
-def _converter(schema: Any, channel: Any, type_name: str | None) -> Ros2Converter | DecodeError:
-    """What converts a channel's messages, or why nothing can."""
-    if channel.message_encoding != "cdr":
-        return DecodeError(
-            f"the message encoding is {channel.message_encoding!r}, neither 'cdr' nor 'lcm'"
-        )
-    if schema is None:
-        return DecodeError("the channel has no schema")
-    if schema.encoding != "ros2msg":
-        return DecodeError(f"the schema encoding is {schema.encoding!r}, not 'ros2msg'")
-    try:
-        return Ros2Converter(schema.name, schema.data, type_name)
-    except DecodeError as error:
-        return error
+def _converter(schema: Any, channel: Any, type_name: str | None) -> _Convert:
+    """What converts a channel's messages.
+
+    Raises:
+        DecodeError: nothing can.
+    """
+    encodings = (channel.message_encoding, schema.encoding if schema else None)
+    if encodings[0] == "lcm":
+        return lambda data, seqs: Converted(data, ())
+    if encodings == ("cdr", "ros2msg"):
+        return Ros2Converter(schema.name, schema.data, type_name).convert
+    if encodings == ("ros1", "ros1msg"):
+        from_ros1 = Ros1Converter(schema.name, schema.data.decode("utf-8", "replace"))
+        return lambda data, seqs: from_ros1.convert(data)
+    if schema is None and encodings[0] in ("cdr", "ros1"):
+        raise DecodeError("the channel has no schema")
+    if encodings[0] in ("cdr", "ros1"):
+        raise DecodeError(f"the schema encoding is {schema.encoding!r}, not 'ros2msg' or 'ros1msg'")
+    raise DecodeError(f"the message encoding is {encodings[0]!r}, not 'cdr', 'ros1' or 'lcm'")
 
 
 class _MetaOfMessages:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, repeat
 
 RECORDING = "dimos_record.recording"
@@ -21,6 +21,9 @@ TYPE = "dimos_record.type"
 SEQ_OF = "dimos_record.seq_of"
 """Likewise: which headers have MCAP's sequence as their `seq`; those in the message that are not
 meant have 0."""
+
+Seqs = Callable[[], Iterator[int]]
+"""Makes the `seq` of the headers of one message, in order."""
 
 FIRST, ALL = "first header", "all headers"
 

@@ -11,7 +11,7 @@ from dimos_record.interop.cdr import CdrCodec, cdr_codec
 from dimos_record.interop.ros2 import Converted, Ros2Converter, lcm_type_name
 from dimos_record.interop.ros2_definitions import same_layout
 
-_RENAMED = {"tf/msg/tfMessage": "tf2_msgs.TFMessage"}
+_RENAMED = {"tf.tfMessage": "tf2_msgs.TFMessage"}
 """Types that have moved to another package since."""
 
 _HEADER = "std_msgs/msg/Header"
@@ -19,15 +19,16 @@ _NO_SEQ = "'seq' of the headers is not taken over, since the definition is not t
 
 
 def ros1_type_name(name: str) -> str:
-    """The LCM name of a ROS 1 type as `rosbags` writes it, `nav_msgs/msg/Odometry`."""
-    return _RENAMED.get(name) or lcm_type_name(name)
+    """The LCM name of a ROS 1 type, `nav_msgs/Odometry` or as `rosbags` writes it."""
+    type_name = lcm_type_name(name)
+    return _RENAMED.get(type_name, type_name)
 
 
 class Ros1Converter:
     """Turns the messages of one ROS 1 definition into LCM bytes.
 
     Args:
-        name: the type as `rosbags` writes it, `nav_msgs/msg/Odometry`.
+        name: the type, `nav_msgs/Odometry` or as `rosbags` writes it, `nav_msgs/msg/Odometry`.
         definition: the message definition with those of its parts.
 
     Raises:
@@ -68,6 +69,7 @@ class _ByRos2:
             from rosbags.typesys import Stores, TypesysError, get_types_from_msg, get_typestore
         except ImportError:
             raise MissingExtra("importing ROS bags", "rosbags") from None
+        name = name if "/msg/" in name else name.replace("/", "/msg/")
         self._name = name
         self._store = get_typestore(Stores.EMPTY)
         self._errors = SerdeError

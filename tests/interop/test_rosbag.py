@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from dimos_lcm.std_msgs import String
+from mcap.writer import Writer as McapFile
 from rosbags.interfaces import (
     Qos,
     QosDurability,
@@ -270,3 +271,21 @@ def test_a_ros_2_bag_whose_files_are_damaged_or_missing_is_named(tmp_path: Path)
         import_file(bag, tmp_path / "out.db")
     shutil.rmtree(bag)
     assert not (tmp_path / "out.db").exists()
+
+
+def test_ros_1_messages_in_mcap_arrive_with_their_seq(tmp_path: Path) -> None:
+    sent = messages(seq=9)
+    with (tmp_path / "walk.mcap").open("wb") as file:
+        writer = McapFile(file)
+        writer.start(profile="ros1")
+        for i, (topic, message) in enumerate(sent):
+            name = type_name_of(message).replace(".", "/msg/")
+            text, _ = NOETIC.generate_msgdef(name)
+            schema = writer.register_schema(name.replace("/msg/", "/"), "ros1msg", text.encode())
+            channel = writer.register_channel(topic, "ros1", schema)
+            raw = bytes(NOETIC.serialize_ros1(for_rosbags(NOETIC, name, message), name))
+            writer.add_message(channel, NOW_NS + i, raw, NOW_NS + i)
+        writer.finish()
+    found, report = imported(tmp_path / "walk.mcap", tmp_path)
+    assert found == expected(sent)
+    assert report.problems == ()
