@@ -89,6 +89,7 @@ def _fourth_version(connection: sqlite3.Connection) -> None:
             connection.execute(
                 f"ALTER TABLE {quote_name(name)} ADD COLUMN {schema.CHECKSUM_COLUMN}"
             )
+    _create(connection, schema.INDEX_V4)
 
 
 _MIGRATIONS: dict[int, Callable[[sqlite3.Connection], None]] = {

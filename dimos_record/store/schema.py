@@ -74,6 +74,12 @@ CREATE TABLE _dr_skips (a_ns INTEGER PRIMARY KEY, b_ns INTEGER NOT NULL);
 """
 )
 
+INDEX_V4 = """
+CREATE INDEX _dr_topics_copy ON _dr_topics (
+  stream, topic, channel, bus, type_name, fingerprint, module, codec, latched);
+"""
+"""What the streams are, once more on another page: without it their messages are worth little."""
+
 
 def is_recording(connection: sqlite3.Connection) -> bool:
     """Whether a database has the tables of a recording, ours or dimos's."""

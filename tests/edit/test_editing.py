@@ -302,6 +302,7 @@ def test_a_recording_of_an_older_version_is_brought_up_to_date_by_its_first_edit
     walk: Path,
 ) -> None:
     with sqlite3.connect(walk) as connection:
+        connection.execute("DROP INDEX _dr_topics_copy")
         for table in ("_dr_edits", "_dr_markers", "_dr_skips"):
             connection.execute(f"DROP TABLE {table}")
         connection.execute("DELETE FROM _dr_migrations WHERE version >= 3")

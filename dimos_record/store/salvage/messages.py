@@ -1,0 +1,214 @@
+"""The messages of a damaged recording: rows and payloads found, and put together where they fit."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import NamedTuple
+from zlib import crc32
+
+from dimos_record.store.salvage.btree import Cell, Record, record
+from dimos_record.store.salvage.proof import COLUMNS, Judge, MessageRow, spooled_row, to_row
+from dimos_record.store.salvage.streams import Stream
+from dimos_record.store.salvage.trees import Source, Trees
+
+_SPOOL = ["seq", "topic", "id", "ts_ns", "stamp_ns", "data", "crc"]
+_SCALARS = "scalar"
+
+
+class Found(NamedTuple):
+    """A message that is whole."""
+
+    stream: Stream
+    row: MessageRow
+    data: bytes | None
+    """None where the row's value is the payload."""
+
+
+class _Payload(NamedTuple):
+    """A payload without a row."""
+
+    stream: Stream | None
+    """None where its page belongs to no table any more."""
+    crc: int
+    source: Source
+    number: int
+
+
+class Messages:
+    """Finds the messages of a recording. Each is found once; `rest` comes after the streams."""
+
+    def __init__(self, trees: Trees, streams: list[Stream]) -> None:
+        self.streams = streams
+        self._trees = trees
+        self._only_proven = False
+        self._judges = {stream.info.name: Judge(stream.info) for stream in streams}
+        self._topics = {s.topic: s for s in streams if s.topic is not None}
+        self.saved: dict[str, set[int]] = {stream.info.name: set() for stream in streams}
+        """The numbers of the messages that were found, by stream."""
+        self.seen: dict[str, dict[int, int | None]] = {s.info.name: {} for s in streams}
+        """The numbers of messages of which only a part was found, with their receive time."""
+        self._rows: list[tuple[Stream | None, MessageRow]] = []
+        self._payloads: dict[int, list[_Payload]] = defaultdict(list)
+
+    def look_again(self, trees: Trees) -> None:
+        """Look for what was not found in other pages, and take only what a checksum proves."""
+        self._trees, self._only_proven = trees, True
+        self._rows, self._payloads = [], defaultdict(list)
+
+    def of_stream(self, stream: Stream) -> Iterator[Found]:
+        """What is in the tables of a stream."""
+        name, trees = stream.info.name, self._trees
+        columns = trees.columns(name) or COLUMNS
+        payloads = _Leaf(trees, trees.tree(f"{name}_blob").pages)
+        for values in trees.records(trees.tree(name)):
+            row = to_row(values, columns)
+            if row is None:
+                continue
+            data = payloads.take(row.id)
+            if data is None and row.value is not None and stream.info.codec == _SCALARS:
+                yield from self._found(Found(stream, row, None))
+            elif data is not None and self._judges[name].is_whole(row, data):
+                yield from self._found(Found(stream, row, data))
+            else:
+                self._rows.append((stream, row))
+                if data is not None:
+                    self._keep_payload(stream, row.id, data, payloads.where(row.id))
+        for number in payloads.left():
+            data = payloads.take(number)
+            if data is not None:
+                self._keep_payload(stream, number, data, payloads.where(number))
+
+    def spooled(self) -> Iterator[Found]:
+        """What was committed and not yet moved into the tables of its stream."""
+        columns = self._trees.columns("_dr_spool") or _SPOOL
+        for values in self._trees.records(self._trees.tree("_dr_spool")):
+            yield from self._from_spool(values, columns)
+
+    def rest(self) -> Iterator[Found]:
+        """What is on pages that no table has any more, and what fits together only with these."""
+        for source in self._trees.strays():
+            for cell in self._trees.cells_on(source):
+                yield from self._stray(cell, source)
+        for stream, row in self._rows:
+            yield from self._matched(stream, row)
+        self._note_parts()
+
+    def _stray(self, cell: Cell, source: Source) -> Iterator[Found]:
+        values: Record = record(self._trees.payload(cell) or b"") or ()
+        if not values or values[0] is not None:
+            return
+        values = (cell.rowid, *values[1:])
+        if len(values) == 2 and isinstance(values[1], bytes):
+            self._keep_payload(None, cell.rowid, values[1], source)
+        elif len(values) in (len(_SPOOL), len(_SPOOL) - 1):
+            yield from self._from_spool(values, _SPOOL)
+        else:
+            row = to_row(values, COLUMNS)
+            if row is not None:
+                self._rows.append((None, row))
+
+    def _keep_payload(
+        self, stream: Stream | None, number: int, data: bytes, source: Source | None
+    ) -> None:
+        if source is not None:
+            self._payloads[number].append(_Payload(stream, crc32(data), source, number))
+
+    def _from_spool(self, values: Record, columns: list[str]) -> Iterator[Found]:
+        found = spooled_row(values, columns)
+        stream = self._topics.get(found[0]) if found is not None else None
+        if found is None or stream is None:
+            return
+        _, row, data = found
+        if self._judges[stream.info.name].is_whole(row, data):
+            yield from self._found(Found(stream, row, data))
+        else:
+            self.seen[stream.info.name].setdefault(row.id, None)
+
+    def _found(self, found: Found) -> Iterator[Found]:
+        saved = self.saved[found.stream.info.name]
+        if found.row.id not in saved and not (self._only_proven and found.row.crc is None):
+            saved.add(found.row.id)
+            yield found
+
+    def _matched(self, stream: Stream | None, row: MessageRow) -> Iterator[Found]:
+        """The message that a row makes with a payload of its number, if just one is right."""
+        candidates = [stream] if stream is not None else self.streams
+        fits: dict[tuple[str, bytes], Found] = {}
+        for payload in self._payloads.get(row.id, ()):
+            for candidate in candidates:
+                if payload.stream not in (None, candidate):
+                    continue
+                data = self._data(candidate, row, payload)
+                if data is not None:
+                    fits[candidate.info.name, data] = Found(candidate, row, data)
+        if len(fits) == 1:
+            yield from self._found(*fits.values())
+
+    def _data(self, stream: Stream, row: MessageRow, payload: _Payload) -> bytes | None:
+        """The payload, if it and the row are a message of a stream."""
+        judge = self._judges[stream.info.name]
+        expected = judge.expected(row)
+        if expected is None and not self._is_likely(stream, row, payload):
+            return None
+        if expected not in (None, payload.crc):
+            return None
+        data = _Leaf(self._trees, (), payload.source).take(payload.number)
+        return data if data is not None and judge.is_whole(row, data) else None
+
+    def _is_likely(self, stream: Stream, row: MessageRow, payload: _Payload) -> bool:
+        """Whether a row without a checksum may belong to a payload from elsewhere at all."""
+        same = [one for one in self.streams if one.info.type_name == stream.info.type_name]
+        known = stream.info.type_name is not None and len(same) == 1
+        return known and row.stamp_ns is not None
+
+    def _note_parts(self) -> None:
+        for stream, row in self._rows:
+            if stream is not None and row.id not in self.saved[stream.info.name]:
+                self.seen[stream.info.name][row.id] = row.ts_ns
+        for number, payloads in self._payloads.items():
+            for payload in payloads:
+                if payload.stream and number not in self.saved[payload.stream.info.name]:
+                    self.seen[payload.stream.info.name].setdefault(number, None)
+
+
+class _Leaf:
+    """The payloads of a stream by number, read page by page."""
+
+    def __init__(self, trees: Trees, pages: tuple[int, ...], source: Source | None = None) -> None:
+        self._trees = trees
+        self._sources: dict[int, Source] = {}
+        self._at: Source | None = None
+        self._cells: dict[int, Cell] = {}
+        self._taken: set[int] = set()
+        sources: list[Source] = [("page", number) for number in pages]
+        for place in [source] if source is not None else sources:
+            for cell in trees.cells_on(place):
+                self._sources.setdefault(cell.rowid, place)
+
+    def where(self, number: int) -> Source | None:
+        """The page that a payload is on."""
+        return self._sources.get(number)
+
+    def take(self, number: int) -> bytes | None:
+        """A payload; None if it is not there, or not whole."""
+        source = self._sources.get(number)
+        if source is None:
+            return None
+        self._taken.add(number)
+        if source != self._at:
+            self._at = source
+            self._cells = {}
+            for cell in self._trees.cells_on(source):
+                self._cells.setdefault(cell.rowid, cell)
+        return self._payload(self._cells[number])
+
+    def left(self) -> list[int]:
+        """The numbers that nobody has taken."""
+        return [number for number in self._sources if number not in self._taken]
+
+    def _payload(self, cell: Cell) -> bytes | None:
+        values = record(self._trees.payload(cell) or b"")
+        if values is None or len(values) != 2 or not isinstance(values[1], bytes):
+            return None
+        return values[1]
