@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from dimos_record.viewer.live import LiveLogger
     from dimos_record.viewer.sinks import Sink
 
-_REDRAW_S = 0.5
+_LOOK_EVERY_S = 1.0
 _LIVE_MEMORY, _FILE_MEMORY = "2GB", "75%"
 
 Connect = Annotated[
@@ -223,7 +223,7 @@ def _show_file(shown: ReplayView, place: _Place, how: _How) -> None:
         say(f"{read:,} messages are in the viewer" + ("; Ctrl-C ends" if place.web else ""))
         if place.web:
             with stop_signals() as stop:
-                while not (stop.wait(_REDRAW_S) or sink.closed):
+                while not (stop.wait(_LOOK_EVERY_S) or sink.closed):
                     pass
 
 
@@ -261,6 +261,8 @@ def _show_bus(
             live.run(_or_closed(stop, sink))
         finally:
             subscription.close()
+        if not stop.is_set():
+            say("The viewer was closed")
         say_unshown(logger.unshown)
         say_shown(live)
 
@@ -275,7 +277,7 @@ def _or_closed(stop: threading.Event, sink: Sink) -> Callable[[], bool]:
             return True
         if time.monotonic() < next_s:
             return False
-        next_s = time.monotonic() + _REDRAW_S
+        next_s = time.monotonic() + _LOOK_EVERY_S
         return sink.closed
 
     return is_over

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,13 +24,13 @@ class Sink:
     """A `rerun.RecordingStream`."""
     place: str
     """For people: `the viewer`, `http://127.0.0.1:9090/...`."""
-    process: subprocess.Popen[bytes] | None = None
-    """The viewer, if it was started here."""
+    url: str
+    """Where the viewer takes messages."""
 
     @property
     def closed(self) -> bool:
-        """Whether the viewer that was started here has ended."""
-        return self.process is not None and self.process.poll() is not None
+        """Whether the viewer has ended, or cannot be reached any more."""
+        return not _is_there(self.url)
 
     def flush(self) -> None:
         """Wait until everything has arrived.
@@ -56,8 +56,7 @@ def connected(url: str, *, name: str) -> Iterator[Sink]:
         BusError: it is no such URL, or nobody listens there.
     """
     url = viewer_url(url)
-    parts = urlsplit(url)
-    if not program.listens(parts.hostname or "", parts.port or program.GRPC_PORT):
+    if not _is_there(url):
         raise BusError(f"no viewer listens at {url}; start one there with: rerun")
     with _sending(url, name, f"the viewer at {url}") as sink:
         yield sink
@@ -75,13 +74,11 @@ def window(*, name: str, memory: str) -> Iterator[Sink]:
         OptionError: there is no display.
         DimosRecordError: the viewer does not start.
     """
-    process = None
     if not program.listens(program.LOOPBACK, program.GRPC_PORT):
         program.check_display()
         options = ["--memory-limit", memory, "--hide-welcome-screen", "--expect-data-soon"]
-        process = program.start(options, program.GRPC_PORT)
+        program.start(options, program.GRPC_PORT)
     with _sending(program.grpc_url(program.GRPC_PORT), name, "the viewer") as sink:
-        sink.process = process
         yield sink
 
 
@@ -107,7 +104,6 @@ def browser(*, name: str, memory: str, port: int = program.WEB_PORT) -> Iterator
         url = program.grpc_url(grpc_port)
         page = f"http://{program.LOOPBACK}:{port}/?url={quote(url, safe='')}"
         with _sending(url, name, page) as sink:
-            sink.process = process
             yield sink
     finally:
         program.stop(process)
@@ -135,13 +131,19 @@ def _sending(url: str, name: str, place: str) -> Iterator[Sink]:
     recording = _recording(name)
     recording.connect_grpc(url)
     try:
-        yield Sink(recording, place)
+        yield Sink(recording, place, url)
     finally:
         recording.disconnect()
 
 
+def _is_there(url: str) -> bool:
+    parts = urlsplit(url)
+    return program.listens(parts.hostname or "", parts.port or program.GRPC_PORT)
+
+
 def _recording(name: str) -> Any:
     program.need_rerun()
+    os.environ.setdefault("RUST_LOG", "off")  # rerun would log, in colours, what is said here
     import rerun as rr
 
     recording = rr.RecordingStream(APPLICATION)
