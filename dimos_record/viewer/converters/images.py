@@ -4,25 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from dimos_record.errors import DecodeError
 from dimos_record.viewer.converters.base import Converter, Shown
 from dimos_record.viewer.converters.cameras import image_plane
+from dimos_record.viewer.converters.depth import DEPTH_UNITS_PER_M, compressed_depth
+from dimos_record.viewer.converters.files import decoded
 from dimos_record.viewer.converters.pixels import Picture, color_pixels, raw_pixels, yuv_bytes
 from dimos_record.viewer.converters.wire import Wire
 
-DEPTH_UNITS_PER_M = {"16UC1": 1000.0, "32FC1": 1.0}
-"""Encodings of depth images: those of 16 bits are in millimetres (ROS REP 118)."""
-
-_MEDIA_TYPES = {
-    b"\xff\xd8\xff": "image/jpeg",
-    b"\x89PNG": "image/png",
-    b"RIFF": "image/webp",
-    b"BM": "image/bmp",
-    b"GIF8": "image/gif",
-    b"II*\0": "image/tiff",
-    b"MM\0*": "image/tiff",
-}
-"""By the first bytes of a compressed picture."""
+_MEDIA_TYPES = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG": "image/png"}
+"""Of pictures that Rerun decodes, by their first bytes."""
 
 
 def image(data: bytes) -> list[Shown]:
@@ -41,12 +31,15 @@ def image(data: bytes) -> list[Shown]:
 
 
 def compressed_image(data: bytes) -> list[Shown]:
-    """sensor_msgs.CompressedImage: jpeg, png and what else the viewer decodes."""
+    """sensor_msgs.CompressedImage: JPEG, PNG and what else Rerun decodes, and compressed depth."""
     wire = Wire("sensor_msgs.CompressedImage", data)
     (size,) = wire.unpack("i")
     plane = image_plane(wire.header())
     format_name = wire.string()
-    return [Shown("", _encoded(wire.array("u1", size).tobytes(), format_name), frame=plane)]
+    content = wire.array("u1", size).tobytes()
+    if "compressedDepth" in format_name:
+        return [Shown("", compressed_depth(content, format_name), frame=plane)]
+    return [Shown("", _encoded(content, format_name), frame=plane)]
 
 
 def _raw(picture: Picture) -> Any:
@@ -71,16 +64,13 @@ def _raw(picture: Picture) -> Any:
 
 
 def _encoded(content: bytes, format_name: str) -> Any:
+    """What Rerun decodes as it is, and the pixels of what only Pillow does: WebP, TIFF, BMP."""
     import rerun as rr
 
-    found = (media for start, media in _MEDIA_TYPES.items() if content.startswith(start))
-    media_type = next(found, None)
-    if media_type is None:
-        raise DecodeError(
-            f"The compressed picture in format {format_name!r} is of no kind that Rerun decodes "
-            "(JPEG, PNG, WebP, BMP, GIF, TIFF)."
-        )
-    return rr.EncodedImage(contents=content, media_type=media_type)
+    for start, media_type in _MEDIA_TYPES.items():
+        if content.startswith(start):
+            return rr.EncodedImage(contents=content, media_type=media_type)
+    return rr.Image(decoded(content, format_name, "RGB"))
 
 
 CONVERTERS = {

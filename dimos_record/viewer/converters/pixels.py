@@ -49,7 +49,7 @@ class Yuv(NamedTuple):
 
 
 _NAMED = re.compile(r"(mono|rgba?|bgra?)(8|16)")
-_GENERIC = re.compile(r"(8|16|32|64)([USF])C([1-4])")
+_GENERIC = re.compile(r"(8U|8S|16U|16S|32S|32F|64F)C([1-4])")
 _BAYER = re.compile(r"bayer_(rggb|bggr|gbrg|grbg)(8|16)")
 _MODELS: dict[str, tuple[ColorModel, int]] = {
     "mono": ("L", 1),
@@ -72,10 +72,9 @@ def layout_of(encoding: str) -> Layout:
         model, channels = _MODELS[named[1]]
         return Layout(model, channels, f"u{int(named[2]) // 8}")
     if generic := _GENERIC.fullmatch(encoding):
-        kind = {"U": "u", "S": "i", "F": "f"}[generic[2]]
-        channels = int(generic[3])
-        if (kind == "f") == (generic[1] != "8"):
-            return Layout(_GENERIC_MODELS[channels], channels, f"{kind}{int(generic[1]) // 8}")
+        channels = int(generic[2])
+        kind = {"U": "u", "S": "i", "F": "f"}[generic[1][-1]]
+        return Layout(_GENERIC_MODELS[channels], channels, f"{kind}{int(generic[1][:-1]) // 8}")
     if bayer := _BAYER.fullmatch(encoding):
         return Layout("L", 1, f"u{int(bayer[2]) // 8}")
     raise DecodeError(f"The image has the encoding {encoding!r}, which cannot be shown.")
@@ -98,16 +97,19 @@ def raw_pixels(picture: Picture) -> Array:
 def color_pixels(picture: Picture) -> tuple[ColorModel, Array]:
     """Rerun's color model and the pixels in it, shape (height, width, channels).
 
-    Of two channels the first is taken; Bayer patterns become RGB of the same size.
+    Of two channels the first is taken; Bayer patterns become RGB of the same size; colours of 16
+    bits become 8, since Rerun shows those of 16 too bright.
 
     Raises:
         DecodeError: the encoding is not known, or the bytes do not hold the picture.
     """
+    model, channels, _dtype = layout_of(picture.encoding)
     pixels = raw_pixels(picture)
     if bayer := _BAYER.fullmatch(picture.encoding):
-        return "RGB", _debayered(pixels[:, :, 0], bayer[1])
-    layout = layout_of(picture.encoding)
-    return layout.color_model, pixels[:, :, :1] if layout.channels == 2 else pixels
+        model, pixels = "RGB", _debayered(pixels[:, :, 0], bayer[1])
+    if model != "L" and pixels.dtype == np.uint16:
+        pixels = (pixels >> 8).astype(np.uint8)
+    return model, pixels[:, :, :1] if channels == 2 else pixels
 
 
 def yuv_bytes(picture: Picture) -> Yuv | None:
