@@ -62,8 +62,8 @@ class NewExport:
                 )
 
     def put(self) -> int:
-        """Give what was written its name; its size in bytes."""
-        size = _size(self.unfinished)
+        """Give what was written its name, once it is on the disk; its size in bytes."""
+        size = sum(map(_sync, _files(self.unfinished)))
         self.check()
         if self.path.is_dir() and not self.path.is_symlink():
             aside = replaced_path(self.path)
@@ -125,7 +125,12 @@ def _is_recording(path: Path) -> bool:
         return file.read(len(_SQLITE)) == _SQLITE
 
 
-def _size(path: Path) -> int:
-    if path.is_dir():
-        return sum(one.stat().st_size for one in path.rglob("*") if one.is_file())
-    return path.stat().st_size
+def _files(path: Path) -> list[Path]:
+    return [one for one in path.rglob("*") if one.is_file()] if path.is_dir() else [path]
+
+
+def _sync(path: Path) -> int:
+    """Wait until a file is on the disk; its size."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+        return os.fstat(file.fileno()).st_size

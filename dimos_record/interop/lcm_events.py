@@ -18,6 +18,7 @@ SYNC = b"\xed\xa1\xda\x01"
 
 _CHUNK_BYTES = 4_000_000
 _MOST_NAME_BYTES = 1000  # as in lcm/eventlog.c
+_LAST_NUMBER = 2**63 - 1
 _LAST_US = (2**63 - 1) // 1000  # what fits in an int64 of nanoseconds
 
 
@@ -65,7 +66,7 @@ class EventReader:
         at = expected = 0
         while at < self.size:
             header = self._header(at)
-            if header is None or header.end > self.size or not self._ends_at(header.end):
+            if header is None or not self._is_whole(header):
                 at, expected = self._skip(at, expected, header)
                 continue
             data = self._bytes(header.data_at, header.end)
@@ -83,7 +84,8 @@ class EventReader:
         if len(head) < HEADER.size or head[:4] != SYNC:
             return None
         _, number, time_us, name_size, data_size = HEADER.unpack(head)
-        if not (0 < name_size < _MOST_NAME_BYTES and data_size >= 0 and 0 <= time_us <= _LAST_US):
+        sizes_fit = 0 < name_size < _MOST_NAME_BYTES and data_size >= 0
+        if not (sizes_fit and 0 <= number < _LAST_NUMBER and 0 <= time_us <= _LAST_US):
             return None
         data_at = at + HEADER.size + name_size
         raw = self._bytes(at + HEADER.size, data_at)
@@ -94,9 +96,21 @@ class EventReader:
             None if name is None else _Header(number, time_us, name, data_at, data_at + data_size)
         )
 
-    def _ends_at(self, end: int) -> bool:
-        """Whether an event can end here: at the end of the file, or where another one begins."""
-        return SYNC.startswith(self._bytes(end, min(end + len(SYNC), self.size)))
+    def _is_whole(self, header: _Header) -> bool:
+        """Whether an event ends where it says: at the end of the file, or where the next begins."""
+        _, number, _, data_at, end = header
+        if end > self.size:
+            return False
+        behind_end = min(end + len(SYNC) + 8, self.size)
+        if behind_end - data_at <= _CHUNK_BYTES:
+            self._bytes(data_at, behind_end)  # so that it is read once
+        behind = self._bytes(end, behind_end)
+        next_one = (number + 1).to_bytes(8, "big", signed=True)
+        if behind == SYNC + next_one:
+            return True
+        # a length may be wrong and yet lead to the begin of a later event, or to the end
+        swallowed = SYNC + next_one in self._bytes(data_at, end)
+        return not swallowed and SYNC.startswith(behind[: len(SYNC)])
 
     def _skip(self, at: int, expected: int, header: _Header | None) -> tuple[int, int]:
         """Where the next whole event is behind one that is not, and its number."""
@@ -127,7 +141,7 @@ class EventReader:
             place = chunk.find(SYNC)
             while place >= 0:
                 header = self._header(at + place)
-                if header and header.end <= self.size and self._ends_at(header.end):
+                if header and self._is_whole(header):
                     return at + place, header.number
                 place = chunk.find(SYNC, place + 1)
             at += len(chunk) - len(SYNC) + 1

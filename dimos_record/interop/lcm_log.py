@@ -20,7 +20,7 @@ from dimos_record.store.observation import Meta
 
 _BUFFER_BYTES = 1_000_000
 _MOST_NAME_BYTES = 63  # LCM_MAX_CHANNEL_NAME_LENGTH
-_MOST_LATE_US = 1_000_000
+_MOST_LATE_US = 100_000
 _LATE = "their time in the log is before that of the message before them; they have that one's"
 _SET_BACK = "the clock was set back here, so that they come before others in the order of time"
 
@@ -110,11 +110,18 @@ class LcmLogImport:
         self._file = _open(self.path)
         self._reader = EventReader(self._file)
         self._odd_times = Losses()
-        first = next(self._reader.events(), None)
-        self._first_us = None if first is None else first.time_us
-        if first is None and self._reader.size:
+        try:
+            self._first_us = self._find_first()
+        except BaseException:
             self.close()
+            raise
+
+    def _find_first(self) -> int | None:
+        """The time of the first event; None in an empty log."""
+        first = next(self._events(), None)
+        if first is None and self._reader.size:
             raise NotARecording(f"{self.path} is no LCM event log: there is no event in it")
+        return None if first is None else first.time_us
 
     @property
     def done(self) -> int:
