@@ -156,7 +156,7 @@ class _Channel:
 def _type_name(schema: Any, channel: Any) -> str | None:
     """The LCM type: what our export says, if it can be, or that of the name of the schema."""
     said: str | None = channel.metadata.get(names.TYPE)
-    if schema is None:
+    if schema is None or channel.message_encoding == "lcm":
         return said
     if said and schema_name(said) == schema.name:
         return said

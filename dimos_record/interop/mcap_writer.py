@@ -87,7 +87,7 @@ class McapWriter:
         self._writer: Any = None
         self._losses = Losses()
         self._topics: dict[str, _Topic] = {}
-        self._schemas: dict[str, int] = {}
+        self._schemas: dict[tuple[str, str], int] = {}
         self._meta: dict[str, str] = {}
 
     @property
@@ -166,14 +166,27 @@ class McapWriter:
             self._meta = {}
 
     def _lcm_channel(self, topic: _Topic) -> int:
-        return topic.channel("lcm", lambda: self._register(topic.stream, "lcm", 0, {}))
+        # `mcap doctor` wants a schema for every channel, though the format does not
+        named = topic.stream.type_name or "unknown"
+        return topic.channel(
+            "lcm",
+            lambda: self._register(topic.stream, "lcm", self._schema(named, "lcm", ""), {}),
+        )
 
     def _cdr_channel(self, topic: _Topic, seq_of: str) -> int:
-        stream = topic.stream
-        return topic.channel(
-            seq_of,
-            lambda: self._register(stream, "cdr", self._schema(stream), {names.SEQ_OF: seq_of}),
-        )
+        type_name = topic.stream.type_name or ""
+
+        def register() -> int:
+            schema = self._schema(schema_name(type_name) or "", "ros2msg", definition(type_name))
+            return self._register(topic.stream, "cdr", schema, {names.SEQ_OF: seq_of})
+
+        return topic.channel(seq_of, register)
+
+    def _schema(self, name: str, encoding: str, text: str) -> int:
+        if (name, encoding) not in self._schemas:
+            found: int = self._writer.register_schema(name, encoding, text.encode())
+            self._schemas[name, encoding] = found
+        return self._schemas[name, encoding]
 
     def _register(
         self, stream: StreamInfo, encoding: str, schema: int, more: dict[str, str]
@@ -185,14 +198,6 @@ class McapWriter:
             metadata["offered_qos_profiles"] = _LATCHED
         found: int = self._writer.register_channel(stream.topic, encoding, schema, metadata)
         return found
-
-    def _schema(self, stream: StreamInfo) -> int:
-        type_name = stream.type_name or ""
-        if type_name not in self._schemas:
-            self._schemas[type_name] = self._writer.register_schema(
-                schema_name(type_name), "ros2msg", definition(type_name).encode()
-            )
-        return self._schemas[type_name]
 
     def finish(self) -> None:
         """Write the index; the file is complete."""
