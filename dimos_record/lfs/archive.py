@@ -16,15 +16,15 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, cast
 
 from dimos_record.errors import DiskFull, NotARecording, StorageError
+from dimos_record.lfs.compression import ParallelGzip
 from dimos_record.store.paths import ARCHIVE_SUFFIX
 
 OnBytes = Callable[[int], None]
 """Called with a number of bytes that were read, many times; what it raises cancels."""
 
-_LEVEL = 6
 _CHUNK_BYTES = 1 << 20
 _SPARE_BYTES = 64_000_000
 """Are left free on the disk."""
@@ -60,14 +60,16 @@ def pack(source: Path, archive: Path, on_bytes: OnBytes) -> None:
     """
     members = [source, *sorted(source.iterdir())] if source.is_dir() else [source]
     with _errors_about(archive), open(archive, "xb") as out:
-        with (
-            gzip.GzipFile("", "wb", _LEVEL, out, mtime=0) as packed,
-            tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar,
-        ):
+        with ParallelGzip(out) as packed, _new_tar(packed) as tar:
             for path in members:
                 _add(tar, path, path.relative_to(source.parent).as_posix(), on_bytes)
         out.flush()
         os.fsync(out.fileno())
+
+
+def _new_tar(packed: ParallelGzip) -> tarfile.TarFile:
+    out = cast(IO[bytes], packed)  # as a stream only `write` is used
+    return tarfile.open(fileobj=out, mode="w|", bufsize=_CHUNK_BYTES, format=tarfile.PAX_FORMAT)
 
 
 def _add(tar: tarfile.TarFile, path: Path, name: str, on_bytes: OnBytes) -> None:

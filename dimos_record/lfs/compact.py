@@ -8,8 +8,8 @@ from contextlib import closing
 from pathlib import Path
 
 from dimos_record.store.connection import connect_for_editing, connect_for_reading, errors_about
+from dimos_record.store.open_segments import segments_of
 from dimos_record.store.recovery import recover
-from dimos_record.store.segments import segments_of
 
 OnStep = Callable[[], None]
 """Called many times a second; what it raises cancels."""

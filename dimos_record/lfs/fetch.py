@@ -14,7 +14,6 @@ from dimos_record.errors import (
     DimosRecordError,
     DiskFull,
     NotARecording,
-    OptionError,
     RecordingExists,
     RecordingNotFound,
     StorageError,
@@ -24,8 +23,9 @@ from dimos_record.lfs.folder import locked, working_folder
 from dimos_record.lfs.git import GitError, Pointer, Repository, pointer_at
 from dimos_record.store import open_recording
 from dimos_record.store.compare import compare
+from dimos_record.store.open_segments import segments_of
 from dimos_record.store.paths import ARCHIVE_SUFFIX, archive_for, data_folder
-from dimos_record.store.segments import edits_file, segments_of
+from dimos_record.store.segments import edits_file
 
 OnProgress = Callable[[int, int], None]
 """Called with (bytes pulled and unpacked, bytes in all), many times a second; what it raises
@@ -45,7 +45,7 @@ def fetch(
     Several processes may do so at once.
 
     Args:
-        name: `walk` or `walk.db`, or the archive, `data/.lfs/walk.db.tar.gz`.
+        name: `walk`, `walk.db`, `data/walk.db`, or the archive, `data/.lfs/walk.db.tar.gz`.
         overwrite: replace a recording that is there and another one.
         on_progress: see `OnProgress`.
 
@@ -80,27 +80,22 @@ def fetch(
 
 
 def _archive(name: str | os.PathLike[str]) -> Path:
-    path = Path(name)
+    path = Path(name).expanduser()
     if path.name.endswith(ARCHIVE_SUFFIX) and path.parent.name == ".lfs" and path.is_file():
         return path
     archive = archive_for(name)
     if archive is not None:
         return archive
-    if path.parent != Path() or os.fspath(name).startswith("~"):
-        raise OptionError(f"{name} is a path; give the name of a published recording, as: walk.db")
-    folder = data_folder()
-    if folder is None:
+    folder = data_folder() if path.parent == Path() else path.parent
+    if folder is None or not (folder / ".lfs").is_dir():
         raise RecordingNotFound(
             f"there is no data/.lfs here or above {Path.cwd()} to fetch {name} from; "
             "go to the project that has it"
         )
-    found = sorted(one.name.removesuffix(ARCHIVE_SUFFIX) for one in _archives(folder))
+    archives = (folder / ".lfs").glob(f"*{ARCHIVE_SUFFIX}")
+    found = sorted(one.name.removesuffix(ARCHIVE_SUFFIX) for one in archives)
     has = f"it has {', '.join(found)}" if found else "it has none; is the project up to date?"
-    raise RecordingNotFound(f"there is no {name} in {folder / '.lfs'}: {has}")
-
-
-def _archives(folder: Path) -> list[Path]:
-    return list((folder / ".lfs").glob(f"*{ARCHIVE_SUFFIX}"))
+    raise RecordingNotFound(f"there is no {path.name} in {folder / '.lfs'}: {has}")
 
 
 class _Progress:

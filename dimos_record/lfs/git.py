@@ -89,7 +89,7 @@ class Repository:
             return None
         if "must be run in a work tree" in done.stderr:
             return None
-        raise GitError(f"git does not work in {folder}: {reason(done)}")
+        raise GitError(f"git does not work in {folder}: {reason(done)}; see: git status")
 
     def ask(self, *arguments: str) -> str | None:
         """What a git command prints, without the last end of line; None if it says no."""
@@ -253,7 +253,7 @@ def _run(
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            text=True,
+            encoding="utf-8",
             errors="surrogateescape",
         )
     except FileNotFoundError:
@@ -265,6 +265,8 @@ def _run(
     with process:
         try:
             out, err = _wait(process, on_poll)
+            if process.returncode and on_poll is not None:
+                on_poll()  # Ctrl-C in a terminal ends git at the same moment
         except BaseException:
             process.terminate()
             raise

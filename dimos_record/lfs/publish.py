@@ -22,9 +22,9 @@ from dimos_record.lfs.tracking import Change, is_in_lfs, needed_changes
 from dimos_record.store import open_as_recorded
 from dimos_record.store.editing import refuse_if_edited
 from dimos_record.store.in_use import refuse_if_used
+from dimos_record.store.open_segments import segments_of
 from dimos_record.store.paths import ARCHIVE_SUFFIX, data_folder, path_for_reading
 from dimos_record.store.recording_file import recording_files, refuse_if_busy
-from dimos_record.store.segments import segments_of
 
 OnProgress = Callable[[int, int], None]
 """Called with (bytes packed, bytes in all), many times a second; what it raises cancels."""

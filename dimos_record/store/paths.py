@@ -63,14 +63,16 @@ def path_for_reading(name: str | os.PathLike[str]) -> Path:
 
 
 def archive_for(name: str | os.PathLike[str]) -> Path | None:
-    """The archive in the data folder that a bare name means, or None if there is none.
+    """The archive that holds the recording of a name, or None if there is none.
 
-    `walk` is `data/.lfs/walk.tar.gz`, else `data/.lfs/walk.db.tar.gz`.
+    For `walk` that is `walk.tar.gz`, else `walk.db.tar.gz`, in the folder `.lfs` of the data
+    folder; for a path, in `.lfs` beside it.
     """
-    path, folder = _checked(name), data_folder()
-    if folder is None or not _is_bare(name):
+    path = _checked(name)
+    folder = data_folder() if _is_bare(name) else path.parent
+    if folder is None:
         return None
-    names = [f"{path}{suffix}{ARCHIVE_SUFFIX}" for suffix in ("", _SUFFIX)]
+    names = [f"{path.name}{suffix}{ARCHIVE_SUFFIX}" for suffix in ("", _SUFFIX)]
     candidates = [folder / ".lfs" / one for one in names]
     return next((one for one in candidates if one.is_file()), None)
 

@@ -95,7 +95,7 @@ def no_work_tree(project: Path) -> None:
         (None, ("publish", ""), 2, "name"),
         (None, ("fetch", ""), 2, "name"),
         (None, ("fetch", "walk"), 3, "no walk in "),
-        (None, ("fetch", "data/walk.db"), 2, "data/walk.db"),
+        (None, ("fetch", "elsewhere/walk.db"), 3, "elsewhere/walk.db"),
         (other_archive, ("fetch", "walk"), 4, "no packed recording"),
     ],
 )

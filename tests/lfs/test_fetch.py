@@ -66,7 +66,7 @@ def clone(published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
 EXPECTED = [b"odom %d" % i for i in range(20)]
 
 
-@pytest.mark.parametrize("name", ["walk", "walk.db", "data/.lfs/walk.db.tar.gz"])
+@pytest.mark.parametrize("name", ["walk", "walk.db", "data/walk", "data/.lfs/walk.db.tar.gz"])
 def test_only_pointers_are_there_and_it_is_pulled_and_unpacked(clone: Project, name: str) -> None:
     assert is_pointer(clone.archive)
     seen: list[tuple[int, int]] = []
@@ -227,8 +227,8 @@ def test_what_is_not_there_is_said_with_what_there_is(
 ) -> None:
     with pytest.raises(RecordingNotFound, match=r"no run in .*: it has long, walk\.db"):
         fetch("run")
-    with pytest.raises(OptionError, match="is a path"):
-        fetch("data/walk.db")
+    with pytest.raises(RecordingNotFound, match=r"no run\.db in data/\.lfs: it has long"):
+        fetch("data/run.db")
     with pytest.raises(OptionError, match="is empty"):
         fetch("")
     monkeypatch.chdir(tmp_path)
