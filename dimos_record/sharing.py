@@ -13,7 +13,9 @@ from dimos_record.store.files import FileStore
 if TYPE_CHECKING:
     from dimos_record.interop.exporting import ExportReport, OnProgress
     from dimos_record.lfs.publish import PublishReport
+    from dimos_record.plotting import Plot
     from dimos_record.record_replay import RecordReplay
+    from dimos_record.replay.view import ReplayView
 
 
 class Shareable(Saveable):
@@ -55,11 +57,7 @@ class Shareable(Saveable):
             MissingExtra: the format needs an optional package.
             StorageError, DiskFull: it cannot be written.
         """
-        from dimos_record.replay.view import ReplayView
-
-        self._finish_appending()
-        self._fresh_reader()
-        view = ReplayView(cast("RecordReplay", self)).select(topics, exclude).between(*section)
+        view = self._part(section).select(topics, exclude)
         return view.export(name, format, overwrite=overwrite, on_progress=on_progress, **options)
 
     def publish(
@@ -111,3 +109,35 @@ class Shareable(Saveable):
                 overwrite=overwrite,
                 on_progress=on_progress,
             )
+
+    def plot(
+        self,
+        *fields: str,
+        out: str | os.PathLike[str] | None = None,
+        section: tuple[float | None, float | None] = (None, None),
+        stamp: bool = False,
+        overwrite: bool = False,
+    ) -> Plot:
+        """Draw numbers over time: ``print(rec.plot("/odom.pose.pose.position.x"))``.
+
+        Args:
+            fields: topics and fields, joined by a dot.
+            out: a picture to write: PNG, SVG or PDF, as the name says.
+            section: ``[a, b)`` in seconds from the start; None is no limit.
+            stamp: order by the times in the headers instead of those of reception.
+            overwrite: replace the picture.
+
+        Raises:
+            OptionError: there is no such topic or field; the sentence names those that there are.
+            EditError: there is no number in the section.
+            MissingExtra, RecordingExists, StorageError: of the picture.
+        """
+        return self._part(section).plot(*fields, out=out, stamp=stamp, overwrite=overwrite)
+
+    def _part(self, section: tuple[float | None, float | None]) -> ReplayView:
+        """A view of a section of the recording as its edits leave it now."""
+        from dimos_record.replay.view import ReplayView
+
+        self._finish_appending()
+        self._fresh_reader()
+        return ReplayView(cast("RecordReplay", self)).between(*section)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from reactivex import Observable
 
     from dimos_record.interop.exporting import ExportReport, OnProgress
+    from dimos_record.plotting import Plot
     from dimos_record.record_replay import RecordReplay
     from dimos_record.replay.player import Player
 
@@ -237,6 +238,18 @@ class ReplayView:
         return export_view(
             self, name, format, options, overwrite=overwrite, on_progress=on_progress
         )
+
+    def plot(
+        self,
+        *fields: str,
+        out: str | PathLike[str] | None = None,
+        stamp: bool = False,
+        overwrite: bool = False,
+    ) -> Plot:
+        """Draw numbers of this view over time; see `RecordReplay.plot`."""
+        from dimos_record.plotting import plot
+
+        return plot(self, fields, out, stamp=stamp, overwrite=overwrite)
 
     # --- what a player needs (see `Source`)
 
