@@ -12,6 +12,7 @@ import os
 import random
 import shutil
 import sqlite3
+import struct
 import sys
 import tempfile
 import time
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dimos_record.errors import RecordingDamaged
+from dimos_record.store.checksum import checksum, seed_of
 from dimos_record.store.salvage.btree import payload, record
 from dimos_record.store.salvage.pages import Pages
 from dimos_record.store.salvage.salvage import salvage
@@ -141,7 +143,7 @@ def look_at(path: Path) -> Original:
     with tempfile.TemporaryDirectory() as folder:  # SQLite may change it
         copy = copied(path, Path(folder))
         with closing(sqlite3.connect(copy)) as connection:
-            stored = read(connection, path)
+            stored = read(connection)
             columns = "stream, topic, channel, type_name, codec"
             topics = {
                 row[0]: row[1:] for row in connection.execute(f"SELECT {columns} FROM _dr_topics")
@@ -172,21 +174,23 @@ def copied(path: Path, folder: Path) -> Path:
     return folder / path.name
 
 
-def read(connection: sqlite3.Connection, path: Path) -> dict[Key, Content]:
-    """What SQLite finds of a recording, as far as it gets."""
+def read(connection: sqlite3.Connection, *, proven: bool = False) -> dict[Key, Content]:
+    """The messages that SQLite finds, as far as it gets; or those with right checksums."""
     found: dict[Key, Content] = {}
     try:
         names = dict(connection.execute("SELECT id, stream FROM _dr_topics").fetchall())
     except sqlite3.DatabaseError:
         return found
     for number, name in names.items():
-        spool = f"SELECT id, seq, ts_ns, data FROM _dr_spool WHERE topic = {number}"
-        table = f"SELECT m.id, seq, ts_ns, data FROM {name} m JOIN {name}_blob b ON b.id = m.id"
+        columns, seed = "crc, m.id, seq, ts_ns, data", seed_of(name)
+        spool = f"SELECT {columns} FROM _dr_spool m WHERE topic = {number}"
+        table = f"SELECT {columns} FROM {name} m JOIN {name}_blob b ON b.id = m.id"
         for query in (spool, table):
             try:
-                for key, *content in connection.execute(query):
-                    found[name, key] = tuple(content)
-            except (sqlite3.DatabaseError, OverflowError, UnicodeDecodeError):
+                for crc, *message in connection.execute(query):
+                    if not proven or crc == checksum(seed, *message):
+                        found[name, message[0]] = tuple(message[1:])
+            except (sqlite3.DatabaseError, OverflowError, TypeError, struct.error):
                 continue
     return found
 
@@ -350,7 +354,7 @@ def try_one(original: Original, damage: Damage, dice: random.Random, folder: Pat
         report = salvage(path, target)
         complete = report.complete
         with closing(sqlite3.connect(target)) as connection:
-            saved = read(connection, target)
+            saved = read(connection)
             if connection.execute("PRAGMA integrity_check").fetchone() != ("ok",):
                 problems.append("the new recording is damaged itself")
             columns = "stream, topic, channel, type_name, codec"
@@ -385,7 +389,7 @@ def _owed(original: Original, hit: Damaged, path: Path) -> set[Key]:
     owed = {key for key, where in original.places.items() if named and not where & hit}
     with closing(sqlite3.connect(path)) as connection:
         try:
-            found = read(connection, path)
+            found = read(connection, proven=True)
         except sqlite3.DatabaseError:
             found = {}
     return owed | {key for key, content in found.items() if original.messages.get(key) == content}

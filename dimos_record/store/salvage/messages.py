@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 from zlib import crc32
 
@@ -60,24 +60,31 @@ class Messages:
         """What is in the tables of a stream."""
         name, trees = stream.info.name, self._trees
         columns = trees.columns(name) or COLUMNS
-        payloads = _Leaf(trees, trees.tree(f"{name}_blob").pages)
+        pages = trees.tree(f"{name}_blob").pages
+        payloads = _Payloads(trees, (("page", number) for number in pages))
         for values in trees.records(trees.tree(name)):
             row = to_row(values, columns)
-            if row is None:
-                continue
-            data = payloads.take(row.id)
-            if data is None and row.value is not None and stream.info.codec == _SCALARS:
-                yield from self._found(Found(stream, row, None))
-            elif data is not None and self._judges[name].is_whole(row, data):
-                yield from self._found(Found(stream, row, data))
-            else:
-                self._rows.append((stream, row))
-                if data is not None:
-                    self._keep_payload(stream, row.id, data, payloads.where(row.id))
+            if row is not None:
+                yield from self._with_payload(stream, row, payloads)
         for number in payloads.left():
-            data = payloads.take(number)
-            if data is not None:
-                self._keep_payload(stream, number, data, payloads.where(number))
+            for source, data in payloads.take(number):
+                self._keep_payload(stream, number, data, source)
+
+    def _with_payload(
+        self, stream: Stream, row: MessageRow, payloads: _Payloads
+    ) -> Iterator[Found]:
+        judge, found = self._judges[stream.info.name], list[tuple[Source, bytes]]()
+        for source, data in payloads.take(row.id):
+            if judge.is_whole(row, data):
+                yield from self._found(Found(stream, row, data))
+                return
+            found.append((source, data))
+        if not found and row.value is not None and stream.info.codec == _SCALARS:
+            yield from self._found(Found(stream, row, None))
+            return
+        self._rows.append((stream, row))
+        for source, data in found:
+            self._keep_payload(stream, row.id, data, source)
 
     def spooled(self) -> Iterator[Found]:
         """What was committed and not yet moved into the tables of its stream."""
@@ -109,10 +116,9 @@ class Messages:
                 self._rows.append((None, row))
 
     def _keep_payload(
-        self, stream: Stream | None, number: int, data: bytes, source: Source | None
+        self, stream: Stream | None, number: int, data: bytes, source: Source
     ) -> None:
-        if source is not None:
-            self._payloads[number].append(_Payload(stream, crc32(data), source, number))
+        self._payloads[number].append(_Payload(stream, crc32(data), source, number))
 
     def _from_spool(self, values: Record, columns: list[str]) -> Iterator[Found]:
         found = spooled_row(values, columns)
@@ -153,8 +159,8 @@ class Messages:
             return None
         if expected not in (None, payload.crc):
             return None
-        data = _Leaf(self._trees, (), payload.source).take(payload.number)
-        return data if data is not None and judge.is_whole(row, data) else None
+        there = _Payloads(self._trees, [payload.source]).take(payload.number)
+        return next((data for _, data in there if judge.is_whole(row, data)), None)
 
     def _is_likely(self, stream: Stream, row: MessageRow, payload: _Payload) -> bool:
         """Whether a row without a checksum may belong to a payload from elsewhere at all."""
@@ -172,43 +178,41 @@ class Messages:
                     self.seen[payload.stream.info.name].setdefault(number, None)
 
 
-class _Leaf:
-    """The payloads of a stream by number, read page by page."""
+class _Payloads:
+    """The payloads of a stream by number, read page by page.
 
-    def __init__(self, trees: Trees, pages: tuple[int, ...], source: Source | None = None) -> None:
+    In a damaged file several can bear the same number, of which one may be right.
+    """
+
+    def __init__(self, trees: Trees, sources: Iterable[Source]) -> None:
         self._trees = trees
         self._sources: dict[int, Source] = {}
+        self._others: dict[int, list[Source]] = {}
         self._at: Source | None = None
-        self._cells: dict[int, Cell] = {}
+        self._cells: dict[int, list[Cell]] = {}
         self._taken: set[int] = set()
-        sources: list[Source] = [("page", number) for number in pages]
-        for place in [source] if source is not None else sources:
-            for cell in trees.cells_on(place):
-                self._sources.setdefault(cell.rowid, place)
+        for source in sources:
+            for cell in trees.cells_on(source):
+                if self._sources.setdefault(cell.rowid, source) != source:
+                    self._others.setdefault(cell.rowid, []).append(source)
 
-    def where(self, number: int) -> Source | None:
-        """The page that a payload is on."""
-        return self._sources.get(number)
-
-    def take(self, number: int) -> bytes | None:
-        """A payload; None if it is not there, or not whole."""
-        source = self._sources.get(number)
-        if source is None:
-            return None
+    def take(self, number: int) -> Iterator[tuple[Source, bytes]]:
+        """The payloads of a number that can be read, and the pages that they are on."""
         self._taken.add(number)
+        if number in self._sources:
+            for source in (self._sources[number], *self._others.get(number, ())):
+                for cell in self._on(source).get(number, ()):
+                    values = record(self._trees.payload(cell) or b"")
+                    if values is not None and len(values) == 2 and isinstance(values[1], bytes):
+                        yield source, values[1]
+
+    def _on(self, source: Source) -> dict[int, list[Cell]]:
         if source != self._at:
-            self._at = source
-            self._cells = {}
+            self._at, self._cells = source, {}
             for cell in self._trees.cells_on(source):
-                self._cells.setdefault(cell.rowid, cell)
-        return self._payload(self._cells[number])
+                self._cells.setdefault(cell.rowid, []).append(cell)
+        return self._cells
 
     def left(self) -> list[int]:
         """The numbers that nobody has taken."""
         return [number for number in self._sources if number not in self._taken]
-
-    def _payload(self, cell: Cell) -> bytes | None:
-        values = record(self._trees.payload(cell) or b"")
-        if values is None or len(values) != 2 or not isinstance(values[1], bytes):
-            return None
-        return values[1]

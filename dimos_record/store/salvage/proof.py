@@ -24,6 +24,8 @@ COLUMNS = [column.split()[0] for column in schema.DIMOS_COLUMNS.split(", ")] + [
 
 _STEP_NS = 1000
 """How far a float of seconds can be from the nanoseconds that it stands for."""
+_LATEST_S = 9.2e9
+"""Where 64 bits of nanoseconds end."""
 _NO_TAGS = b"\x0c"
 
 
@@ -50,14 +52,18 @@ def to_row(values: Record, columns: Sequence[str]) -> MessageRow | None:
     number, ts = found.get("id"), _number(found.get("ts"))
     if len(values) < len(COLUMNS) - len(schema.OUR_COLUMNS) or len(values) > len(columns):
         return None
-    if not isinstance(number, int) or number < 1 or ts is None:
+    if not isinstance(number, int) or number < 1:
         return None
     ts_ns, seq, stamp, crc = (found.get(name) for name in ("ts_ns", "seq", "stamp_ns", "crc"))
     if not all(one is None or isinstance(one, int) for one in (ts_ns, seq, stamp, crc)):
         return None
+    if crc is not None and ts_ns is not None:
+        ts = ts_ns / 10**9  # the checksum tells whether it is right
+    if ts is None or abs(ts) > _LATEST_S:
+        return None
     if ts_ns is None:
         ts_ns = round(ts * 1e9)
-    if abs(ts * 1e9 - ts_ns) > _STEP_NS or not -(2**63) <= ts_ns < 2**63:
+    if abs(ts * 1e9 - ts_ns) > _STEP_NS:
         return None
     pose = [_number(found.get(name)) for name in POSE_COLUMNS]
     return MessageRow(
