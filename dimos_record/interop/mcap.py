@@ -7,7 +7,7 @@ Messages become LCM messages of the same name (`ros2.py`, `ros1.py`); what canno
 
 from __future__ import annotations
 
-import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +22,7 @@ from dimos_record.interop.ros1 import Ros1Converter, ros1_type_name
 from dimos_record.interop.ros2 import Converted, Ros2Converter, lcm_type_name
 from dimos_record.interop.ros2_definitions import schema_name
 from dimos_record.store.base import Marker
-from dimos_record.store.observation import Meta, Pose
+from dimos_record.store.observation import Meta
 
 _Convert = Callable[[bytes, names.Seqs], Converted]
 
@@ -72,7 +72,12 @@ class McapImport:
             RecordingDamaged: one cannot be read.
         """
         found = enumerate(self._records.metadata(names.MARKER), start=1)
-        return [_marker(number, stored, self.path) for number, stored in found]
+        try:
+            return [names.marker_of(number, record) for number, record in found]
+        except ValueError as error:
+            raise RecordingDamaged(
+                f"{self.path} is damaged: a marker cannot be read: {error}"
+            ) from error
 
     def messages(self, wanted: Wanted | None = None) -> Iterator[ImportedMessage]:
         """The wanted messages in the order of their log time, converted as they are asked for.
@@ -99,6 +104,8 @@ class McapImport:
             ):
                 continue
             try:
+                if message.log_time > names.LAST_NS:
+                    raise DecodeError("its log time is beyond the year 2262")
                 data, notes = found.convert(message)
             except DecodeError as error:
                 self._problems.note(channel.topic, name, str(error), imported=False)
@@ -192,44 +199,34 @@ class _MetaOfMessages:
     def __init__(self, records: McapRecords, path: Path) -> None:
         self._batches = records.metadata(names.OBSERVATIONS)
         self._path = path
-        self._counts: dict[str, int] = {}
+        self._counts: Counter[str] = Counter()
         self._known: dict[str, str] = {}
         self._until_ns = -1
 
     def of(self, channel: str, log_time_ns: int) -> Meta | None:
-        """What belongs to the next message of a channel."""
-        while self._until_ns <= log_time_ns:
-            batch = next(self._batches, None)
-            if batch is None:
-                self._until_ns = 2**64
-                break
-            self._known.update(batch)
-            self._until_ns = int(self._known.pop(names.UNTIL, "0"))
-        self._counts[channel] = number = self._counts.get(channel, 0) + 1
-        stored = self._known.pop(names.observation(channel, number), None)
-        return None if stored is None else self._parsed(stored)
+        """What belongs to the next message of a channel.
 
-    def _parsed(self, stored: str) -> Meta:
+        Raises:
+            RecordingDamaged: it cannot be read.
+        """
+        self._counts[channel] += 1
         try:
-            found = json.loads(stored)
-            pose = found.get("pose")
-            return Meta(pose and Pose(*map(float, pose)), dict(found.get("tags") or {}))
-        except (ValueError, TypeError, AttributeError) as error:
+            while self._until_ns <= log_time_ns:
+                self._read_batch()
+            if not self._known:
+                return None
+            key = names.observation(channel, self._counts[channel])
+            stored = self._known.pop(key, None)
+            return None if stored is None else names.meta_of(stored)
+        except ValueError as error:
             raise RecordingDamaged(
-                f"{self._path} is damaged: what is stored beside a message cannot be read: {error}"
+                f"{self._path} is damaged: what stands beside a message cannot be read: {error}"
             ) from error
 
-
-def _marker(number: int, stored: dict[str, str], path: Path) -> Marker:
-    try:
-        until = stored.get("until_ns")
-        data = stored.get("data")
-        return Marker(
-            number,
-            int(stored["at_ns"]),
-            stored["label"],
-            None if until is None else int(until),
-            None if data is None else json.loads(data),
-        )
-    except (KeyError, ValueError) as error:
-        raise RecordingDamaged(f"{path} is damaged: a marker cannot be read: {error}") from error
+    def _read_batch(self) -> None:
+        batch = next(self._batches, None)
+        if batch is None:
+            self._until_ns = 2**64
+        else:
+            self._known.update(batch)
+            self._until_ns = names.time_of(self._known.pop(names.UNTIL, ""))

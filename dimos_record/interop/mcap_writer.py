@@ -7,7 +7,6 @@ it (`mcap_names.py`), so that nothing gets lost on the way back.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -18,7 +17,7 @@ from dimos_record.interop import mcap_names as names
 from dimos_record.interop.cdr import Cdr, cdr_codec
 from dimos_record.interop.exporting import About, Loss, Losses
 from dimos_record.interop.ros2_definitions import definition, schema_name
-from dimos_record.store.base import Marker, Row, StreamInfo
+from dimos_record.store.base import Row, StreamInfo
 from dimos_record.store.observation import Meta
 
 _COMPRESSIONS = ("zstd", "lz4", "none")
@@ -76,9 +75,11 @@ class McapWriter:
         chunk_bytes: int = 1_048_576,
     ) -> None:
         if encoding not in _ENCODINGS:
-            raise OptionError(f"encoding {encoding!r} is unknown; use one of {_ENCODINGS}")
+            known = " or ".join(_ENCODINGS)
+            raise OptionError(f"encoding {encoding!r} is unknown; write {known}")
         if compression not in _COMPRESSIONS:
-            raise OptionError(f"compression {compression!r} is unknown; use one of {_COMPRESSIONS}")
+            known = ", ".join(_COMPRESSIONS)
+            raise OptionError(f"compression {compression!r} is unknown; use one of {known}")
         if chunk_bytes < 1:
             raise OptionError(f"chunk_bytes must be at least 1, not {chunk_bytes}")
         self._path, self._encoding = path, encoding
@@ -115,7 +116,7 @@ class McapWriter:
         self._writer.start(profile=profile, library=f"dimos-record {version('dimos-record')}")
         self._writer.add_metadata(names.RECORDING, {"name": about.name})
         for marker in about.markers:
-            self._writer.add_metadata(names.MARKER, _marker(marker))
+            self._writer.add_metadata(names.MARKER, names.marker_record(marker))
 
     def write(self, row: Row, meta: Meta | None) -> bool:
         """Write one message; False for those that are no LCM messages."""
@@ -141,19 +142,16 @@ class McapWriter:
         return True
 
     def _published(self, row: Row, meta: Meta | None, topic: _Topic) -> int:
-        """When a message was published, and its pose and tags kept for later."""
+        """When a message was published; its pose and its other tags are kept for later."""
         if meta is None:
             return row.ts_ns
-        tags = dict(meta.tags)
-        publish_ns = tags.get("publish_ns")
-        if isinstance(publish_ns, int) and 0 <= publish_ns < 2**64 and publish_ns != row.ts_ns:
-            del tags["publish_ns"]
-        else:
-            publish_ns = row.ts_ns
+        tags, publish_ns = dict(meta.tags), row.ts_ns
+        tagged = tags.get("publish_ns")
+        if isinstance(tagged, int) and 0 <= tagged <= names.LAST_NS and tagged != row.ts_ns:
+            publish_ns = tags.pop("publish_ns")
         if meta.pose is not None or tags:
-            stored = {"pose": meta.pose, "tags": tags}
             key = names.observation(row.stream.channel, topic.count)
-            self._meta[key] = json.dumps(stored)
+            self._meta[key] = names.meta_text(meta.pose, tags)
             if len(self._meta) >= _META_BATCH:
                 self._flush_meta(row.ts_ns)
         return publish_ns
@@ -201,7 +199,7 @@ class McapWriter:
 
     def finish(self) -> None:
         """Write the index; the file is complete."""
-        self._flush_meta(2**64)
+        self._flush_meta(names.LAST_NS)
         self._writer.finish()
         self.close()
 
@@ -241,12 +239,3 @@ class _Topic:
         if kind not in self._channels:
             self._channels[kind] = register()
         return self._channels[kind]
-
-
-def _marker(marker: Marker) -> dict[str, str]:
-    found = {"label": marker.label, "at_ns": str(marker.at_ns)}
-    if marker.until_ns is not None:
-        found["until_ns"] = str(marker.until_ns)
-    if marker.data is not None:
-        found["data"] = json.dumps(marker.data)
-    return found
