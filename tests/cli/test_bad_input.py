@@ -102,6 +102,7 @@ READING = [
     ("extract", "bad.db", "1", "2", "out.db"),
     ("split", "bad.db", "1"),
     ("merge", "out.db", "./good.db", "bad.db"),
+    ("publish", "bad.db"),
 ]
 WRITING = [
     ("record", "./bad.db", BUS, "--append"),
