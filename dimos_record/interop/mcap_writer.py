@@ -114,7 +114,7 @@ class McapWriter:
         )
         profile = "ros2" if self._encoding == "ros2" else ""
         self._writer.start(profile=profile, library=f"dimos-record {version('dimos-record')}")
-        self._writer.add_metadata(names.RECORDING, {"name": about.name})
+        self._writer.add_metadata(names.RECORDING, {"name": Path(about.name).name})
         for marker in about.markers:
             self._writer.add_metadata(names.MARKER, names.marker_record(marker))
 
@@ -124,9 +124,12 @@ class McapWriter:
         if stream.codec not in _LCM_CODECS:
             self._losses.note(stream.topic, f"is no LCM message ({stream.codec}): left out")
             return False
-        topic = self._topics.get(stream.name)
+        if row.ts_ns < 0:
+            self._losses.note(stream.topic, "is from before 1970, which MCAP cannot say: left out")
+            return False
+        topic = self._topics.get(stream.channel)
         if topic is None:
-            topic = self._topics[stream.name] = _Topic(stream, self._encoding == "ros2")
+            topic = self._topics[stream.channel] = _Topic(stream, self._encoding == "ros2")
         topic.count += 1
         cdr = topic.cdr(row.data, self._losses)
         publish_ns = self._published(row, meta, topic)
