@@ -90,7 +90,8 @@ def path(data: bytes) -> list[Shown]:
     import rerun as rr
 
     positions = _gathered(data, np.array(_path_plan().locate(data, 24), np.int64))
-    return [Shown("", rr.LineStrips3D([positions], colors=LINE_COLOR, radii=0.02))]
+    strips = [positions] if len(positions) > 1 else []
+    return [Shown("", rr.LineStrips3D(strips, colors=LINE_COLOR, radii=0.02))]
 
 
 def point(type_name: str) -> Convert:
@@ -118,8 +119,8 @@ def polygon(type_name: str) -> Convert:
             wire.header()
         (count,) = wire.unpack("i")
         corners = wire.array(">f4", count, 3).astype(np.float32)
-        closed = np.concatenate([corners, corners[:1]])
-        return [Shown("", rr.LineStrips3D([closed], radii=0.01))]
+        strips = [np.concatenate([corners, corners[:1]])] if count > 1 else []
+        return [Shown("", rr.LineStrips3D(strips, colors=LINE_COLOR, radii=0.01))]
 
     return convert
 
