@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from dimos.memory.utils.sqlite import open_sqlite_connection
 from dimos.utils import data
 
 from dimos_record import RecordReplay
@@ -73,6 +76,29 @@ def test_get_data_pulls_and_unpacks_what_we_published(
         assert stored
         assert all(map(same_value, stored, recorded.published["odom"]))
     assert clone.status() == []
+
+
+def test_embeddings_and_positions_of_dimos_are_published_with_their_messages(
+    project: Project, tmp_path: Path, open_store: Callable[..., Any]
+) -> None:
+    store = open_store(project.data / "walk.db")
+    for i in range(5):
+        store.stream("odom", type(pose(0))).append(pose(i), ts=stamp_s(i), pose=pose(i))
+    store.stop()
+    vectors = [(number, f"[{number}, 1]") for number in range(1, 6)]
+    with closing(open_sqlite_connection(project.data / "walk.db")) as connection, connection:
+        connection.execute("CREATE VIRTUAL TABLE odom_vec USING vec0(embedding float[2])")
+        connection.executemany("INSERT INTO odom_vec (rowid, embedding) VALUES (?, ?)", vectors)
+    publish(project.data / "walk.db")
+    (tmp_path / "out").mkdir()
+    subprocess.run(["tar", "-xzf", project.archive, "-C", tmp_path / "out"], check=True)
+    with closing(open_sqlite_connection(tmp_path / "out" / "walk.db")) as connection:
+        found = connection.execute("SELECT rowid, vec_to_json(embedding) FROM odom_vec")
+        assert {number: json.loads(vector) for number, vector in found} == {
+            number: [number, 1] for number in range(1, 6)
+        }
+    near = open_store(tmp_path / "out" / "walk.db").stream("odom").near(pose(3), radius=0.1)
+    assert [same_value(one.data, pose(3)) for one in near.to_list()] == [True]
 
 
 def test_what_was_packed_by_hand_for_get_data_is_fetched(
