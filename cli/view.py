@@ -107,16 +107,36 @@ def view(
 
       dimos-record view --live --web
     """
-    place = _Place(connect, web, port, memory or (_LIVE_MEMORY if live else _FILE_MEMORY))
+    from dimos_record import RecordReplay
+    from dimos_record.viewer.presets import check_preset
+    from dimos_record.viewer.program import need_rerun
+
+    need_rerun()
+    _refuse(
+        (not live and file is None, "name a recording to view, or say --live for the bus"),
+        (not live and bus is not None, "--bus says where --live listens; a recording needs none"),
+        (
+            live and (start or end or save),
+            "--live shows the bus, and has no --start, --end, --save",
+        ),
+        (
+            bool(save) + bool(connect) + web > 1,
+            "--save, --connect and --web contradict each other; give one of them",
+        ),
+        (port is not None and not web, "--port is that of the page of --web; give both, or none"),
+        (overwrite and not save, "--overwrite replaces the file of --save; give both, or none"),
+        (
+            memory and (save or connect),
+            "--memory is for a viewer that is started here; leave out --save and --connect",
+        ),
+    )
+    place = _Place(connect, web, port, _memory(memory, live=live))
     wanted = [*(topics or []), *(more or [])]
-    _check(file, live=live, save=save, place=place, section=start or end, bus=bus)
-    how = _How(preset, max_rate, quiet)
+    how = _How(check_preset(preset), max_rate, quiet)
     if file is None or live:
         heard = [*([file] if file is not None else []), *wanted]
         _show_bus(bus, heard or ["*"], exclude or [], place, how)
         return
-    from dimos_record import RecordReplay
-
     with RecordReplay(file) as rec:
         shown = _section(rec.select(wanted or "*", exclude or ()), rec, start, end)
         if save is not None:
@@ -152,30 +172,28 @@ class _Place(NamedTuple):
         return sinks.window(name=name, memory=self.memory)
 
 
-def _check(
-    file: str | None,
-    *,
-    live: bool,
-    save: str | None,
-    place: _Place,
-    section: str | None,
-    bus: str | None,
-) -> None:
+def _refuse(*wrong: tuple[object, str]) -> None:
+    """Refuse what makes no sense: whether it is so, and the sentence about it."""
     from dimos_record.errors import OptionError
-    from dimos_record.viewer.program import need_rerun
 
-    if not live and file is None:
-        raise OptionError("name a recording to view, or say --live for what is on the bus")
-    if not live and bus is not None:
-        raise OptionError("--bus says where --live listens; a recording needs none")
-    if live and (section or save is not None):
-        raise OptionError("--start, --end and --save are for a recording, and --live shows the bus")
-    chosen = [save is not None, place.connect is not None, place.web]
-    if sum(chosen) > 1:
-        raise OptionError("--save, --connect and --web contradict each other; give one of them")
-    if place.port is not None and not place.web:
-        raise OptionError("--port is that of the page of --web; give both, or neither")
-    need_rerun()
+    for is_so, sentence in wrong:
+        if is_so:
+            raise OptionError(sentence)
+
+
+def _memory(wanted: str | None, *, live: bool) -> str:
+    """A size or a share of the memory, as Rerun takes it."""
+    from dimos_record.errors import OptionError
+    from dimos_record.record.options import parse_size
+
+    if wanted is None:
+        return _LIVE_MEMORY if live else _FILE_MEMORY
+    share = wanted.removesuffix("%")
+    if share == wanted:
+        return f"{parse_size(wanted, '--memory')}B"
+    if not (share.isdecimal() and 0 < int(share) <= 100):
+        raise OptionError(f"--memory: {wanted!r} is no share; write for example 50%, or 2GB")
+    return wanted
 
 
 def _section(

@@ -100,9 +100,11 @@ READING = [
     ("save", "bad.db"),
     ("save", "bad.db", "--as", "out.db"),
     ("extract", "bad.db", "1", "2", "out.db"),
+    ("export", "lcm", "bad.db", "out.lcm"),
     ("split", "bad.db", "1"),
     ("merge", "out.db", "./good.db", "bad.db"),
     ("publish", "bad.db"),
+    ("view", "bad.db", "--save", "out.rrd"),
 ]
 WRITING = [
     ("record", "./bad.db", BUS, "--append"),
