@@ -28,6 +28,8 @@ from dimos_record.interop.ros2 import Ros2Converter, lcm_type_name
 from dimos_record.interop.ros2_definitions import definition, schema_name
 from dimos_record.store.base import Marker
 
+_ROS1 = b"#ROSBAG"
+
 
 class BagImport:
     """The messages of a bag, converted to LCM. Close it, or use it as a context manager.
@@ -121,7 +123,7 @@ class _Bag:
         self.path = path
         self.done = 0
         self._problems = Problems()
-        self._is_ros1 = path.suffix.lower() == ".bag"
+        self._is_ros1 = _begins_as_ros1(path)
         self._reader: Any = _open(path, self._is_ros1)
         self.total: int = self._reader.message_count
         self.start_ns: int | None = self._reader.start_time if self.total else None
@@ -193,6 +195,15 @@ class _Bag:
         if self._reader is not None:
             self._reader.close()
             self._reader = None
+
+
+def _begins_as_ros1(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            start = file.read(len(_ROS1))
+    except OSError:
+        return False  # a folder; or what opening it as a bag says more about
+    return start == _ROS1 or path.suffix.lower() == ".bag"
 
 
 def _open(path: Path, is_ros1: bool) -> Any:

@@ -144,6 +144,13 @@ def test_a_ros_1_bag_arrives_with_every_seq_and_nanosecond(
     assert (report.format, report.problems) == ("bag", ())
 
 
+def test_a_ros_1_bag_is_recognised_whatever_its_name(tmp_path: Path) -> None:
+    sent = messages(seq=1)
+    write_ros1(tmp_path / "walk.bag", sent).rename(tmp_path / "walk.orig")
+    found, _ = imported(tmp_path / "walk.orig", tmp_path)
+    assert found == expected(sent)
+
+
 @pytest.mark.parametrize("version", [8, 9])
 @pytest.mark.parametrize("storage", list(StoragePlugin), ids=str)
 @pytest.mark.parametrize(
