@@ -11,6 +11,7 @@ import glob
 import os
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timezone
 from functools import lru_cache
@@ -77,11 +78,7 @@ def add_to_data_set(
             f"{naming.recording} is in {out} already, as {there[0].relative_to(out)}; replace it "
             "with --overwrite, or rename the recording"
         )
-    clean_up(out)
-    staging = unfinished_path(out)
-    try:
-        with writing(out):
-            staging.mkdir()
+    with _staging_folder(out) as staging:
         report = export(
             view,
             staging / "new",
@@ -91,8 +88,6 @@ def add_to_data_set(
         )
         with writing(out):
             _put(staging, there, out)
-    finally:
-        remove(staging)
     return replace(report, path=out)
 
 
@@ -202,6 +197,26 @@ class _PartitionedWriter(ParquetWriter):
     def open_table(self, path: Path, table: Table) -> ParquetFile:
         path.parent.mkdir(parents=True, exist_ok=True)
         return super().open_table(path, table)
+
+
+@contextmanager
+def _staging_folder(out: Path) -> Iterator[Path]:
+    """A folder beside the data set, for the time in which files are written.
+
+    It is held open, so that another process that adds something does not take it for left over.
+    """
+    staging = unfinished_path(out)
+    with writing(out):
+        clean_up(out)
+        staging.mkdir()
+    try:
+        held = os.open(staging, os.O_RDONLY)
+        try:
+            yield staging
+        finally:
+            os.close(held)
+    finally:
+        remove(staging)
 
 
 def _put(staging: Path, there: Sequence[Path], out: Path) -> None:

@@ -79,6 +79,7 @@ def _mark(panels: Any, marker: Marker, origin_ns: int) -> None:
         textcoords="offset points",
         fontsize=8,
         color=_GREY,
+        bbox={"facecolor": "white", "alpha": 0.7, "edgecolor": "none", "pad": 1},
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import runpy
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -193,3 +194,22 @@ def test_the_example_gets_the_same_answer_from_duckdb_and_dask(
     assert "12 files" in out
     assert "Both say the same" in out
     assert partitions.UNKNOWN not in "".join(files(tmp_path / "fleet"))
+
+
+def test_several_processes_may_add_at_once(night: Path, tmp_path: Path) -> None:
+    out = tmp_path / "fleet"
+    beside: list[int] = []
+
+    def add_another(done: int, total: int) -> None:
+        if not beside:
+            code = (
+                "import sys; from dimos_record import RecordReplay\n"
+                "from dimos_record.interop.partitions import add_to_data_set\n"
+                "add_to_data_set(RecordReplay(sys.argv[1]).view(), sys.argv[2], robot='r2')\n"
+            )
+            arguments = [sys.executable, "-c", code, str(night), str(out)]
+            beside.append(subprocess.run(arguments, check=False, timeout=60).returncode)
+
+    add(night, out, robot="r1", on_progress=add_another)
+    assert beside == [0]
+    assert len(files(out)) == 6
