@@ -14,6 +14,7 @@ from dimos_record.cli import (
     compare,
     cut,
     demo_robot,
+    doctor,
     echo,
     extract,
     fetch,
@@ -86,6 +87,7 @@ app.command("fetch")(fetch.fetch)
 app.command("import")(importing.import_)
 app.add_typer(export.app, name="export")
 app.command("fill-poses")(fill_poses.fill_poses)
+app.command("doctor")(doctor.doctor)
 app.command("recover")(recover.recover)
 app.command("demo-robot", short_help="Publish what a simulated robot sees in a room.")(
     demo_robot.demo_robot
@@ -127,7 +129,8 @@ def main() -> None:
 
 
 _COMMANDS = [
-    one.name for one in (*app.registered_commands, *app.registered_groups) if one.name
+    *(command.name for command in app.registered_commands if command.name),
+    *(group.name for group in app.registered_groups if group.name),
 ]
 _OPTIONS = ("-h", "--help", "--version", "--install-completion", "--show-completion")
 

@@ -69,6 +69,18 @@ class RecordingDamaged(DimosRecordError):
     exit_code = 4
 
 
+class RecordingUnsound(DimosRecordError):
+    """The recording can be read, and something should be done about it (`doctor`)."""
+
+    exit_code = 6
+
+
+class MessagesMissing(DimosRecordError):
+    """Not every message of a damaged recording could be saved (`recover`)."""
+
+    exit_code = 6
+
+
 class NewerSchema(DimosRecordError):
     """The recording was written by a newer dimos-record than this one."""
 

@@ -285,7 +285,8 @@ def _check_length(path: Path, header: bytes, size: int) -> None:
     if size < expected:
         raise RecordingDamaged(
             f"{path} is truncated: {size:,} of {expected:,} bytes are there; "
-            f"copy it again from where it came from"
+            f"copy it again from where it came from, or save what is left with: "
+            f"dimos-record recover {path}"
         )
 
 
@@ -393,7 +394,7 @@ def translate(error: sqlite3.Error, path: Path | str) -> DimosRecordError:
 def damaged(path: Path | str, what: object) -> RecordingDamaged:
     """The error for a recording whose content cannot be right."""
     return RecordingDamaged(
-        f"{path} is damaged ({what}); try: sqlite3 {path} .recover | sqlite3 rescued.db"
+        f"{path} is damaged ({what}); save what is left with: dimos-record recover {path}"
     )
 
 

@@ -123,7 +123,7 @@ def _damaged(
     connection: sqlite3.Connection, what: str, table: str | None = None
 ) -> RecordingDamaged:
     path = connection.execute("PRAGMA database_list").fetchone()[2] or "memory"
-    remedy = "copy it again from where it came from"
+    remedy = f"save what is left with: dimos-record recover {path}"
     if table is not None:
         remedy = f"without what is noted there it opens: sqlite3 {path} 'DELETE FROM {table}'"
     return RecordingDamaged(f"{path} is damaged ({what}); {remedy}")

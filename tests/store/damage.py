@@ -24,9 +24,9 @@ from typing import NamedTuple
 
 from dimos_record.errors import RecordingDamaged
 from dimos_record.store.checksum import checksum, seed_of
+from dimos_record.store.salvage import salvage
 from dimos_record.store.salvage.btree import payload, record
 from dimos_record.store.salvage.pages import Pages
-from dimos_record.store.salvage.salvage import salvage
 from dimos_record.store.salvage.trees import Trees
 from dimos_record.store.writer import RecordingWriter
 from tests.store.samples import (

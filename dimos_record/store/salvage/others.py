@@ -50,7 +50,7 @@ class Others:
         self._trees = trees
         self._rows: dict[str, list[Record]] = {}
         self.lost: list[str] = []
-        """What of it cannot be read, for people."""
+        """What of it is lost, in sentences."""
         for table, columns in _COLUMNS.items():
             self._rows[table] = list(self._read(table, columns))
         self.meta: dict[str, Any] = dict(self._rows["_dr_meta"])
@@ -64,7 +64,7 @@ class Others:
                 wrong += 1
         unknown = not tree.pages and "_dr_topics" in self._trees.names
         if wrong or tree.broken or (unknown and table in self._trees.names):
-            self.lost.append(_CALLED[table])
+            self.lost.append(f"not all of its {_CALLED[table]} can be read")
 
     @property
     def carried(self) -> Mapping[str, int]:
@@ -74,6 +74,11 @@ class Others:
         except (TypeError, ValueError, RecursionError):
             found = {}
         return found if isinstance(found, dict) else {}
+
+    @property
+    def was_killed(self) -> bool:
+        """Whether its recorder has not ended it."""
+        return any(row[3] == "recording" for row in self._rows["_dr_sessions"])
 
     def written(self) -> dict[int, int]:
         """Messages that were written, by topic number, in all sessions; what was edited has none.
@@ -123,7 +128,7 @@ class Others:
                 load(connection)
             except RecordingDamaged:
                 connection.execute(f"DELETE FROM {table}")
-                self.lost.append(_CALLED[table])
+                self.lost.append(f"its {_CALLED[table]} cannot be read")
 
 
 def _fits(row: Record, columns: str) -> bool:

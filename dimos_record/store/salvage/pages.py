@@ -9,7 +9,7 @@ from copy import copy
 from pathlib import Path
 
 from dimos_record.errors import RecordingNotFound, StorageError
-from dimos_record.store.connection import PAGE_SIZE
+from dimos_record.store.connection import PAGE_SIZE, is_wal
 from dimos_record.store.in_use import refuse_if_used
 from dimos_record.store.salvage import log as wal
 from dimos_record.store.salvage.btree import is_leaf
@@ -56,6 +56,11 @@ class Pages:
         other.log = self.log._replace(pages=self.log.unproven)
         other.count = max(self.count, min(max(self.log.unproven), 2 * self.count))
         return other
+
+    @property
+    def log_is_missing(self) -> bool:
+        """Whether changes went through a log, and there is none."""
+        return self._log is None and is_wal(self.begin(1, 100))
 
     def __getitem__(self, number: int) -> bytes:
         """A page; no bytes where it is missing or cut off."""

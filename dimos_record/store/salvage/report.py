@@ -39,6 +39,8 @@ class StreamSalvage:
     """Which messages are missing, by their numbers."""
     in_account: int | None
     """How many there should be, as the account of the recording says; None where that is lost."""
+    first_ns: int | None
+    """When the first one that was saved was received."""
     guessed: bool
     """Whether the topic is only derived from the name of the stream's table."""
 
@@ -57,7 +59,7 @@ class SalvageReport:
     """The new recording."""
     streams: tuple[StreamSalvage, ...]
     lost_parts: tuple[str, ...]
-    """What else could not be read: `sessions`, `markers` ..."""
+    """What else is lost, in sentences: `not all of its markers can be read`."""
 
     @property
     def saved(self) -> int:

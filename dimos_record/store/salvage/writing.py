@@ -18,7 +18,11 @@ from dimos_record.store.salvage.trees import Trees
 from dimos_record.store.unfinished import clean_up
 
 OnProgress = Callable[[int, int], None]
-"""(pages done, pages in all, about); an exception that it raises cancels."""
+"""(messages saved, messages in all by the account, 0 where that is lost); an exception that it
+raises cancels."""
+
+_TOLD = 64
+"""Progress is told once in so many messages."""
 
 
 def salvage(
@@ -73,6 +77,7 @@ class _Salvaging:
         self._times: dict[str, dict[int, int]] = {s.info.name: {} for s in self._streams}
         self._unproven = dict.fromkeys(self._times, 0)
         self._on_progress = on_progress
+        self._done, self._total = 0, sum(self._others.written().values())
 
     def write(self, new: NewRecording) -> SalvageReport:
         """Write all of it; the report says what was saved and what is missing."""
@@ -86,26 +91,28 @@ class _Salvaging:
         new.complete(self._others, numbers, max(times, default=0))
         written = self._others.written()
         streams = tuple(self._report(stream, written) for stream in self._streams)
-        return SalvageReport(self._path, new.target, streams, tuple(self._others.lost))
+        lost = list(self._others.lost)
+        if self._others.was_killed and self._pages.log_is_missing:
+            lost.append(f"its log, {self._path.name}-wal, is missing, and what is only in there")
+        return SalvageReport(self._path, new.target, streams, tuple(lost))
 
     def _add_all(self, new: NewRecording) -> None:
-        total = len(self._streams) + 1
-        for done, stream in enumerate(self._streams):
-            self._on_progress(done, total)
+        for stream in self._streams:
             for found in self._messages.of_stream(stream):
                 self._add(new, found)
         for found in self._messages.spooled():
             self._add(new, found)
-        self._on_progress(total - 1, total)
         for found in self._messages.rest():
             self._add(new, found)
-        self._on_progress(total, total)
 
     def _add(self, new: NewRecording, found: Found) -> None:
         name = found.stream.info.name
         self._times[name][found.row.id] = found.row.ts_ns
         self._unproven[name] += found.row.crc is None
         new.add(found)
+        self._done += 1
+        if self._done % _TOLD == 0:
+            self._on_progress(self._done, self._total)
 
     def _report(self, stream: Stream, written: dict[int, int]) -> StreamSalvage:
         info = stream.info
@@ -120,6 +127,7 @@ class _Salvaging:
             self._unproven[info.name],
             gaps({n: t for n, t in saved.items() if n >= first}, seen, first, last),
             account,
+            min(saved.values(), default=None),
             stream.guessed,
         )
 
