@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -18,8 +20,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 AXIS_M = 0.3
 """Length of the axes of a pose."""
-AXIS_COLORS = ((230, 60, 60), (70, 190, 70), (70, 110, 240))
-"""x, y and z."""
+AXIS_COLORS = np.array([0xE63C3CFF, 0x46BE46FF, 0x466EF0FF], np.uint32)
+"""x, y and z; packed, 0xRRGGBBAA."""
 ARROW_M = 0.2
 """Length of an arrow that stands for one of many poses."""
 POINT_RADIUS_M = 0.05
@@ -42,7 +44,7 @@ def pose(type_name: str) -> Convert:
 def pose_2d(data: bytes) -> list[Shown]:
     """geometry_msgs.Pose2D: a pose on the floor."""
     x, y, theta = Wire("geometry_msgs.Pose2D", data).unpack("3d")
-    return [Shown("", axes((x, y, 0.0, 0.0, 0.0, np.sin(theta / 2), np.cos(theta / 2))))]
+    return [Shown("", axes((x, y, 0.0, 0.0, 0.0, math.sin(theta / 2), math.cos(theta / 2))))]
 
 
 def pose_with_covariance(type_name: str) -> Convert:
@@ -125,35 +127,34 @@ def polygon(type_name: str) -> Convert:
     return convert
 
 
-def axes(pose: tuple[float, ...]) -> Any:
+def axes(pose: Sequence[float]) -> Any:
     """Three arrows along x, y and z of a pose: x, y, z (m), qx, qy, qz, qw."""
     import rerun as rr
 
-    return rr.Arrows3D(
-        vectors=rotations(np.array(pose[3:]))[0].T * AXIS_M,
-        origins=[pose[:3]] * 3,
-        colors=AXIS_COLORS,
-    )
+    vectors = np.array(_axis_vectors(*pose[3:]), np.float32) * AXIS_M
+    origins = np.array([pose[:3]] * 3, np.float32)
+    return rr.Arrows3D(vectors=vectors, origins=origins, colors=AXIS_COLORS)
 
 
 def rotations(quaternions: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Rotation matrices, shape (n, 3, 3), of quaternions (x, y, z, w), shape (n, 4) or (4,).
+    """Rotation matrices, shape (n, 3, 3), of quaternions (x, y, z, w), shape (n, 4) or (4,)."""
+    quaternions = np.asarray(quaternions, np.float64).reshape(-1, 4)
+    axes_first: np.ndarray[Any, np.dtype[np.float64]] = np.array(_axis_vectors(*quaternions.T))
+    return np.transpose(axes_first, (2, 1, 0))
+
+
+def _axis_vectors(x: Any, y: Any, z: Any, w: Any) -> tuple[tuple[Any, Any, Any], ...]:
+    """Where a quaternion of any length turns x, y and z to; of numbers or of arrays of them.
 
     A quaternion of zeros, which a pose that was never set has, turns nothing.
     """
-    q = np.asarray(quaternions, np.float64).reshape(-1, 4)
-    square = np.einsum("ni,ni->n", q, q)
-    s = np.divide(2.0, square, out=np.zeros_like(square), where=square > 0)
-    x, y, z, w = q.T
-    rows = np.array(
-        [
-            [1 - s * (y * y + z * z), s * (x * y - z * w), s * (x * z + y * w)],
-            [s * (x * y + z * w), 1 - s * (x * x + z * z), s * (y * z - x * w)],
-            [s * (x * z - y * w), s * (y * z + x * w), 1 - s * (x * x + y * y)],
-        ]
+    square = x * x + y * y + z * z + w * w
+    s = 2 / (square + (square == 0))
+    return (
+        (1 - s * (y * y + z * z), s * (x * y + z * w), s * (x * z - y * w)),
+        (s * (x * y - z * w), 1 - s * (x * x + z * z), s * (y * z + x * w)),
+        (s * (x * z + y * w), s * (y * z - x * w), 1 - s * (x * x + y * y)),
     )
-    matrices: np.ndarray[Any, np.dtype[np.float64]] = rows.transpose(2, 0, 1)
-    return matrices
 
 
 def _pose(type_name: str, data: bytes) -> tuple[float, ...]:
