@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -255,9 +256,8 @@ class _Importer:
         self._counts: dict[str, int] = {}
         self._channels: dict[str, tuple[str, str | None]] = {}
         self._state: dict[str, list[ImportedMessage]] = {}
-        self._batch: list[tuple[int, str, bytes]] = []
+        self._batch: list[tuple[str, ImportedMessage]] = []
         self._batch_bytes = 0
-        self._unreported = 0
         self._first_ns: int | None = None
         self._last_ns = 0
 
@@ -307,17 +307,28 @@ class _Importer:
             self._counts[channel] = 0
         self._counts[channel] += 1
         self._last_ns = max(self._last_ns, message.ts_ns)
-        if message.meta is None and message.publish_ns == message.ts_ns:
-            self._batch.append((message.ts_ns, channel, message.data))
-            self._batch_bytes += len(message.data)
-        else:
+        self._batch.append((channel, message))
+        self._batch_bytes += len(message.data)
+        if len(self._batch) >= _BATCH or self._batch_bytes >= _BATCH_BYTES:
             self._flush()
-            self._append_with_meta(channel, message)
-        self._unreported += 1
-        if self._unreported >= _BATCH or self._batch_bytes >= _BATCH_BYTES:
-            self._flush()
-            self._unreported = 0
             self._on_progress(self._reader.done, self._reader.total)
+
+    def _declare(self, channel: str, message: ImportedMessage) -> None:
+        info = self._writer.describe(channel, message.data)
+        latched = info.latched or message.topic in self._reader.latched
+        self._writer.declare(info._replace(latched=latched))
+
+    def _flush(self) -> None:
+        with self._writer.transaction():
+            for plain, messages in groupby(self._batch, key=_is_plain):
+                if plain:
+                    self._writer.write(
+                        [(one.ts_ns, channel, one.data) for channel, one in messages]
+                    )
+                else:
+                    for channel, one in messages:
+                        self._append_with_meta(channel, one)
+        self._batch, self._batch_bytes = [], 0
 
     def _append_with_meta(self, channel: str, message: ImportedMessage) -> None:
         meta = message.meta or Meta()
@@ -327,16 +338,6 @@ class _Importer:
         self._writer.append_one(
             channel, message.ts_ns, message.data, pose=meta.pose, tags=tags, value=meta.value
         )
-
-    def _declare(self, channel: str, message: ImportedMessage) -> None:
-        info = self._writer.describe(channel, message.data)
-        latched = info.latched or message.topic in self._reader.latched
-        self._writer.declare(info._replace(latched=latched))
-
-    def _flush(self) -> None:
-        if self._batch:
-            self._writer.write(self._batch)
-            self._batch, self._batch_bytes = [], 0
 
     def _add_markers(self) -> None:
         """Those that touch the section."""
@@ -373,6 +374,12 @@ class _Importer:
 def latched_in(source: ImportSource, topic: str, type_name: str | None) -> bool:
     """Whether the last message of a topic stays valid: the file says so, or its name and type."""
     return topic in source.latched or is_latched(topic, type_name)
+
+
+def _is_plain(item: tuple[str, ImportedMessage]) -> bool:
+    """Whether nothing belongs to a message but its bytes and when it was received."""
+    _, message = item
+    return message.meta is None and message.publish_ns == message.ts_ns
 
 
 def _channel_of(message: ImportedMessage) -> str:
