@@ -45,8 +45,8 @@ from dimos_record.cli import (
 from dimos_record.cli.dimos_help import WithDimos
 from dimos_record.cli.dimos_run import is_for_dimos, run_dimos
 from dimos_record.cli.editing import TakesTimes
-from dimos_record.cli.play_rerun import TakesRerun
 from dimos_record.cli.export import group as export
+from dimos_record.cli.play_rerun import TakesRerun
 from dimos_record.cli.running import run
 from dimos_record.cli.tui import command as tui
 
