@@ -105,10 +105,10 @@ class _Progress:
         self._on_progress = on_progress
         self._pulled = 0
         self._unpacked = 0
-        self._total = archive.stat().st_size
+        self._total = max(1, archive.stat().st_size)
 
     def expect_pull(self, pointer: Pointer) -> None:
-        self._total = 2 * pointer.size
+        self._total = max(1, 2 * pointer.size)
 
     def poll(self) -> None:
         if self._on_progress is not None:

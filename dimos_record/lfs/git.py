@@ -128,10 +128,6 @@ class Repository:
         """A path for git commands that take patterns: `*` in it is no pattern."""
         return f":(top,literal){self.relative(path)}"
 
-    def head(self) -> str | None:
-        """The commit that is checked out; None where nothing was committed yet."""
-        return self.ask("rev-parse", "--verify", "--quiet", "HEAD")
-
     def branch(self) -> str | None:
         """The branch that is checked out; None where there is none."""
         return self.ask("symbolic-ref", "--quiet", "--short", "HEAD")
@@ -213,7 +209,7 @@ class Repository:
             f"branch.{branch}.remote",
         ):
             found = self.ask("config", setting)
-            if found:
+            if found and found != ".":  # which is this repository
                 return found
         remotes = (self.ask("remote") or "").split()
         if len(remotes) == 1 or "origin" in remotes:

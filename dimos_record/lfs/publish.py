@@ -6,8 +6,8 @@ import hashlib
 import os
 import shlex
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -98,10 +98,10 @@ def publish(
     messages = _check(recording)
     publication = _Publication.of(recording)
     publication.check(commit or push, push)
-    poll = _poll(on_progress)
+    progress = _Progress(on_progress, _size(recording))
+    poll = progress.repeat
     with publication.folder_there(), locked(publication.archive.parent, poll):
-        changed = publication.pack(overwrite, on_progress or _nobody)
-        staged = publication.stage(commit or push, poll)
+        changed, staged = publication.pack(overwrite, commit or push, progress)
     done = None
     if commit or push:
         text = message or f"Publish {recording.name} ({messages:,} messages)"
@@ -181,25 +181,32 @@ class _Publication:
                     path.rmdir()
             raise
 
-    def pack(self, overwrite: bool, on_progress: OnProgress) -> bool:
-        """Make the archive, and return whether it is another one than before."""
+    def pack(
+        self, overwrite: bool, commit: bool, progress: _Progress
+    ) -> tuple[bool, tuple[Path, ...]]:
+        """Make the archive and stage it, or leave all as it was.
+
+        Returns:
+            Whether it is another one than before, and what was staged.
+        """
         with working_folder(self.archive.parent.parent / self.archive.name) as folder:
             copy, packed = folder / self.unpacked.name, folder / self.archive.name
-            total = max(1, _size(self.recording))
-            _check_room(self.archive, total)
-            compact(self.recording, copy, lambda: on_progress(0, total))
-            total, done = max(1, _size(copy)), 0
+            _check_room(self.archive, _size(self.recording))
+            compact(self.recording, copy, progress.repeat)
+            progress.expect(_size(copy))
+            pack(copy, packed, progress.add)
+            changed = self._is_new(packed, overwrite)
+            with ExitStack() as stack:
+                stack.enter_context(self._put(packed, folder / "before"))
+                changes = self._changes(commit)
+                for change in changes:
+                    stack.enter_context(change.made())
+                paths = self.archive, *(change.path for change in changes)
+                self._stage(paths, progress.repeat)
+        return changed, paths
 
-            def on_bytes(size: int) -> None:
-                nonlocal done
-                done += size
-                on_progress(done, total)
-
-            pack(copy, packed, on_bytes)
-            on_progress(total, total)
-            return self._put(packed, overwrite)
-
-    def _put(self, packed: Path, overwrite: bool) -> bool:
+    def _is_new(self, packed: Path, overwrite: bool) -> bool:
+        """Whether an archive is another one than that which is there, and may take its place."""
         new, there = _oid(packed), _oid(self.archive) if self.archive.exists() else None
         if not overwrite and self.repository.state_of(self.archive) not in _AS_COMMITTED:
             staged = self.repository.staged(self.archive)
@@ -208,41 +215,48 @@ class _Publication:
                     f"{self.archive} has other content that is not committed; commit it first, or "
                     "replace it with --overwrite"
                 )
+        return there != new
+
+    @contextmanager
+    def _put(self, packed: Path, before: Path) -> Iterator[None]:
+        """Give the archive its name; an exception in the block puts back what was there."""
         try:
+            if self.archive.exists():
+                _set_aside(self.archive, before)
             os.replace(packed, self.archive)
             sync_folder(self.archive.parent)
         except OSError as error:
             raise StorageError(f"{self.archive} cannot be written: {error.strerror}") from None
-        return there != new
+        try:
+            yield
+        except BaseException:
+            if before.exists():
+                os.replace(before, self.archive)
+            else:
+                self.archive.unlink()
+            raise
 
-    def stage(self, commit: bool, on_poll: OnPoll) -> list[Path]:
-        """Stage the archive, and what makes git treat it as one; return what was staged."""
-        changes = self._changes(commit)
-        for change in changes:
-            change.write()
+    def _stage(self, paths: Sequence[Path], on_poll: OnPoll) -> None:
         if not is_in_lfs(self.repository, self.archive):
             raise GitError(
                 f"{self.archive} would not go to Git LFS; another .gitattributes than "
                 f"{self.repository.root / '.gitattributes'} takes it: remove that line there"
             )
-        paths = [self.archive, *(change.path for change in changes)]
         self.repository.run(
             *("add", "--force", "--", *map(self.repository.spec, paths)),
-            failed=f"{self.archive} is packed and cannot be staged",
+            failed=f"{self.archive} cannot be staged",
             then="publish it again when that is solved",
             on_poll=on_poll,
         )
         if self.repository.staged(self.archive) is None:
-            self.repository.ask(
-                "rm", "--cached", "--quiet", "--", self.repository.spec(self.archive)
-            )
+            spec = self.repository.spec(self.archive)
+            self.repository.ask("rm", "--cached", "--quiet", "--", spec)
             raise GitError(
                 f"git would keep all of {self.archive} itself, so it is not staged; "
                 "set up Git LFS with: git lfs install --force"
             )
-        return paths
 
-    def commit(self, paths: list[Path], message: str, on_poll: OnPoll) -> str:
+    def commit(self, paths: Sequence[Path], message: str, on_poll: OnPoll) -> str:
         """Commit what was staged, and nothing else; return the commit that has the archive."""
         specs = [self.repository.spec(path) for path in paths]
         if self.repository.ask("diff", "--quiet", "HEAD", "--", *specs) is None:
@@ -304,6 +318,14 @@ def _check_room(archive: Path, needed: int) -> None:
         )
 
 
+def _set_aside(file: Path, name: Path) -> None:
+    """Give a file another name; where the file system can, it keeps its own for the time being."""
+    try:
+        os.link(file, name)
+    except OSError:
+        file.rename(name)
+
+
 def _oid(file: Path) -> str:
     """What Git LFS calls a file, whether it is there or only its pointer."""
     pointer = pointer_at(file)
@@ -316,9 +338,24 @@ def _oid(file: Path) -> str:
     return digest.hexdigest()
 
 
-def _poll(on_progress: OnProgress | None) -> OnPoll:
-    return lambda: None if on_progress is None else on_progress(0, 0)
+class _Progress:
+    """Bytes packed so far; said again and again, also while nothing is packed."""
 
+    def __init__(self, on_progress: OnProgress | None, total: int) -> None:
+        self._on_progress = on_progress
+        self._done = 0
+        self.expect(total)
 
-def _nobody(done: int, total: int) -> None:
-    """Nobody watches."""
+    def expect(self, total: int) -> None:
+        """There will be so many."""
+        self._total = max(1, total)
+
+    def add(self, size: int) -> None:
+        """So many more are packed."""
+        self._done += size
+        self.repeat()
+
+    def repeat(self) -> None:
+        """Pass on how far it is: who watches may cancel."""
+        if self._on_progress is not None:
+            self._on_progress(min(self._done, self._total), self._total)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,19 +26,29 @@ class Change:
     path: Path
     missing: str
 
-    def write(self) -> None:
+    @contextmanager
+    def made(self) -> Iterator[None]:
         """Add what is missing; the lines of others stay as they are.
+
+        An exception in the block takes it back.
 
         Raises:
             StorageError: the file cannot be written.
         """
-        if not self.missing:
-            return
+        size = self.path.stat().st_size if self.path.exists() else None
         try:
-            with open(self.path, "a", newline="\n") as file:
-                file.write(self.missing)
+            with open(self.path, "ab") as file:
+                file.write(os.fsencode(self.missing))
         except OSError as error:
             raise StorageError(f"{self.path} cannot be written: {error.strerror}") from None
+        try:
+            yield
+        except BaseException:
+            if size is None:
+                self.path.unlink()
+            else:
+                os.truncate(self.path, size)
+            raise
 
 
 def needed_changes(
@@ -102,7 +115,7 @@ def _change(
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text()
+        return path.read_text("utf-8", "surrogateescape")
     except FileNotFoundError:
         return ""
     except OSError as error:

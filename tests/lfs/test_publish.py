@@ -365,13 +365,25 @@ def test_a_failing_hook_leaves_it_staged_and_says_why(project: Project) -> None:
     assert "A  data/.lfs/walk.db.tar.gz" in project.status()
 
 
-def test_another_program_that_uses_the_index_is_waited_for_by_the_user(project: Project) -> None:
+def test_what_cannot_be_staged_leaves_all_as_it_was(project: Project) -> None:
     lock = project.root / ".git" / "index.lock"
     lock.touch()
     with pytest.raises(GitError, match=r"cannot be staged: .*index\.lock.*publish it again"):
         publish("data/walk.db")
+    assert project.status() == ["?? data/"]
+    assert os.listdir(project.data) == ["walk.db"]
     lock.unlink()
-    assert publish("data/walk.db").staged[0] == "data/.lfs/walk.db.tar.gz"
+    publish("data/walk.db", commit=True)
+    before = project.archive.read_bytes()
+    (project.data / "walk.db").unlink()
+    project.record(content=b"another")
+    lock.touch()
+    with pytest.raises(GitError, match="cannot be staged"):
+        publish("data/walk.db")
+    lock.unlink()
+    assert project.archive.read_bytes() == before
+    assert project.status() == []
+    assert leftovers(project.root) == []
 
 
 # --- cancel and kill
