@@ -7,7 +7,7 @@ import importlib.util
 import os
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, TypeVar
 
@@ -16,7 +16,7 @@ from dimos_record.bus.base import literal, several
 from dimos_record.errors import MissingExtra, RecordingBusy, UnknownTopic
 from dimos_record.handle import RecordingHandle
 from dimos_record.messages import is_latched
-from dimos_record.record.options import RecordOptions
+from dimos_record.record.options import RecordOptions, parse_ring
 from dimos_record.record.origin import Origin
 from dimos_record.record.session import Progress, RecordingSession
 from dimos_record.store.appender import StreamAppender
@@ -149,20 +149,31 @@ class Recordable(RecordingHandle):
     # --- sessions
 
     def start_recording(
-        self, *, append: bool = False, overwrite: bool = False, **options: Any
+        self,
+        *,
+        append: bool = False,
+        overwrite: bool = False,
+        ring: str | float | Sequence[str] | None = None,
+        **options: Any,
     ) -> None:
         """Begin a session; returns once the subscription stands.
 
         Args:
             append: add a session to an existing recording.
             overwrite: replace an existing recording.
+            ring: record into a folder of which the oldest parts are deleted, so that these last
+                seconds are there: `"30m"`, 1800, or a size: `"20GB"`; or both in a list. A ring
+                that is there is gone on with.
             options: the fields of `RecordOptions`.
 
         Raises:
-            RecordingExists: there is a recording, and neither `append` nor `overwrite` is set.
+            RecordingExists: there is a recording, and neither `append` nor `overwrite` is set; or
+                it is no ring.
             RecordingBusy: it is being recorded into already, or it is to be replaced and is played.
             BusError, DiskFull, OptionError: nothing was changed.
         """
+        if ring is not None:
+            options |= parse_ring(ring)
         chosen = RecordOptions(**options)
         with self._switching:
             with self._lock:
@@ -172,9 +183,11 @@ class Recordable(RecordingHandle):
                 bus, selection = self.bus, self.selection
                 self._finish_appending()
                 self._release_reader()
-                split = chosen.split_s is not None or chosen.split_bytes is not None
                 target = self._store_for_writing(append=append).target(
-                    split=split, append=append, overwrite=overwrite
+                    split=chosen.is_split,
+                    append=append,
+                    overwrite=overwrite,
+                    ring=chosen.is_ring,
                 )
                 self._session = session = RecordingSession(
                     bus, target, selection, chosen, self._origin

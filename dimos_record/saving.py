@@ -117,6 +117,51 @@ class Saveable(Editable):
             on_progress=on_progress,
         )
 
+    def keep(
+        self,
+        name: str | os.PathLike[str] | None = None,
+        *,
+        last_s: float | None = None,
+        section: Section = (None, None),
+        overwrite: bool = False,
+        on_progress: OnProgress | None = None,
+    ) -> SaveReport:
+        """Write the past into a new file, also while this is being recorded, here or elsewhere.
+
+        Every message that was received until now is in it, also what is not written yet, and
+        nothing later. What latched topics said before is taken along. The new file begins at
+        position 0. A ring that deletes its oldest parts meanwhile takes nothing away.
+
+        Args:
+            name: of the new file; NAME-DATE-TIME.db beside this recording, if it is not given.
+            last_s: how many seconds up to now, or up to the last message where nobody records.
+            section: the section ``[a, b)`` instead of that; see `extract`.
+            overwrite: replace another recording, which nobody has open.
+            on_progress: see `Saveable`.
+
+        Raises:
+            EditError: there is no message in that time.
+            OptionError: both a time and a section, or the recording lives in memory.
+            Others: see `save_as`.
+        """
+        from dimos_record.edit.keep import keep
+
+        if last_s is not None and section != (None, None):
+            raise OptionError("last_s and section contradict each other; give one of them")
+        self._finish_appending()
+        store = self.store
+        if not isinstance(store, FileStore):
+            raise OptionError(f"{store.name} is no file; write it into one with save_as()")
+        ends = self._section(section) if section != (None, None) else {"a": None, "b": None}
+        return keep(
+            store.path,
+            last_s=last_s,
+            section_ns=(ends["a"], ends["b"]),
+            name=name,
+            overwrite=overwrite,
+            on_progress=on_progress,
+        )
+
     def split(
         self,
         at: Sequence[float],

@@ -16,8 +16,9 @@ from dimos_record.store.base import Marker, SessionInfo, StreamAccount, add_acco
 from dimos_record.store.carried import KEY
 from dimos_record.store.edited import EditedReader
 from dimos_record.store.sessions import save_accounts
+from dimos_record.store.writer import COMPLETE_UNTIL
 
-_NOT_KEPT = ("schema_version", "origin_ns", KEY)
+_NOT_KEPT = ("schema_version", "origin_ns", KEY, COMPLETE_UNTIL)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from dimos_record.edit.room import check_room
 from dimos_record.edit.writing import SaveReport, Written, write_file
 from dimos_record.errors import EditError, OptionError
 from dimos_record.store import open_as_recorded
+from dimos_record.store.edit_state import EditState
 from dimos_record.store.edited import EditedReader, RecordedReader
 from dimos_record.store.edits import Edit
 from dimos_record.store.paths import path_for_writing
@@ -54,15 +55,39 @@ def save_as(
         DiskFull: there is no room for it.
         StorageError, CodecError, MissingExtra, RecordingDamaged
     """
-    with Target.prepared(reader, path_for_writing(name), overwrite) as target:
+    return write_new(
+        reader,
+        reader.state,
+        Timeline.of(reader),
+        path_for_writing(name),
+        overwrite=overwrite,
+        on_progress=on_progress,
+    )
+
+
+def write_new(
+    reader: EditedReader,
+    state: EditState,
+    timeline: Timeline,
+    path: Path,
+    *,
+    overwrite: bool = False,
+    on_progress: OnProgress | None = None,
+) -> SaveReport:
+    """Write what a state leaves of a recording into a new file; see `save_as`.
+
+    Args:
+        timeline: of the new file, without what it says of itself.
+    """
+    with Target.prepared(reader, path, overwrite) as target:
         with files_of(reader) as files:
             size_before = size_of(files)
             progress = Progress(on_progress, size_before)
-            plans = plan_files(files, reader.state, progress)
+            plans = plan_files(files, state, progress)
             check_room(target.path, plans, "choose a name on another disk")
             progress.expect(sum(plan.bytes for plan in plans))
-            timeline = Timeline.of(reader).with_meta(another_recording(plans))
-            written = write_file(target.new, plans, timeline, progress)
+            whole = timeline.with_meta(another_recording(plans))
+            written = write_file(target.new, plans, whole, progress)
         progress.finish()
         return target.put(written, size_before)
 
@@ -89,7 +114,7 @@ def extract(
         EditError: there is nothing in the section.
         Others: see `save_as`.
     """
-    part = _part(reader, section_ns, streams)
+    part = part_of(reader, section_ns, streams)
     if part.span_ns() is None:
         raise EditError(f"{reader.name} has no message in the section; nothing was written")
     return save_as(part, name, overwrite=overwrite, on_progress=on_progress)
@@ -120,7 +145,7 @@ def split(
     paths = [path_for_writing(name) for name in names] if names else _beside(reader, len(edges) - 1)
     if len(paths) != len(edges) - 1 or len(set(paths)) != len(paths):
         raise OptionError(f"{len(at_ns)} times make {len(edges) - 1} files; give as many names")
-    parts = [_part(reader, section) for section in pairwise(edges)]
+    parts = [part_of(reader, section) for section in pairwise(edges)]
     for path, part in zip(paths, parts, strict=True):
         if part.span_ns() is None:
             raise EditError(f"{path} would have no message; nothing was written")
@@ -168,7 +193,7 @@ def _beside(reader: EditedReader, count: int) -> list[Path]:
     return [path.with_name(f"{path.stem}-{number}.db") for number in range(1, count + 1)]
 
 
-def _part(
+def part_of(
     reader: EditedReader, section_ns: SectionNs, streams: Iterable[str] | None = None
 ) -> EditedReader:
     """The recording as if its last edits were a trim to a section, and to some streams."""

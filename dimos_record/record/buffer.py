@@ -69,6 +69,12 @@ class TapBuffer:
         return len(self._items) >= messages or self.waiting_bytes >= max_bytes
 
     @property
+    def oldest_ns(self) -> int | None:
+        """Monotonic time of the oldest message that waits; None if none does."""
+        with self._lock:  # so that none is between its time and its place in here
+            return self._items[0][0] if self._items else None
+
+    @property
     def waiting_bytes(self) -> int:
         """Memory that buffered messages take."""
         return self._bytes_in - self._bytes_out

@@ -14,6 +14,7 @@ from dimos_record.record.buffer import TapBuffer
 from dimos_record.record.keeper import ClockWatch, FileKeeper
 from dimos_record.record.options import RecordOptions
 from dimos_record.record.write_loop import WriteLoop
+from dimos_record.store.ring import Ring
 from dimos_record.store.writer import RecordingWriter
 
 KEEP_S = 1.0
@@ -37,9 +38,11 @@ class KeepLoop:
         clock: ClockWatch,
         bus_failure: Callable[[], BusError | None],
         keep_log: Callable[[], None],
+        ring: Ring | None = None,
     ) -> None:
         self._loop, self._buffer, self._options, self._clock = loop, buffer, options, clock
         self._bus_failure, self._keep_log = bus_failure, keep_log
+        self._ring = ring
         self._keeper: FileKeeper | None = None
         self._warned_dropped = self._warned_lost = 0
         self._copied, self._copied_s = 0, time.monotonic()
@@ -69,6 +72,8 @@ class KeepLoop:
                 return
             self._look_after_file()
             self._look_at_clock()
+            if self._ring is not None:
+                self._ring.trim(self._loop.busy(), self._loop.current_s)
             self._keep_log()
         except (OSError, DimosRecordError) as error:
             log.warning("while looking after the recording: %s", error)
@@ -98,6 +103,8 @@ class KeepLoop:
         if keeper is None:
             return
         if keeper.room() < self._options.min_free_bytes:
+            if self._ring is not None and self._ring.delete_oldest(self._loop.busy()):
+                return
             log.warning(
                 "%s: recording stops, since less than %.0f MB are free on the disk",
                 keeper.path,
@@ -120,7 +127,7 @@ class KeepLoop:
 
     def _look_at_clock(self) -> None:
         ts_ns, wall_ns, jump_ns = self._clock.sample()
-        self._loop.writer.note_progress(ts_ns, wall_ns)
+        self._loop.writer.note_progress(ts_ns, wall_ns, self._loop.complete_until_ns)
         if jump_ns:
             log.warning(
                 "the wall clock jumped by %+.3f s; receive times go on without the jump",

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dimos_record.errors import OptionError
 
 _SIZE = re.compile(r"\s*([0-9]*\.?[0-9]+)\s*((?:[kMGT]i?)?B?)\s*\Z", re.IGNORECASE)
 _DURATION = re.compile(r"\s*([0-9]*\.?[0-9]+)\s*(ms|s|sec|m|min|h)?\s*\Z", re.IGNORECASE)
+_LIMITS = (
+    "duration_s",
+    "max_bytes",
+    "max_messages",
+    "split_s",
+    "split_bytes",
+    "ring_s",
+    "ring_bytes",
+    "keep_last_s",
+)
+_SEGMENT_S = 2.0, 600.0
+_SEGMENT_BYTES = 4_000_000, 1_000_000_000
 _SECONDS = {"ms": 0.001, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600}
 
 
@@ -27,6 +39,15 @@ class RecordOptions:
     """Begin a new segment after so many seconds."""
     split_bytes: int | None = None
     """Begin a new segment when one has this size on disk."""
+    ring_s: float | None = None
+    """Delete the oldest segments, so that at least so many seconds of recording are there."""
+    ring_bytes: int | None = None
+    """Delete the oldest segments beyond this size on disk."""
+    keep_on: str | None = None
+    """Topic of which a message keeps the past of a ring, by writing it into a recording of its own;
+    patterns allowed."""
+    keep_last_s: float = 120.0
+    """How many seconds it keeps, and how long it takes at least until a message does so again."""
     min_free_bytes: int = 256 * 1024**2
     """Stop cleanly when less than this is free on the disk."""
     buffer_bytes: int = 256 * 1024**2
@@ -42,13 +63,62 @@ class RecordOptions:
         Raises:
             OptionError: one of them makes no sense.
         """
-        for name in ("duration_s", "max_bytes", "max_messages", "split_s", "split_bytes"):
+        for name in _LIMITS:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise OptionError(f"{name} must be above 0, not {value}")
         for name in ("min_free_bytes", "buffer_bytes"):
             if getattr(self, name) < 0:
                 raise OptionError(f"{name} must not be negative, not {getattr(self, name)}")
+        self._check_ring()
+
+    def _check_ring(self) -> None:
+        if self.is_ring and self.max_bytes is not None:
+            raise OptionError(
+                "max_bytes ends a recording and ring_bytes does not; give one of them"
+            )
+        if self.keep_on is not None and not self.is_ring:
+            raise OptionError("keep_on keeps the past of a ring; give ring, too, or leave it out")
+        if self.keep_on and self.ring_s is not None and self.ring_s < self.keep_last_s:
+            raise OptionError(
+                f"keep_last_s ({self.keep_last_s:g} s) reaches further back than the ring "
+                f"({self.ring_s:g} s); make the ring longer"
+            )
+        if self.ring_bytes is not None and self.ring_bytes < 2 * (self.segment_bytes or 0):
+            raise OptionError(
+                f"a ring of {self.ring_bytes:,} bytes is too small: it needs room for two segments "
+                f"of {self.segment_bytes:,} bytes"
+            )
+        if self.split_s is not None and self.ring_s is not None and self.split_s > self.ring_s:
+            raise OptionError(
+                f"split_s ({self.split_s:g} s) is longer than the ring ({self.ring_s:g} s)"
+            )
+
+    @property
+    def is_ring(self) -> bool:
+        """Whether the oldest segments are deleted while recording goes on."""
+        return self.ring_s is not None or self.ring_bytes is not None
+
+    @property
+    def is_split(self) -> bool:
+        """Whether what is recorded is a folder of segments."""
+        return self.is_ring or self.split_s is not None or self.split_bytes is not None
+
+    @property
+    def segment_s(self) -> float | None:
+        """After how many seconds a new segment begins; of a ring about a twelfth."""
+        if self.split_s is not None or self.split_bytes is not None or self.ring_s is None:
+            return self.split_s
+        low, high = _SEGMENT_S
+        return min(max(self.ring_s / 12, low), high, self.ring_s)
+
+    @property
+    def segment_bytes(self) -> int | None:
+        """At which size on disk a new segment begins; of a ring about a sixteenth."""
+        if self.split_s is not None or self.split_bytes is not None or self.ring_bytes is None:
+            return self.split_bytes
+        low, high = _SEGMENT_BYTES
+        return min(max(self.ring_bytes // 16, low), high)
 
 
 def parse_size(text: str, option: str) -> int:
@@ -75,6 +145,24 @@ def parse_duration(text: str, option: str) -> float:
     if not match or float(match[1]) <= 0:
         raise OptionError(f"{option}: {text!r} is not a duration; write for example 90s or 10m")
     return float(match[1]) * _SECONDS[(match[2] or "s").lower()]
+
+
+def parse_ring(wanted: str | float | Sequence[str], option: str = "ring") -> dict[str, float | int]:
+    """The options for a ring: a time (`30m`, or a number of seconds), a size (`20GB`), or both.
+
+    Raises:
+        OptionError: it is neither, or the same is said twice.
+    """
+    if isinstance(wanted, (int, float)):
+        return {"ring_s": float(wanted)}
+    chosen: dict[str, float | int] = {}
+    for text in [wanted] if isinstance(wanted, str) else wanted:
+        parsed = parse_split(text, option)
+        found = {name.replace("split", "ring"): value for name, value in parsed.items()}
+        if found.keys() & chosen.keys():
+            raise OptionError(f"{option}: give one time, one size, or one of each")
+        chosen |= found
+    return chosen
 
 
 def parse_split(text: str, option: str) -> dict[str, float | int]:

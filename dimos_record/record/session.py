@@ -19,12 +19,14 @@ from dimos_record.errors import BusError, DimosRecordError, MessagesLost
 from dimos_record.record.buffer import TapBuffer
 from dimos_record.record.codec_choice import codec_chooser
 from dimos_record.record.keep_loop import KeepLoop
-from dimos_record.record.keeper import ClockWatch, DiskReserve, check_room
+from dimos_record.record.keeper import ClockWatch, DiskReserve, FileKeeper, check_room
 from dimos_record.record.options import RecordOptions
 from dimos_record.record.origin import Origin
 from dimos_record.record.provenance import describe_session
+from dimos_record.record.trigger import KeepTrigger
 from dimos_record.record.write_loop import WriteLoop
 from dimos_record.store.base import StreamAccount
+from dimos_record.store.ring import SESSION_KEY, Ring
 from dimos_record.store.target import Target
 from dimos_record.store.writer import CodecChooser, RecordingWriter
 
@@ -50,6 +52,8 @@ class Progress:
     reason: str | None
     """Why it ended; None while it runs."""
     self_contained: bool
+    kept: tuple[str, ...] = ()
+    """What was written of the past, since a message came that keeps it."""
     accounts: dict[str, StreamAccount] = field(default_factory=dict)
     """Per stream name."""
 
@@ -80,6 +84,7 @@ class RecordingSession:
         self._selection, self._paused = selection, False
         self._buffer = TapBuffer(options.buffer_bytes)
         self._clock = ClockWatch()
+        self._ring = _ring(target, options)
         self._loop = WriteLoop(
             target,
             self._buffer,
@@ -88,6 +93,7 @@ class RecordingSession:
             begin_session=self._begin_session,
             end_input=self._end_input,
             lost=self._lost_before_reception,
+            ring=self._ring,
         )
         self._reserve: DiskReserve | None = None
         self._changing = threading.Lock()
@@ -99,8 +105,15 @@ class RecordingSession:
         self._choose_codec: CodecChooser | None = None
         self._meta: dict[str, Any] = {}
         self._keep_loop = KeepLoop(
-            self._loop, self._buffer, options, self._clock, self._look_at_bus, self._keep_log
+            self._loop,
+            self._buffer,
+            options,
+            self._clock,
+            self._look_at_bus,
+            self._keep_log,
+            self._ring,
         )
+        self._trigger = _trigger(bus, target, options, self._clock)
         self._bus_failure: BusError | None = None
         self._lost_at_start: int | None = None
         self._lost_at_end: int | None = None
@@ -124,10 +137,17 @@ class RecordingSession:
                 "left_out_played": [],
                 **self._origin.meta,
             }
+            if self._ring is not None:
+                self._meta[SESSION_KEY] = {
+                    "ring_s": self._options.ring_s,
+                    "ring_bytes": self._options.ring_bytes,
+                }
             start_ns = self._clock.now_ns()
             self._subscribe()
             self._lost_at_start = self._bus.lost_before_reception()
             self._begin_session(self._target.writer, start_ns)
+            if self._trigger is not None:
+                self._trigger.start()
         except BaseException:
             self._end_input()
             self._target.undo()
@@ -160,6 +180,9 @@ class RecordingSession:
         path = self._target.writer.path
         if not isinstance(path, Path):
             return
+        while self._ring is not None and FileKeeper(path).room() < self._options.min_free_bytes:
+            if not self._ring.delete_oldest({path}):
+                break
         check_room(path, self._options.min_free_bytes)
         self._reserve = DiskReserve(path.parent)
 
@@ -171,6 +194,8 @@ class RecordingSession:
             BusError: the bus failed, or was closed; what had arrived before is in the file.
             DimosRecordError: writing failed; what was written before is safe.
         """
+        if self._trigger is not None:
+            self._trigger.close()
         self._loop.request_stop(reason)
         self._loop.join()
         self._keep_loop.join()
@@ -284,6 +309,7 @@ class RecordingSession:
             paused=self._paused,
             reason=self._loop.reason,
             self_contained=self._loop.self_contained,
+            kept=tuple(map(str, self._trigger.kept)) if self._trigger is not None else (),
             accounts=self._loop.accounts(),
         )
 
@@ -330,3 +356,19 @@ class RecordingSession:
             self._keep_log()
         except DimosRecordError as error:
             log.warning("the last lines of the log are missing: %s", error)
+
+
+def _ring(target: Target, options: RecordOptions) -> Ring | None:
+    path = target.writer.path
+    if not (options.is_ring and isinstance(path, Path)):
+        return None
+    return Ring(path.parent, options.ring_s, options.ring_bytes)
+
+
+def _trigger(
+    bus: Bus, target: Target, options: RecordOptions, clock: ClockWatch
+) -> KeepTrigger | None:
+    path = target.writer.path
+    if options.keep_on is None or not isinstance(path, Path):
+        return None
+    return KeepTrigger(bus, path.parent, options.keep_on, options.keep_last_s, clock)

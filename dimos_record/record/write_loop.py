@@ -14,6 +14,7 @@ from dimos_record.record.keeper import ClockWatch
 from dimos_record.record.options import RecordOptions
 from dimos_record.store.base import StreamAccount, add_accounts
 from dimos_record.store.recording_file import remove_recording_file
+from dimos_record.store.ring import Ring
 from dimos_record.store.target import Target
 from dimos_record.store.writer import RecordingWriter
 
@@ -37,6 +38,7 @@ class WriteLoop:
         begin_session: Callable[[RecordingWriter, int], None],
         end_input: Callable[[], None],
         lost: Callable[[], int | None],
+        ring: Ring | None = None,
     ) -> None:
         self.writer = target.writer
         self.reason: str | None = None
@@ -46,10 +48,15 @@ class WriteLoop:
         self.segments = 1
         self.self_contained = True
         self.finishing = False
+        self.complete_until_ns = 0
+        """Receive time up to which everything that was received is committed."""
         self._target, self._buffer, self._options, self._clock = target, buffer, options, clock
         self._begin_session, self._end_input, self.lost = begin_session, end_input, lost
+        self._ring = ring
         self._lost_earlier = self._jumps_earlier = 0
         self._started_ns = self._segment_ns = clock.now_ns()
+        self._first_ns: int | None = None  # when the first message of the segment was written
+        self._finishing: set[Path] = set()  # segments that are not finished yet
         self._is_full = False  # what is still in the buffer then came too late
         self._ended_ns: int | None = None
         self._accounting = threading.Lock()
@@ -147,7 +154,7 @@ class WriteLoop:
         next_drain = time.monotonic() + DRAIN_S
         while not self.stop_requested.is_set():
             began = time.monotonic()
-            self._write_batch()
+            self._write_what_waits()
             if began >= next_drain:
                 self._drain()
                 next_drain = began + DRAIN_S
@@ -159,6 +166,15 @@ class WriteLoop:
         self._end_input()
         while not self._is_full and self._write_batch():
             pass
+
+    def _write_what_waits(self) -> None:
+        """Commit a batch, and note up to when everything is committed."""
+        now_ns = self._clock.now_ns()
+        self._write_batch()
+        oldest_ns = self._buffer.oldest_ns
+        if oldest_ns is not None:
+            now_ns = min(now_ns, oldest_ns + self._clock.offset_ns - 1)
+        self.complete_until_ns = now_ns
 
     def _drain(self) -> bool:
         """Empty the spool; False if another program keeps the file: it can wait."""
@@ -188,6 +204,8 @@ class WriteLoop:
         if batch:
             self._commit(batch)
             self._written += len(batch)
+            if self._first_ns is None:
+                self._first_ns = batch[0][0] + self._clock.offset_ns
         return bool(taken)
 
     def _commit(self, batch: list[Tapped]) -> None:
@@ -224,24 +242,42 @@ class WriteLoop:
         return self._earlier_bytes + self.writer.size_bytes
 
     def _segment_is_full(self) -> bool:
-        options = self._options
-        if options.split_s is not None:
-            return self._clock.now_ns() - self._segment_ns >= options.split_s * 1e9
-        return options.split_bytes is not None and self.writer.size_bytes >= options.split_bytes
+        """Whether a new one is due: in a ring only after a message, since silence deletes nothing."""
+        limit_s, limit_bytes = self._options.segment_s, self._options.segment_bytes
+        if self._first_ns is None and self._ring is not None:
+            return False
+        if limit_s is not None and self._clock.now_ns() - self._segment_ns >= limit_s * 1e9:
+            return True
+        return limit_bytes is not None and self.writer.size_bytes >= limit_bytes
+
+    @property
+    def current_s(self) -> float:
+        """Seconds since the first message of the current segment."""
+        first_ns = self._first_ns
+        return 0.0 if first_ns is None else (self._clock.now_ns() - first_ns) / 1e9
+
+    def busy(self) -> set[Path]:
+        """The segments that are written to or being finished."""
+        with self._accounting:
+            return {Path(self.writer.path), *self._finishing}
 
     def _split(self) -> None:
         """Go on in a new segment; the full one is finished beside it."""
         full = self.writer
         if not self._drain():
             return
-        self._segment_ns = self._clock.now_ns()
+        length_s, self._segment_ns = self.current_s, self._clock.now_ns()
         with self._accounting, full.lock:  # code that appends meanwhile waits for the new segment
             fresh = self._begin_segment(full)
+            self._finishing.add(Path(full.path))
+            self._first_ns = None
             self._earlier_bytes += full.size_bytes
             self._earlier = add_accounts(self._earlier, full.accounts())
             self.writer = fresh
             self.segments += 1
             full.superseded = True
+        if self._ring is not None:
+            self._ring.note(Path(full.path), length_s)
         thread = threading.Thread(
             target=self._finish, args=(full, *self._ending("split")), name="dimos-record-finisher"
         )
@@ -286,3 +322,5 @@ class WriteLoop:
             alone = False
         if not alone:
             self.self_contained = False
+        with self._accounting:
+            self._finishing.discard(Path(writer.path))

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dimos_record.errors import StorageError
+from dimos_record.store.connection import has_log
 from dimos_record.store.reader import Known, RecordingReader
 
 SUFFIX = ".db"
@@ -78,7 +79,7 @@ class Folder:
 
     def __init__(self, path: Path, only: list[Path] | None = None) -> None:
         self.path = path
-        self._only = None if only is None else set(only)
+        self._only = only
         self._lock = threading.Lock()
         self._segments: dict[Path, Segment] = {}
         self._as_of: tuple[int, int] | None = None
@@ -97,25 +98,28 @@ class Folder:
             except OSError as error:
                 raise StorageError(f"{self.path} cannot be read: {error.strerror}") from None
             as_of = status.st_ino, status.st_mtime_ns
-            if as_of != self._as_of:
+            if as_of != self._as_of or self._only is not None:
                 self._look()
                 settled = time.time_ns() - status.st_mtime_ns > _SETTLED_NS
                 self._as_of = as_of if settled else None
             return list(self._segments.values())
 
     def _look(self) -> None:
-        entries, names = _entries(self.path)
+        names: set[str] = set()
+        if self._only is None:
+            entries, names = _entries(self.path)
+            paths = [Path(entry.path) for entry in entries]
+        else:
+            paths = self._only
+            names = {f"{path.name}-wal" for path in paths if has_log(path)}
         found: dict[Path, Segment] = {}
-        for entry in entries:
-            path = Path(entry.path)
-            if self._only is not None and path not in self._only:
-                continue
+        for path in paths:
             try:
-                status = entry.stat()
+                status = path.stat()
             except FileNotFoundError:
                 continue  # deleted a moment ago
             stamp = status.st_ino, status.st_size, status.st_mtime_ns
-            segment = Segment(path, not found, stamp, f"{entry.name}-wal" not in names)
+            segment = Segment(path, not found, stamp, f"{path.name}-wal" not in names)
             before = self._segments.get(path)
             found[path] = before if before is not None and segment.is_same(before) else segment
         if found != self._segments:

@@ -133,6 +133,16 @@ class SegmentedReader:
         """The segments, in order."""
         return [segment.path for segment in self._segments()]
 
+    def files_between(self, start_ns: int | None, end_ns: int | None) -> list[Path]:
+        """The segments from the first to the last with messages in ``[start_ns, end_ns)``."""
+        known = self._known()
+        wanted = [
+            any(_overlaps(ends, start_ns, end_ns) for ends in one.ends.values()) for _, one in known
+        ]
+        within = [index for index, is_wanted in enumerate(wanted) if is_wanted]
+        found = known[within[0] : within[-1] + 1] if within else []
+        return [segment.path for segment, _ in found]
+
     def each(self) -> Iterator[RecordingReader]:
         """The reader of each segment, in order, to be used before the next is asked for."""
         for segment, _ in self._known():

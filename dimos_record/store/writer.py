@@ -51,6 +51,9 @@ from dimos_record.store.writable import WritableFile
 SPOOL_BYTES = 32_000_000
 """What the spool takes in memory, at most, before it is moved into the streams' tables."""
 
+COMPLETE_UNTIL = "complete_until_ns"
+"""Key in `_dr_meta` of a file that is recorded into: up to when everything received is written."""
+
 CodecChooser = Callable[[str, "str | None", bytes], str]
 """(topic, type name, first message) to the id of the codec to store the topic with."""
 
@@ -417,14 +420,22 @@ class RecordingWriter(WritableFile):
                 self._saved_meta = dict(self._meta)
                 save_meta(self.connection, self.session, self._saved_meta)
 
-    def note_progress(self, ts_ns: int, wall_ns: int) -> None:
-        """Write down the account so far, and what the wall clock said at a receive time."""
+    def note_progress(self, ts_ns: int, wall_ns: int, complete_until_ns: int) -> None:
+        """Write down the account so far, and what the wall clock said at a receive time.
+
+        Args:
+            complete_until_ns: receive time up to which everything that was received is written.
+        """
         with self.transaction():
             self._save_accounts()
             if self.session is not None:
                 self.connection.execute(
                     "INSERT OR REPLACE INTO _dr_clock VALUES (?, ?, ?)",
                     (self.session, ts_ns, wall_ns),
+                )
+                self.connection.execute(
+                    "INSERT OR REPLACE INTO _dr_meta VALUES (?, ?)",
+                    (COMPLETE_UNTIL, complete_until_ns),
                 )
 
     def write_log(self, lines: Iterable[LogLine]) -> None:
@@ -447,6 +458,7 @@ class RecordingWriter(WritableFile):
                     "lost_before_reception = ?, clock_jumps = ? WHERE id = ?",
                     (stop_ns, reason, lost_before_reception, clock_jumps, self.session),
                 )
+                self.connection.execute("DELETE FROM _dr_meta WHERE key = ?", (COMPLETE_UNTIL,))
             self.session = None
             self.forget_gaps()
 

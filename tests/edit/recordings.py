@@ -90,7 +90,7 @@ def fill(writer: RecordingWriter, seconds: int, first_s: int = 0) -> None:
         )
         writer.write([(start + 5 * MS, CAMERA, image("rgb8", bytes(48_000), 160, 100))])
         writer.write_log([LogLine(start, "info", "test", f"second {second}")])
-        writer.note_progress(start, start + 7)
+        writer.note_progress(start, start + 7, start)
         here = (second, 0.5, 0, 0, 0, 0, 1)
         writer.append_one(ODOM, start + 950 * MS, pose(start), pose=here, tags={"at": second})
 

@@ -29,8 +29,9 @@ def session_on(
 ) -> RecordingSession:
     """A session that records into a path; start it, or use it as a context manager."""
     chosen = RecordOptions(**PLENTY | options)
-    split = chosen.split_s is not None or chosen.split_bytes is not None
-    target = open_target(path, split=split, append=append, overwrite=overwrite)
+    target = open_target(
+        path, split=chosen.is_split, append=append, overwrite=overwrite, ring=chosen.is_ring
+    )
     return RecordingSession(bus, target, Selection.of(topics or ("*",)), chosen)
 
 
