@@ -23,15 +23,32 @@ from dimos_record.errors import (
 )
 from dimos_record.interop.exporting import About
 from dimos_record.interop.importing import ImportedMessage, Problem, Wanted, latched_in
-from dimos_record.interop.tables import POSE_COLUMNS, Cells, Table, TableColumn, TablesWriter
+from dimos_record.interop.tables import (
+    POSE_COLUMNS,
+    Cells,
+    OpenTable,
+    Table,
+    TableColumn,
+    TablesWriter,
+)
 from dimos_record.store.base import Marker, StreamInfo
 from dimos_record.store.observation import Meta, Pose
 
 METADATA = b"dimos_record"
 _ROW_GROUP_ROWS = 131_072
 _ROW_GROUP_BYTES = 32_000_000
+_ALL_GROUPS_BYTES = 256_000_000
+"""That wait in all files together."""
 _READ_BYTES = 8_000_000
 """Of payload at once, of each table."""
+_RAW_COLUMNS = {
+    "ts_ns": "int64",
+    "seq": "int64",
+    **dict.fromkeys(POSE_COLUMNS, "double"),
+    "tags": "string",
+    "raw": "binary",
+}
+"""What is imported."""
 _TYPES = {
     "byte": "uint8",
     "boolean": "bool_",
@@ -78,10 +95,20 @@ class ParquetWriter(TablesWriter):
     def __init__(self, path: Path, *, raw: bool = False) -> None:
         arrow()
         super().__init__(path, raw=raw)
+        self._files: list[ParquetFile] = []
 
     def open_table(self, path: Path, table: Table) -> ParquetFile:
         """Create the file of a table."""
-        return ParquetFile(path, table, self.about)
+        made = ParquetFile(path, table, self.about)
+        self._files = [one for one in self._files if not one.closed]
+        self._files.append(made)
+        return made
+
+    def write_out(self, table: OpenTable) -> None:
+        """Write what waits; where much waits in all files together, the largest group goes."""
+        super().write_out(table)
+        if sum(one.waiting_bytes for one in self._files) >= _ALL_GROUPS_BYTES:
+            max(self._files, key=lambda one: one.waiting_bytes).write_group()
 
 
 class ParquetFile:
@@ -95,7 +122,10 @@ class ParquetFile:
         self._schema = self._pa.schema(fields, metadata=metadata)
         self._file = self._pa.parquet.ParquetWriter(path, self._schema, compression="zstd")
         self._waiting: list[Any] = []
-        self._waiting_rows = self._waiting_bytes = 0
+        self._waiting_rows = 0
+        self.waiting_bytes = 0
+        """Of rows that are not enough for a group yet."""
+        self.closed = False
 
     def _type_of(self, column: TableColumn) -> Any:
         if column.kind == "time":
@@ -109,9 +139,9 @@ class ParquetFile:
         batch = self._pa.record_batch(arrays, schema=self._schema)
         self._waiting.append(batch)
         self._waiting_rows += count
-        self._waiting_bytes += batch.nbytes
-        if self._waiting_rows >= _ROW_GROUP_ROWS or self._waiting_bytes >= _ROW_GROUP_BYTES:
-            self._write_group()
+        self.waiting_bytes += batch.nbytes
+        if self._waiting_rows >= _ROW_GROUP_ROWS or self.waiting_bytes >= _ROW_GROUP_BYTES:
+            self.write_group()
 
     def _array(self, field: Any, cells: Cells) -> Any:
         pa = self._pa
@@ -124,16 +154,18 @@ class ParquetFile:
         offsets = pa.array(cells.offsets, pa.int32())
         return pa.ListArray.from_arrays(offsets, items, type=field.type, mask=mask)
 
-    def _write_group(self) -> None:
+    def write_group(self) -> None:
+        """Write the rows that wait as a group."""
         table = self._pa.Table.from_batches(self._waiting, self._schema)
-        self._waiting, self._waiting_rows, self._waiting_bytes = [], 0, 0
+        self._waiting, self._waiting_rows, self.waiting_bytes = [], 0, 0
         self._file.write_table(table, row_group_size=_ROW_GROUP_ROWS)
 
     def close(self) -> None:
         """Write the last group and the index at the end of the file."""
         if self._waiting:
-            self._write_group()
+            self.write_group()
         self._file.close()
+        self.closed = True
 
 
 def _description(stream: StreamInfo, about: About) -> dict[str, Any]:
@@ -237,12 +269,13 @@ class _RawTable:
             raise
 
     def _describe(self, schema: Any) -> None:
-        missing = {"ts_ns", "seq", *POSE_COLUMNS, "tags", "raw"} - set(schema.names)
-        if missing:
-            raise NotARecording(
-                f"{self._path} has no column {sorted(missing)[0]!r}; only Parquet that was "
-                "exported with --raw can be imported"
-            )
+        found = {field.name: str(field.type) for field in schema}
+        for name, kind in _RAW_COLUMNS.items():
+            if found.get(name) != kind:
+                raise NotARecording(
+                    f"{self._path} has no column {name!r} of {kind}; only Parquet that was "
+                    "exported with --raw can be imported"
+                )
         try:
             told = json.loads((schema.metadata or {})[METADATA])
             self.topic, self.channel = str(told["topic"]), str(told["channel"])
@@ -265,24 +298,26 @@ class _RawTable:
 
     def rows(self) -> Iterator[tuple[int, int, ImportedMessage]]:
         """The messages with their receive times and order of arrival, some at a time."""
-        columns = ["ts_ns", "seq", *POSE_COLUMNS, "tags", "raw"]
-        for batch in self._batches(self._rows_at_once(), columns):
+        for batch in self._batches(self._rows_at_once(), list(_RAW_COLUMNS)):
             poses = zip(*(batch[name] for name in POSE_COLUMNS), strict=True)
             for ts_ns, seq, tags, raw, pose in zip(
                 batch["ts_ns"], batch["seq"], batch["tags"], batch["raw"], poses, strict=True
             ):
-                yield ts_ns, seq, self._message(ts_ns, raw, pose, tags)
+                if ts_ns is None or seq is None or raw is None:
+                    raise RecordingDamaged(
+                        f"{self._path} has a row without its time, its number or its bytes; "
+                        "export it again"
+                    )
+                message = ImportedMessage(self.topic, self.type_name, raw, ts_ns, ts_ns)
+                meta = self._meta(pose, tags) if tags or pose[0] is not None else None
+                yield ts_ns, seq, message._replace(channel=self.channel, meta=meta)
 
-    def _message(
-        self, ts_ns: int, raw: bytes, pose: tuple[float | None, ...], tags: str | None
-    ) -> ImportedMessage:
-        meta = None
-        if pose[0] is not None or tags:
+    def _meta(self, pose: tuple[float | None, ...], tags: str | None) -> Meta:
+        try:
             there = None if None in pose else Pose(*pose)  # type: ignore[arg-type]
-            meta = Meta(there, json.loads(tags) if tags else {})
-        return ImportedMessage(
-            self.topic, self.type_name, raw, ts_ns, ts_ns, channel=self.channel, meta=meta
-        )
+            return Meta(there, dict(json.loads(tags)) if tags else {})
+        except (TypeError, ValueError) as error:
+            raise RecordingDamaged(f"{self._path} has tags that are no JSON object") from error
 
     def _rows_at_once(self) -> int:
         metadata = self._file.metadata

@@ -187,7 +187,7 @@ class TableFile(Protocol):
         """Write what is left, and release the file."""
 
 
-class _Open:
+class OpenTable:
     """A table with the messages that wait for being written."""
 
     def __init__(self, table: Table, place: str, file: TableFile) -> None:
@@ -219,7 +219,7 @@ class TablesWriter(ABC):
         self._path, self._one_file = path, self.suffix in path.suffixes[-2:]
         self._raw = raw
         self._losses = Losses()
-        self._open: dict[tuple[str, str | None], _Open] = {}
+        self._open: dict[tuple[str, str | None], OpenTable] = {}
         self._names: set[Path] = set()
         self._waiting_bytes = 0
         self.about: About
@@ -261,39 +261,40 @@ class TablesWriter(ABC):
         table.bytes += len(row.data)
         self._waiting_bytes += len(row.data)
         if len(table.rows) >= _BATCH_ROWS or table.bytes >= _BATCH_BYTES:
-            self._write_out(table)
+            self.write_out(table)
         elif self._waiting_bytes >= _ALL_BATCHES_BYTES:
-            self._write_out(max(self._open.values(), key=lambda one: one.bytes))
+            self.write_out(max(self._open.values(), key=lambda one: one.bytes))
         return True
 
-    def _write_out(self, table: _Open) -> None:
+    def write_out(self, table: OpenTable) -> None:
+        """Write the messages of a table that wait."""
         self._waiting_bytes -= table.bytes
         table.write(self._losses)
 
-    def _table_of(self, row: Row) -> _Open:
+    def _table_of(self, row: Row) -> OpenTable:
         """The table for a message; that of the same stream in another place is completed."""
         key, place = (row.stream.name, row.stream.type_name), self.place_of(row)
         table = self._open.get(key)
         if table is not None and table.place != place:
-            self._write_out(table)
+            self.write_out(table)
             self._open.pop(key).file.close()
             table = None
         return table or self._new_table(row.stream, place)
 
-    def _new_table(self, stream: StreamInfo, place: str) -> _Open:
+    def _new_table(self, stream: StreamInfo, place: str) -> OpenTable:
         path = self._path if self._one_file else self._path / f"{place}{self.suffix}"
         if path in self._names:  # an operator has given some messages of a stream another type
             path = path.with_name(f"{path.stem}.{stream.type_name}{self.suffix}")
         self._names.add(path)
         table = Table(stream, raw=self._raw)
-        made = _Open(table, place, self.open_table(path, table))
+        made = OpenTable(table, place, self.open_table(path, table))
         self._open[stream.name, stream.type_name] = made
         return made
 
     def finish(self) -> None:
         """Write what waits, and complete the files."""
         for table in self._open.values():
-            table.write(self._losses)
+            self.write_out(table)
         self.close()
 
     def close(self) -> None:

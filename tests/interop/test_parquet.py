@@ -126,7 +126,7 @@ def test_small_batches_and_groups_of_rows_give_the_same_table(
     export_parquet(rec.view(), tmp_path / "whole", raw=True)
     monkeypatch.setattr(tables, "_BATCH_ROWS", 3)
     monkeypatch.setattr(tables, "_ALL_BATCHES_BYTES", 2000)
-    monkeypatch.setattr("dimos_record.interop.parquet._ROW_GROUP_ROWS", 5)
+    monkeypatch.setattr("dimos_record.interop.parquet._ALL_GROUPS_BYTES", 10_000)
     export_parquet(rec.view(), tmp_path / "small", raw=True)
     for path in (tmp_path / "whole").iterdir():
         assert pq.read_table(path).equals(pq.read_table(tmp_path / "small" / path.name)) or (
@@ -193,6 +193,31 @@ def test_what_cannot_be_imported_is_refused(rec: RecordReplay, tmp_path: Path) -
     (tmp_path / "cut.parquet").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(RecordingDamaged, match=r"cut\.parquet"):
         ParquetImport(tmp_path / "cut.parquet")
+
+
+@pytest.mark.parametrize(
+    ("column", "values"),
+    [
+        ("raw", [None] * 20),
+        ("raw", ["text"] * 20),
+        ("seq", [None] * 20),
+        ("ts_ns", [1.5] * 20),
+        ("tags", ["[1]"] * 20),
+        ("tags", ["{"] * 20),
+    ],
+)
+def test_a_table_that_somebody_has_changed_is_no_crash(
+    rec: RecordReplay, tmp_path: Path, column: str, values: list[Any]
+) -> None:
+    export_parquet(rec.select("/odom"), tmp_path / "odom.parquet", raw=True)
+    table = pq.read_table(tmp_path / "odom.parquet")
+    same_type = values[0] is None or column == "tags"
+    changed = pa.array(values, table.schema.field(column).type if same_type else None)
+    index = table.column_names.index(column)
+    pq.write_table(table.set_column(index, column, changed), tmp_path / "odd.parquet")
+    with pytest.raises((NotARecording, RecordingDamaged), match=r"odd\.parquet"):
+        import_file(tmp_path / "odd.parquet", tmp_path / "back.db")
+    assert not (tmp_path / "back.db").exists()
 
 
 def test_a_damaged_page_is_an_error_and_nothing_is_imported(
