@@ -15,7 +15,7 @@ from dimos_record.viewer.converters.transforms import frame_entity
 
 ROOT = "tf#/"
 """Rerun's own frame of the entity `/`. Views whose origin is `/` show it, and all frames in it."""
-AXIS_M = 0.2
+AXIS_M = 0.12
 """Length of the axes of a frame."""
 
 
