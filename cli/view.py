@@ -311,7 +311,7 @@ def say_shown(live: LiveLogger) -> None:
 
 
 def say_unshown(unshown: list[Unshown]) -> None:
-    """List what the viewer does not get, once per topic and reason."""
+    """List what the viewer does not get, once per topic."""
     for one in unshown:
         what = f" ({one.type_name})" if one.type_name else ""
         say(f"Not shown: {printable(one.topic)}{what}: {one.count:,} messages, {one.reason}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-from collections import Counter
 
 from dimos_record.store.base import StreamInfo
 from dimos_record.viewer.converters import Converter, converter_for
@@ -32,8 +31,15 @@ class Lane:
         """Names of curves by entity, as they were logged last."""
         self.last_ns: int | None = None
         """When the last message was received that was logged."""
-        self.unshown: Counter[str] = Counter()
-        """Messages that could not be shown, by reason."""
+        self.unshown = 0
+        """Messages that could not be shown."""
+        self.reason = ""
+        """Why the first of them could not."""
+
+    def fail(self, reason: str) -> None:
+        """Count a message that cannot be shown."""
+        self.unshown += 1
+        self.reason = self.reason or reason
 
     @property
     def is_transforms(self) -> bool:

@@ -20,7 +20,7 @@ from dimos_record.viewer.robot import Robot
 
 _TRAIL_COLORS = ((255, 140, 0), (0, 190, 255), (200, 100, 255), (120, 220, 80))
 """Of the ways of the first topics that have one, the second, ..."""
-_TRAIL_RADIUS_M = 0.02
+_TRAIL_RADIUS_M = 0.03
 _S = 1_000_000_000
 
 
@@ -31,6 +31,7 @@ class Unshown:
     topic: str
     type_name: str | None
     reason: str
+    """Why, of the first of them."""
     count: int
 
 
@@ -87,17 +88,17 @@ class RecordingLogger:
         """
         lane = self._lanes.get(row.stream.channel) or self._lane(row.stream)
         if lane.converter is None:
-            lane.unshown["nobody can show this type"] += 1
+            lane.fail("nobody can show this type")
             return False
         if self._is_too_soon(lane, row):
             return True
         try:
             shown = lane.converter.convert(row.data)
+            frame = frame_of(row.stream.type_name or "", row.data)
         except DecodeError as error:
-            lane.unshown[str(error)] += 1
+            lane.fail(str(error))
             return False
         self._set_times(row, position_ns)
-        frame = frame_of(row.stream.type_name or "", row.data)
         for one in (*self._frames.before(frame, shown), *self._robot.by_frames(shown)):
             self._log_one(lane, one, None)
         for one in shown:
@@ -138,11 +139,11 @@ class RecordingLogger:
 
     @property
     def unshown(self) -> list[Unshown]:
-        """What could not be shown, one entry per topic and reason."""
+        """What could not be shown, one entry per topic."""
         return [
-            Unshown(lane.stream.topic, lane.stream.type_name, reason, count)
+            Unshown(lane.stream.topic, lane.stream.type_name, lane.reason, lane.unshown)
             for lane in self._lanes.values()
-            for reason, count in lane.unshown.items()
+            if lane.unshown
         ]
 
     def _lane(self, stream: StreamInfo) -> Lane:

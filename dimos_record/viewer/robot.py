@@ -11,8 +11,8 @@ from dimos_record.viewer.entities import ROBOT
 _BASES = ("base_link", "base_footprint", "base", "body", "trunk", "pelvis", "torso")
 """What the frame of a robot is called, the likeliest first; a namespace may stand before it."""
 
-_LENGTH_M = 0.6
-_RADIUS_M = 0.05
+_LENGTH_M = 0.7
+_RADIUS_M = 0.06
 _COLOR = (255, 190, 0)
 
 
