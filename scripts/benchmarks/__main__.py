@@ -17,6 +17,7 @@ from benchmarks import (
     chapter_saving,
     chapter_storage,
     chapter_timeline,
+    chapter_viewing,
     promises,
     report,
 )
@@ -33,6 +34,7 @@ CHAPTERS = (
     chapter_dimos.FULL_STACK,
     chapter_saving.SAVING,
     chapter_timeline.TIMELINE,
+    chapter_viewing.VIEWING,
 )
 PAGE = SCRIPTS.parent / "docs" / "performance.md"
 
@@ -98,6 +100,7 @@ def _update_page(chapters: list[Chapter], machine: dict[str, Any], missing: list
         "bench inside dimos": chapter_dimos.FULL_STACK,
         "bench saving": chapter_saving.SAVING,
         "bench timeline": chapter_timeline.TIMELINE,
+        "bench viewing": chapter_viewing.VIEWING,
     }
     others = [chapter for chapter in chapters if chapter not in apart.values()]
     parts = {name: [chapter] for name, chapter in apart.items() if chapter in chapters}

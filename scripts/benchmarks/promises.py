@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from benchmarks.chapter_dimos import PUBLISHERS_DROP
+from benchmarks.chapter_viewing import CLOUD, IMAGE
 from benchmarks.measuring import Chapter
 from benchmarks.subjects import DIMOS, LCM, OURS
 
@@ -34,6 +35,8 @@ def judge(chapters: Sequence[Chapter]) -> list[Verdict]:
         verdicts += _of_speed(by_name["speed"])
     if "dimos" in by_name:
         verdicts += _of_dimos(by_name["dimos"])
+    if "viewing" in by_name:
+        verdicts += _of_viewing(by_name["viewing"])
     return verdicts
 
 
@@ -133,4 +136,16 @@ def _of_dimos(chapter: Chapter) -> Iterator[Verdict]:
                 f"in {len(perfect)} of {len(runs)} runs, "
                 f"{max(run['lost'] or 0 for run in runs):,.0f} messages lost at most",
                 is_goal,
+            )
+
+
+def _of_viewing(chapter: Chapter) -> Iterator[Verdict]:
+    for case in (IMAGE, CLOUD):
+        ratios = chapter.ratios(case, OURS, DIMOS, "convert_us")
+        if ratios:
+            ratio = statistics.median(ratios)
+            yield Verdict(
+                f"for the viewer, {case}: decoded and converted no slower than by dimos",
+                ratio <= 1,
+                f"{ratio:.2f} of its time",
             )

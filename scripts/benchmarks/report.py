@@ -24,6 +24,7 @@ _NAMES = {
     ("record", DIMOS): "dimos TransportRecorder",
     ("replay", DIMOS): "dimos replay",
     ("dimos", DIMOS): "dimos --record",
+    ("viewing", DIMOS): "dimos's to_rerun",
     ("storage", DIMOS): "dimos SqliteStore",
     ("storage", MCAP): "mcap writer",
     ("storage", PLAIN): "plain file",
