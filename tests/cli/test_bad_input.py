@@ -101,6 +101,8 @@ READING = [
     ("save", "bad.db", "--as", "out.db"),
     ("extract", "bad.db", "1", "2", "out.db"),
     ("export", "lcm", "bad.db", "out.lcm"),
+    ("export", "parquet", "bad.db", "out", "--partition-by", "day"),
+    ("plot", "bad.db", "/odom.pose.position.x"),
     ("split", "bad.db", "1"),
     ("merge", "out.db", "./good.db", "bad.db"),
     ("publish", "bad.db"),
