@@ -23,6 +23,7 @@ from dimos_record.cli import (
     importing,
     info,
     install_cli,
+    keep,
     mark,
     markers,
     merge,
@@ -80,6 +81,7 @@ app.command("history")(history.history)
 app.command("revert")(history.revert)
 app.command("save")(save.save)
 app.command("extract", cls=TakesTimes)(extract.extract)
+app.command("keep", cls=TakesTimes)(keep.keep)
 app.command("split", cls=TakesTimes)(split.split)
 app.command("merge")(merge.merge)
 app.command("publish")(publish.publish)

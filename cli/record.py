@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -57,6 +57,24 @@ def record(
             help="Write a folder of segments, a new one every 10m or 2GB.",
         ),
     ] = None,
+    ring: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TIME|SIZE",
+            help="Record always: a folder of segments of which the oldest is deleted, so that the "
+            "last 30m, or 20GB, are there; given twice, both bounds hold.",
+        ),
+    ] = None,
+    keep_on: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TOPIC",
+            help="A message on this topic keeps the past of the ring: /estop.",
+        ),
+    ] = None,
+    keep_last: Annotated[
+        str, typer.Option(metavar="TIME", help="How much of the past it keeps.")
+    ] = "2m",
     codec: Annotated[
         list[str] | None,
         typer.Option(
@@ -93,13 +111,15 @@ def record(
       dimos-record record long --split 10m --codec '/camera/*=jpeg' --strict
 
       dimos-record record walk.db --module Go2Connection
+
+      dimos-record record ring --ring 30m --keep-on /estop
     """
     from dimos_record import RecordReplay
     from dimos_record.cli.account import print_account
     from dimos_record.cli.keyboard import Keyboard
     from dimos_record.cli.progress import RecordingLine
     from dimos_record.errors import OptionError
-    from dimos_record.record.options import parse_duration, parse_size, parse_split
+    from dimos_record.record.options import parse_duration, parse_ring, parse_size, parse_split
 
     if all_topics and topics:
         raise OptionError("--all and a list of topics contradict each other; give one of them")
@@ -108,7 +128,7 @@ def record(
     if append and overwrite:
         raise OptionError("--append and --overwrite contradict each other; give one of them")
     buffer_bytes = parse_size(buffer, "--buffer")
-    options: dict[str, object] = {
+    options: dict[str, Any] = {
         "duration_s": parse_duration(duration, "--duration") if duration is not None else None,
         "max_bytes": parse_size(max_size, "--max-size") if max_size is not None else None,
         "max_messages": max_messages,
@@ -116,7 +136,10 @@ def record(
         "buffer_bytes": buffer_bytes,
         "strict": strict,
         "codecs": _codecs(codec or []),
+        "keep_on": keep_on,
+        "keep_last_s": parse_duration(keep_last, "--keep-last"),
         **(parse_split(split, "--split") if split is not None else {}),
+        **(parse_ring(ring, "--ring") if ring else {}),
     }
     keep_threads_punctual()
     with RecordReplay(file, bus=bus) as rec, stop_signals() as stop:
@@ -130,14 +153,17 @@ def record(
         keyboard = Keyboard(enabled=not quiet)
         keys = "; space pauses, Ctrl-C stops" if keyboard.active else "; Ctrl-C stops"
         say(f"Recording to {rec.store.name} from {rec.bus.reach}{keys}")
+        kept = 0
         with RecordingLine(rec, buffer_bytes=buffer_bytes, shown=not quiet) as line, keyboard:
             while not stop.is_set() and not rec.wait_recording(0.1):
                 for key in keyboard.read(0):
                     _press(key, rec, stop, keyboard)
                 line.update()
+                kept = _say_kept(rec, kept)
         try:
             rec.stop_recording()
         finally:
+            _say_kept(rec, kept)
             print_account(rec, as_json=as_json)
         _check_that_the_disk_sufficed(rec)
 
@@ -165,6 +191,14 @@ def _press(key: str, rec: RecordReplay, stop: threading.Event, keyboard: Keyboar
         stop.set()
     elif key == SUSPEND:
         keyboard.suspend()
+
+
+def _say_kept(rec: RecordReplay, said: int) -> int:
+    """Say what was kept since; returns how much has been said now."""
+    kept = rec.progress.kept if rec.progress is not None else ()
+    for path in kept[said:]:
+        say(f"Kept {path}")
+    return len(kept)
 
 
 def _check_that_the_disk_sufficed(rec: RecordReplay) -> None:

@@ -242,7 +242,7 @@ class WriteLoop:
         return self._earlier_bytes + self.writer.size_bytes
 
     def _segment_is_full(self) -> bool:
-        """Whether a new one is due: in a ring only after a message, since silence deletes nothing."""
+        """Whether a new one is due; in a ring only after a message: silence deletes nothing."""
         limit_s, limit_bytes = self._options.segment_s, self._options.segment_bytes
         if self._first_ns is None and self._ring is not None:
             return False
