@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 from zlib import crc32
@@ -30,7 +29,6 @@ class _Payload(NamedTuple):
 
     stream: Stream | None
     """None where its page belongs to no table any more."""
-    crc: int
     source: Source
     number: int
 
@@ -49,12 +47,13 @@ class Messages:
         self.seen: dict[str, dict[int, int | None]] = {s.info.name: {} for s in streams}
         """The numbers of messages of which only a part was found, with their receive time."""
         self._rows: list[tuple[Stream | None, MessageRow]] = []
-        self._payloads: dict[int, list[_Payload]] = defaultdict(list)
+        self._payloads: dict[int, dict[int, list[_Payload]]] = {}
+        """By number and CRC-32."""
 
     def look_again(self, trees: Trees) -> None:
         """Look for what was not found in other pages, and take only what a checksum proves."""
         self._trees, self._only_proven = trees, True
-        self._rows, self._payloads = [], defaultdict(list)
+        self._rows, self._payloads = [], {}
 
     def of_stream(self, stream: Stream) -> Iterator[Found]:
         """What is in the tables of a stream."""
@@ -118,7 +117,9 @@ class Messages:
     def _keep_payload(
         self, stream: Stream | None, number: int, data: bytes, source: Source
     ) -> None:
-        self._payloads[number].append(_Payload(stream, crc32(data), source, number))
+        crc = crc32(data)
+        same = self._payloads.setdefault(number, {}).setdefault(crc, [])
+        same.append(_Payload(stream, source, number))
 
     def _from_spool(self, values: Record, columns: list[str]) -> Iterator[Found]:
         found = spooled_row(values, columns)
@@ -141,28 +142,34 @@ class Messages:
         """The message that a row makes with a payload of its number, if just one is right."""
         candidates = [stream] if stream is not None else self.streams
         fits: dict[tuple[str, bytes], Found] = {}
-        for payload in self._payloads.get(row.id, ()):
-            for candidate in candidates:
-                if payload.stream not in (None, candidate):
-                    continue
+        for candidate in candidates:
+            for payload in self._possible(candidate, row):
                 data = self._data(candidate, row, payload)
                 if data is not None:
                     fits[candidate.info.name, data] = Found(candidate, row, data)
         if len(fits) == 1:
             yield from self._found(*fits.values())
 
+    def _possible(self, stream: Stream, row: MessageRow) -> list[_Payload]:
+        """The payloads that may belong to a row, if it is one of this stream."""
+        expected = self._judges[stream.info.name].expected(row)
+        if expected is None and not self._is_likely(stream, row):
+            return []
+        found = self._payloads.get(row.id, {})
+        some = [one for ones in found.values() for one in ones]
+        return [
+            one
+            for one in (some if expected is None else found.get(expected, ()))
+            if one.stream in (None, stream)
+        ]
+
     def _data(self, stream: Stream, row: MessageRow, payload: _Payload) -> bytes | None:
         """The payload, if it and the row are a message of a stream."""
         judge = self._judges[stream.info.name]
-        expected = judge.expected(row)
-        if expected is None and not self._is_likely(stream, row, payload):
-            return None
-        if expected not in (None, payload.crc):
-            return None
         there = _Payloads(self._trees, [payload.source]).take(payload.number)
         return next((data for _, data in there if judge.is_whole(row, data)), None)
 
-    def _is_likely(self, stream: Stream, row: MessageRow, payload: _Payload) -> bool:
+    def _is_likely(self, stream: Stream, row: MessageRow) -> bool:
         """Whether a row without a checksum may belong to a payload from elsewhere at all."""
         same = [one for one in self.streams if one.info.type_name == stream.info.type_name]
         known = stream.info.type_name is not None and len(same) == 1
@@ -173,7 +180,7 @@ class Messages:
             if stream is not None and row.id not in self.saved[stream.info.name]:
                 self.seen[stream.info.name][row.id] = row.ts_ns
         for number, payloads in self._payloads.items():
-            for payload in payloads:
+            for payload in (one for same in payloads.values() for one in same):
                 if payload.stream and number not in self.saved[payload.stream.info.name]:
                     self.seen[payload.stream.info.name].setdefault(number, None)
 

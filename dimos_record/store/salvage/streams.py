@@ -53,10 +53,9 @@ def _described(trees: Trees, configs: dict[str, str]) -> Iterator[Stream]:
     table, copy = trees.tree("_dr_topics"), trees.tree("_dr_topics_copy")
     rows = [*_from_table(trees.records(table)), *_from_copy(trees.records(copy))]
     if not rows:
-        for source in trees.strays():
-            rows += _from_table(trees.records_on(source))
-        for source in trees.stray_indexes():
-            rows += _from_copy(trees.records_on(source))
+        rows += trees.look_for(lambda row: len(row) == 10 and isinstance(row[0], int))
+        copies = trees.look_for(lambda row: len(row) == 10 and isinstance(row[9], int))
+        rows += _from_copy(copies)
     for row in rows:
         stream = _stream(row, configs)
         if stream is not None:

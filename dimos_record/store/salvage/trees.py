@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cached_property
 from typing import NamedTuple
 
 from dimos_record.store.salvage.btree import (
@@ -49,10 +50,13 @@ class Trees:
         """Pages that are in a tree."""
         self._roots: dict[str, int] = {}
         self._sql: dict[str, str] = {}
-        for row in self.records(self._walk(1)):
+        listed = self._walk(1)
+        for row in self.records(listed):
             if len(row) == 5 and isinstance(row[1], str) and isinstance(row[3], int) and row[3] > 1:
                 self._roots[row[1].lower()] = row[3]
                 self._sql[row[1].lower()] = str(row[4])
+        self.list_is_whole = bool(self._roots) and not listed.broken
+        """Whether the list of the tables could be read: else some are found by their look."""
 
     @property
     def names(self) -> list[str]:
@@ -134,11 +138,22 @@ class Trees:
             if is_leaf(self.pages.in_log(at)):
                 yield "log", at
 
-    def stray_indexes(self) -> Iterator[Source]:
-        """Leaves of indexes that belong to no tree any more."""
-        for number in range(2, self.pages.count + 1):
-            if number not in self.reached and self.pages.begin(number, 1) == bytes([INDEX_LEAF]):
-                yield "page", number
+    def look_for(self, fits: Callable[[Record], bool]) -> Iterator[Record]:
+        """The rows on all pages that have no place yet and whose first row fits."""
+        for source, first in self._first_rows:
+            if fits(first):
+                yield from (row for row in self.records_on(source) if fits(row))
+
+    @cached_property
+    def _first_rows(self) -> list[tuple[Source, Record]]:
+        indexes: list[Source] = [
+            ("page", number)
+            for number in range(2, self.pages.count + 1)
+            if number not in self.reached and self.pages.begin(number, 1) == bytes([INDEX_LEAF])
+        ]
+        sources = (*self.strays(), *indexes)
+        firsts = ((source, next(self.records_on(source), None)) for source in sources)
+        return [(source, first) for source, first in firsts if first is not None]
 
     def _free(self) -> set[int]:
         """Pages that are in use by nothing: what is on them was deleted."""

@@ -71,6 +71,7 @@ class _Salvaging:
         self._path = path
         trees = Trees(pages)
         self._pages = pages
+        self._whole_list = trees.list_is_whole
         self._streams = find_streams(trees)
         self._others = Others(trees)
         self._messages = Messages(trees, self._streams)
@@ -92,6 +93,8 @@ class _Salvaging:
         written = self._others.written()
         streams = tuple(self._report(stream, written) for stream in self._streams)
         lost = list(self._others.lost)
+        if not self._whole_list and any(stream.in_account is None for stream in streams):
+            lost.append("the list of its tables is lost, so that nobody knows all that it had")
         if self._others.was_killed and self._pages.log_is_missing:
             lost.append(f"its log, {self._path.name}-wal, is missing, and what is only in there")
         return SalvageReport(self._path, new.target, streams, tuple(lost))
