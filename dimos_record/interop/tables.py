@@ -244,9 +244,7 @@ class TablesWriter(ABC):
         self.about = about
         if not self._one_file:
             self._path.mkdir()
-        elif len(about.streams) == 1:
-            self._new_table(about.streams[0], about.streams[0].name)
-        else:
+        elif len(about.streams) != 1:
             raise OptionError(
                 f"a {self.suffix} file holds the table of one topic, and {len(about.streams)} are "
                 "selected; select one (-t /odom), or write a folder: a name without "
@@ -254,7 +252,11 @@ class TablesWriter(ABC):
             )
 
     def write(self, row: Row, meta: Meta | None) -> bool:
-        """Take a message in; it is written with those that follow."""
+        """Take a message in; it is written with those that follow.
+
+        Raises:
+            OptionError: an operator gave the messages of one file several types.
+        """
         table = self._table_of(row)
         table.rows.append(row)
         table.metas.append(meta)
@@ -284,6 +286,11 @@ class TablesWriter(ABC):
     def _new_table(self, stream: StreamInfo, place: str) -> OpenTable:
         path = self._path if self._one_file else self._path / f"{place}{self.suffix}"
         if path in self._names:  # an operator has given some messages of a stream another type
+            if self._one_file:
+                raise OptionError(
+                    f"the messages of {stream.topic} are of several types, which one "
+                    f"{self.suffix} file cannot hold; write a folder: a name without {self.suffix}"
+                )
             path = path.with_name(f"{path.stem}.{stream.type_name}{self.suffix}")
         self._names.add(path)
         table = Table(stream, raw=self._raw)
@@ -293,6 +300,8 @@ class TablesWriter(ABC):
 
     def finish(self) -> None:
         """Write what waits, and complete the files."""
+        if self._one_file and not self._names:
+            self._new_table(self.about.streams[0], "")
         for table in self._open.values():
             self.write_out(table)
         self.close()

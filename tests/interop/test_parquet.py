@@ -195,6 +195,28 @@ def test_what_cannot_be_imported_is_refused(rec: RecordReplay, tmp_path: Path) -
         ParquetImport(tmp_path / "cut.parquet")
 
 
+def test_messages_that_an_operator_gave_another_type_have_a_table_of_their_own(
+    rec: RecordReplay, tmp_path: Path
+) -> None:
+    text = message_class("std_msgs.String")
+
+    def said(every: int) -> ReplayView:
+        view = rec.select("/odom")
+        return view.map(lambda one: one if one.id % every else one.derive(data=text(data="hi")))
+
+    export_parquet(said(1), tmp_path / "all.parquet")
+    assert pq.read_table(tmp_path / "all.parquet").column("data").to_pylist() == ["hi"] * 20
+    export_parquet(said(2), tmp_path / "out")
+    counts = {one.name: pq.read_table(one).num_rows for one in (tmp_path / "out").iterdir()}
+    assert counts == {"odom.parquet": 10, "odom.std_msgs.String.parquet": 10}
+    with pytest.raises(OptionError, match="several types"):
+        export_parquet(said(2), tmp_path / "some.parquet")
+    export_parquet(rec.select("/odom").filter(lambda one: False), tmp_path / "none.parquet")
+    assert pq.read_table(tmp_path / "none.parquet").num_rows == 0
+    found = sorted(path.name for path in tmp_path.iterdir())
+    assert found == ["all.parquet", "none.parquet", "out"]
+
+
 @pytest.mark.parametrize(
     ("column", "values"),
     [
