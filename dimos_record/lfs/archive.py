@@ -69,7 +69,7 @@ def pack(source: Path, archive: Path, on_bytes: OnBytes) -> None:
 
 def _new_tar(packed: ParallelGzip) -> tarfile.TarFile:
     out = cast(IO[bytes], packed)  # as a stream only `write` is used
-    return tarfile.open(fileobj=out, mode="w|", bufsize=_CHUNK_BYTES, format=tarfile.PAX_FORMAT)
+    return tarfile.open(fileobj=out, mode="w|", format=tarfile.PAX_FORMAT)
 
 
 def _add(tar: tarfile.TarFile, path: Path, name: str, on_bytes: OnBytes) -> None:
