@@ -13,6 +13,8 @@ from dimos_record.store.salvage.trees import Source, Trees
 
 _SPOOL = ["seq", "topic", "id", "ts_ns", "stamp_ns", "data", "crc"]
 _SCALARS = "scalar"
+_PAGES_KEPT = 500
+"""Pages whose entries are kept in memory while payloads are looked for."""
 
 
 class Found(NamedTuple):
@@ -47,13 +49,14 @@ class Messages:
         self.seen: dict[str, dict[int, int | None]] = {s.info.name: {} for s in streams}
         """The numbers of messages of which only a part was found, with their receive time."""
         self._rows: list[tuple[Stream | None, MessageRow]] = []
+        self._pages: dict[Source, _Payloads] = {}
         self._payloads: dict[int, dict[int, list[_Payload]]] = {}
         """By number and CRC-32."""
 
     def look_again(self, trees: Trees) -> None:
         """Look for what was not found in other pages, and take only what a checksum proves."""
         self._trees, self._only_proven = trees, True
-        self._rows, self._payloads = [], {}
+        self._rows, self._payloads, self._pages = [], {}, {}
 
     def of_stream(self, stream: Stream) -> Iterator[Found]:
         """What is in the tables of a stream."""
@@ -147,6 +150,8 @@ class Messages:
                 data = self._data(candidate, row, payload)
                 if data is not None:
                     fits[candidate.info.name, data] = Found(candidate, row, data)
+                    if row.crc is not None:
+                        break  # the others are the same bytes
         if len(fits) == 1:
             yield from self._found(*fits.values())
 
@@ -166,7 +171,11 @@ class Messages:
     def _data(self, stream: Stream, row: MessageRow, payload: _Payload) -> bytes | None:
         """The payload, if it and the row are a message of a stream."""
         judge = self._judges[stream.info.name]
-        there = _Payloads(self._trees, [payload.source]).take(payload.number)
+        if payload.source not in self._pages:
+            if len(self._pages) >= _PAGES_KEPT:
+                self._pages.clear()
+            self._pages[payload.source] = _Payloads(self._trees, [payload.source])
+        there = self._pages[payload.source].take(payload.number)
         return next((data for _, data in there if judge.is_whole(row, data)), None)
 
     def _is_likely(self, stream: Stream, row: MessageRow) -> bool:
