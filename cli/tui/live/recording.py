@@ -9,8 +9,13 @@ from typing import NamedTuple
 from dimos_record import RecordReplay
 from dimos_record.bus import Bus
 from dimos_record.cli.tui.live.choice import Choice
+from dimos_record.edit.writing import SaveReport
 from dimos_record.record.options import RecordOptions
 from dimos_record.record.session import Progress
+
+
+KEEP_S = 120.0
+"""How much of the past is kept."""
 
 
 class Account(NamedTuple):
@@ -71,6 +76,14 @@ class LiveRecording:
             return False
         self._rec.pause_recording()
         return True
+
+    def keep(self) -> SaveReport:
+        """Write the last two minutes into a file beside the recording, which goes on.
+
+        Raises:
+            DimosRecordError: nothing was written.
+        """
+        return self._rec.keep(last_s=KEEP_S)
 
     @property
     def has_ended(self) -> bool:

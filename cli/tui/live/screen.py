@@ -19,7 +19,7 @@ from dimos_record.cli.tui.keys import Key
 from dimos_record.cli.tui.live.account import AccountPanel
 from dimos_record.cli.tui.live.choice import name_of
 from dimos_record.cli.tui.live.listening import ListeningScreen
-from dimos_record.cli.tui.live.recording import LiveRecording
+from dimos_record.cli.tui.live.recording import KEEP_S, LiveRecording
 from dimos_record.cli.tui.live.table import TopicTable
 from dimos_record.cli.tui.tasks import task
 from dimos_record.errors import DimosRecordError
@@ -42,6 +42,7 @@ class LiveScreen(ListeningScreen):
         Key("r", "record", "Record what is selected", section="Record", label="record"),
         Key("s", "stop", "Stop, and open the recording", section="Record", label="stop"),
         Key("p", "pause", "Pause recording, and go on", section="Record", label="pause"),
+        Key("K", "keep", "Keep the last 2 minutes of it", section="Record", label="keep"),
         Key("asterisk", "pattern", "Select topics by a pattern", section="Select", label="pattern"),
     ]
 
@@ -120,11 +121,10 @@ class LiveScreen(ListeningScreen):
     # --- recording
 
     def key_is_shown(self, key: Key) -> bool:
-        """Stop and pause while there is something to stop and pause."""
+        """Stop, pause and keep while there is something to stop, pause and keep."""
         is_recording = self._recording is not None
-        return {"record": not is_recording, "stop": is_recording, "pause": is_recording}.get(
-            key.action, True
-        )
+        while_recording = dict.fromkeys(("stop", "pause", "keep"), is_recording)
+        return {"record": not is_recording, **while_recording}.get(key.action, True)
 
     @task
     async def action_record(self) -> None:
@@ -231,6 +231,15 @@ class LiveScreen(ListeningScreen):
             is_paused = await tui(self).in_thread(recording.pause)
         if self._recording is recording:  # it was not stopped meanwhile
             self.say("Paused; p goes on" if is_paused else "Recording goes on")
+
+    @task
+    async def action_keep(self) -> None:
+        """Write what was recorded in the last two minutes into a file, and go on recording."""
+        if self._recording is None:
+            self.complain("Nothing is being recorded; r records what is selected")
+            return
+        report = await tui(self).in_thread(self._recording.keep)
+        self.say(f"The last {KEEP_S / 60:g} minutes are in {report.path}")
 
     # --- leaving
 

@@ -16,6 +16,7 @@ from dimos_record.cli.tui.live.account import AccountPanel
 from dimos_record.cli.tui.live.recording import LiveRecording
 from dimos_record.cli.tui.live.screen import LiveScreen
 from dimos_record.demo_robot import run
+from dimos_record.store import open_recording
 from dimos_record.testing import free_lcm_url
 from tests.cli.tui.programs import running
 from tests.cli.tui.snapshots import screen_text
@@ -176,6 +177,25 @@ async def test_the_selection_can_be_changed_while_recording(bus: Bus) -> None:
 
 
 @pytest.mark.once
+async def test_the_past_is_kept_while_recording_goes_on(bus: Bus, tmp_path: Path) -> None:
+    async with running(bus) as (app, pilot):
+        await hear(bus, pilot)
+        await pilot.press("a")
+        await start(pilot)
+        publish(bus, ODOM)
+        await pilot.press("K")
+        await until(pilot, lambda: "The last 2 minutes are in" in app.said.text, "it was kept")
+        publish(bus, ODOM)
+        await until_shown(pilot, "received 2   written 2   dropped 0   lost before reception 0")
+        await pilot.press("s")
+        await until(pilot, lambda: not isinstance(app.shown, LiveScreen), "the timeline")
+        assert recorded() == {"/odom": 2}
+    (kept,) = tmp_path.glob("w-*.db")
+    with open_recording(kept) as reader:
+        assert reader.stats("odom").count == 1
+
+
+@pytest.mark.once
 async def test_pause_leaves_out_what_comes_meanwhile(bus: Bus) -> None:
     async with running(bus) as (app, pilot):
         await hear(bus, pilot)
@@ -199,6 +219,7 @@ async def test_pause_leaves_out_what_comes_meanwhile(bus: Bus) -> None:
         ("r", "Nothing is selected; select topics with space, or all with a"),
         ("s", "Nothing is being recorded; r records what is selected"),
         ("p", "Nothing is being recorded; r records what is selected"),
+        ("K", "Nothing is being recorded; r records what is selected"),
         ("B", "There is no screen before this one; q quits"),
     ],
 )

@@ -1,0 +1,314 @@
+"""Records into a ring for a long time, kills it in between, and checks all that it promises.
+
+`scripts/ring_soak --minutes 10 --mb 30` runs it; a test runs it for some seconds. Messages are
+numbered: a number that is missing in the ring, or in what is kept of it, is a message lost.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from dimos_record.bus import open_bus
+from dimos_record.store import open_recording
+from dimos_record.store.connection import has_log
+from dimos_record.store.reader import RecordingReader
+from dimos_record.store.segments import segments_of
+from dimos_record.testing import free_lcm_url
+
+CLI = [sys.executable, "-m", "dimos_record.cli.main"]
+PAYLOAD = 60_000
+STATE = b"static transforms"
+S = 1_000_000_000
+_HEAD = struct.Struct(">Qq")
+"""Number and time of publication (ns)."""
+
+
+@dataclass
+class Soak:
+    """What is asked for, and what was found."""
+
+    folder: Path
+    ring_s: float = 60.0
+    last_s: float = 30.0
+    mb_per_s: float = 30.0
+    url: str = field(default_factory=free_lcm_url)
+    faults: list[str] = field(default_factory=list)
+    checked: set[str] = field(default_factory=set)
+    """Segments that were looked through."""
+    last_number: int | None = None
+    messages: int = 0
+    missing_at_restarts: list[int] = field(default_factory=list)
+    keeps: list[dict[str, Any]] = field(default_factory=list)
+    most_bytes: int = 0
+    longest_s: float = 0.0
+    accounts: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def ring(self) -> Path:
+        """The folder of segments."""
+        return self.folder / "ring"
+
+    @property
+    def segment_s(self) -> float:
+        """How long a segment is."""
+        return max(2.0, self.ring_s / 12)
+
+    def fault(self, what: str) -> None:
+        """Something that was promised is not so."""
+        self.faults.append(what)
+        print("FAULT", what, flush=True)
+
+
+def publish(url: str, mb_per_s: float) -> None:
+    """Publish numbered messages at a rate until killed."""
+    interval_s = PAYLOAD / (mb_per_s * 1e6)
+    filling = bytes(PAYLOAD - _HEAD.size)
+    with open_bus(url) as bus:
+        began_s, number = time.monotonic(), 0
+        while True:
+            if number % 1000 == 0:
+                bus.publish("/tf_static", STATE)
+            bus.publish("/numbers", _HEAD.pack(number, time.time_ns()) + filling)
+            number += 1
+            time.sleep(max(0.0, began_s + number * interval_s - time.monotonic()))
+
+
+@contextmanager
+def publisher(soak: Soak) -> Iterator[None]:
+    """The same in a process of its own."""
+    code = f"from tests.record.ring_soak import publish; publish({soak.url!r}, {soak.mb_per_s})"
+    process = subprocess.Popen([sys.executable, "-c", code])
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+class Recorder:
+    """`dimos-record record ring --ring`, the same command each time."""
+
+    def __init__(self, soak: Soak) -> None:
+        self._soak = soak
+        command = [*CLI, "record", str(soak.ring), "--ring", f"{soak.ring_s}s"]
+        self.process = subprocess.Popen(
+            [*command, "--bus", soak.url, "--json", "-q"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stderr is not None
+        line = self.process.stderr.readline()
+        while line and "Recording to" not in line:
+            print("recorder:", line.rstrip())
+            line = self.process.stderr.readline()
+
+    def kill(self) -> None:
+        """As a power cut of the process: SIGKILL."""
+        self.process.send_signal(signal.SIGKILL)
+        self.process.communicate()
+
+    def stop(self) -> None:
+        """End it as systemd does; its account must not have a loss."""
+        self.process.send_signal(signal.SIGTERM)
+        output, errors = self.process.communicate(timeout=120)
+        account = json.loads(output)
+        self._soak.accounts.append(account)
+        lost = account["dropped"] + (account["lost_before_reception"] or 0)
+        if lost or self.process.returncode:
+            self._soak.fault(f"exit {self.process.returncode}, {lost} lost: {errors}")
+
+
+def watch(soak: Soak, done: threading.Event) -> None:
+    """Look at the size of the ring, and through every segment once, until it is done."""
+    while not done.wait(0.5):
+        look_at_size(soak)
+        look_through(soak)
+
+
+def look_at_size(soak: Soak) -> None:
+    """Note how large and how long the ring is at most."""
+    size = 0
+    for path in list(soak.ring.iterdir()):
+        try:
+            size += path.stat().st_size if path.is_file() else 0
+        except FileNotFoundError:
+            continue
+    soak.most_bytes = max(soak.most_bytes, size)
+
+
+def look_through(soak: Soak, *, to_the_end: bool = False) -> None:
+    """Check that no number is missing in segments that are finished, nor between them."""
+    for path in segments_of(soak.ring):
+        if path.name in soak.checked or (has_log(path) and not to_the_end):
+            if path.name not in soak.checked:
+                return
+            continue
+        with RecordingReader.open(path, whole=False) as reader:
+            if "numbers" not in reader.streams or not reader.stats("numbers").count:
+                return
+            rows = reader.rows("numbers")
+            numbers = [_HEAD.unpack_from(row.data)[0] for row in rows]
+            ends = reader.ends("numbers")
+        soak.checked.add(path.name)
+        soak.messages += len(numbers)
+        if numbers != list(range(numbers[0], numbers[-1] + 1)):
+            gaps = [(a, b) for a, b in pairwise(numbers) if b != a + 1]
+            _note_gaps(soak, path, gaps)
+        if soak.last_number is not None and numbers[0] != soak.last_number + 1:
+            _note_gaps(soak, path, [(soak.last_number, numbers[0])])
+        soak.last_number = numbers[-1]
+        if ends is not None:
+            soak.longest_s = max(soak.longest_s, _window_s(soak))
+
+
+def _note_gaps(soak: Soak, path: Path, gaps: list[tuple[int, int]]) -> None:
+    """Numbers are missing where a recorder was killed or stopped, and nowhere else."""
+    for a, b in gaps:
+        with RecordingReader.open(path, whole=False) as reader:
+            first = next(iter(reader.rows("numbers")))
+        if _HEAD.unpack_from(first.data)[0] == b and len(soak.missing_at_restarts) < 2:
+            soak.missing_at_restarts.append(b - a - 1)
+        else:
+            soak.fault(f"{path.name}: numbers {a + 1} to {b - 1} are missing")
+
+
+def _window_s(soak: Soak) -> float:
+    with open_recording(soak.ring) as reader:
+        span = reader.span_ns()
+    return 0.0 if span is None else (span[1] - span[0]) / S
+
+
+def keep_and_check(soak: Soak) -> None:
+    """Keep the last seconds, and compare them with the ring: every message, and none more."""
+    out = soak.folder / f"kept-{len(soak.keeps)}.db"
+    began_ns = time.time_ns()
+    command = [*CLI, "keep", str(soak.ring), "--last", f"{soak.last_s}s", "--as", str(out), "-q"]
+    subprocess.run(command, check=True, capture_output=True, text=True)
+    ended_ns = time.time_ns()
+    with open_recording(out) as kept:
+        ids = [(row.ts_ns, _HEAD.unpack_from(row.data)[0]) for row in kept.rows("numbers")]
+        states = {row.data for row in kept.rows("tf_static")}
+    first_ns, last_ns = ids[0][0], ids[-1][0]
+    with open_recording(soak.ring) as ring:
+        before = ring.last_at("numbers", first_ns - 1)
+        after = next(iter(ring.rows("numbers", start_ns=last_ns + 1)), None)
+        rows = ring.rows("numbers", start_ns=first_ns, end_ns=last_ns + 1)
+        same = [(row.ts_ns, _HEAD.unpack_from(row.data)[0]) for row in rows] == ids
+    out.unlink()
+    # the moment: not before the call, nor after it, nor the next message; and its past begins
+    # after the message before the first one
+    earliest = max(last_ns, began_ns, (before.ts_ns if before else 0) + round(soak.last_s * S) + 1)
+    latest = min(ended_ns, after.ts_ns - 1 if after else ended_ns)
+    latest = min(latest, first_ns + round(soak.last_s * S))
+    exact = same and earliest <= latest and states == {STATE}
+    figures = {
+        "messages": len(ids),
+        "seconds": round((last_ns - first_ns) / S, 3),
+        "took_s": round((ended_ns - began_ns) / S, 2),
+        "exact": exact,
+    }
+    soak.keeps.append(figures)
+    print("keep", figures, flush=True)
+    if not exact:
+        soak.fault(f"what was kept is not exact: {figures}, {same}, {earliest - latest}, {states}")
+
+
+def run(soak: Soak, seconds: float) -> None:
+    """Record for so long: killed after a third, stopped after two, and started again each time."""
+    done = threading.Event()
+    with publisher(soak):
+        recorder = Recorder(soak)
+        while not (soak.ring.exists() and segments_of(soak.ring)):
+            time.sleep(0.05)
+        watcher = threading.Thread(target=watch, args=(soak, done))
+        watcher.start()
+        try:
+            for end in (recorder.kill, None, None):
+                began_s = time.monotonic()
+                while time.monotonic() < began_s + seconds / 3:
+                    pause_s = min(soak.last_s * 1.5, seconds / 6)
+                    time.sleep(max(0.0, min(pause_s, began_s + seconds / 3 - time.monotonic())))
+                    keep_and_check(soak)
+                print(f"{time.monotonic() - began_s:.0f} s, {soak.most_bytes / 1e6:,.0f} MB")
+                (end or recorder.stop)()
+                if len(soak.accounts) < 2:
+                    recorder = Recorder(soak)
+        finally:
+            recorder.process.kill()
+            recorder.process.communicate()
+            done.set()
+            watcher.join()
+    look_through(soak, to_the_end=True)
+    check_bounds(soak)
+
+
+def check_bounds(soak: Soak) -> None:
+    """The ring is no longer than its bound and one segment, and no larger; logs come on top."""
+    rate = soak.mb_per_s * 1e6
+    away_s = sum(soak.missing_at_restarts) * PAYLOAD / rate  # which the ring does not count
+    allowed_s = soak.ring_s + soak.segment_s + 2
+    if soak.longest_s > allowed_s + away_s:
+        soak.fault(f"the ring was {soak.longest_s:.1f} s long, with {away_s:.1f} s without it")
+    logs = 2 * soak.segment_s * rate  # of the segment that is written to, and of the one before
+    allowed = (allowed_s * rate + logs) * 1.15 + 20e6
+    if soak.most_bytes > allowed:
+        soak.fault(f"the ring had {soak.most_bytes / 1e6:,.0f} MB of {allowed / 1e6:,.0f} MB")
+
+
+def main() -> None:
+    """Run it as a person asked for, and exit with 1 if anything is not as promised."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--mb", type=float, default=30.0, help="MB/s that are published")
+    parser.add_argument("--ring", type=float, default=60.0, help="seconds")
+    parser.add_argument("--last", type=float, default=30.0, help="seconds that are kept")
+    parser.add_argument("--folder", type=Path, help="where to record; a temporary folder")
+    options = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(dir=options.folder))
+    os.environ["PYTHONPATH"] = str(Path(__file__).parents[2])
+    soak = Soak(folder, options.ring, options.last, options.mb)
+    try:
+        with closing_folder(folder):
+            run(soak, options.minutes * 60)
+    finally:
+        report(soak)
+    sys.exit(bool(soak.faults))
+
+
+@contextmanager
+def closing_folder(folder: Path) -> Iterator[None]:
+    """Delete a folder at the end."""
+    try:
+        yield
+    finally:
+        shutil.rmtree(folder)
+
+
+def report(soak: Soak) -> None:
+    """Say what was found."""
+    print(f"messages looked through: {soak.messages:,} in {len(soak.checked)} segments")
+    print(f"missing where the recorder was away: {soak.missing_at_restarts}")
+    print(f"largest: {soak.most_bytes / 1e6:,.0f} MB; longest: {soak.longest_s:.1f} s")
+    print(f"kept {len(soak.keeps)} times, exact {sum(one['exact'] for one in soak.keeps)} times")
+    print(f"faults: {soak.faults or 'none'}")
+
+
+if __name__ == "__main__":
+    main()
