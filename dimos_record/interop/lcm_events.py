@@ -15,6 +15,7 @@ from typing import IO, NamedTuple
 
 HEADER = struct.Struct(">4sqqii")
 SYNC = b"\xed\xa1\xda\x01"
+_BEGIN = struct.Struct(">4sq")
 
 _CHUNK_BYTES = 4_000_000
 _MOST_NAME_BYTES = 1000  # as in lcm/eventlog.c
@@ -63,19 +64,38 @@ class EventReader:
     def events(self) -> Iterator[Event]:
         """Every whole event, in the order of the file."""
         self._forget()
-        at = expected = 0
-        while at < self.size:
-            header = self._header(at)
+        while self.position < self.size:
+            yield from self._plain_events()
+            header = self._header(self.position)
             if header is None or not self._is_whole(header):
-                at, expected = self._skip(at, expected, header)
+                self._skip(header)
                 continue
             data = self._bytes(header.data_at, header.end)
+            self.position, self._expected = header.end, header.number + 1
             yield Event(header.time_us, header.channel, data)
-            at, expected = header.end, header.number + 1
-            self.position = at
+
+    def _plain_events(self) -> Iterator[Event]:
+        """The next events that lie in the window as a whole, each followed by the next number.
+
+        That is nearly all of them; what else there can be is looked at with more care.
+        """
+        window, names = self._window, self._names
+        at = self.position - self._window_at
+        while 0 <= at <= len(window) - HEADER.size:
+            sync, number, time_us, name_size, data_size = HEADER.unpack_from(window, at)
+            name_at, data_at = at + HEADER.size, at + HEADER.size + name_size
+            end = data_at + data_size
+            name = names.get(window[name_at:data_at])
+            if not (sync == SYNC and name and data_size >= 0 and _fit(number, time_us)):
+                return
+            if not window.startswith(_BEGIN.pack(SYNC, number + 1), end):
+                return
+            self.position, self._expected, at = end + self._window_at, number + 1, end
+            yield Event(time_us, name, window[data_at:end])
 
     def _forget(self) -> None:
-        self.position = self.damaged_places = self.first_damage = self.missing = 0
+        self.position = self._expected = 0
+        self.damaged_places = self.first_damage = self.missing = 0
         self.cut_off = None
 
     def _header(self, at: int) -> _Header | None:
@@ -85,7 +105,7 @@ class EventReader:
             return None
         _, number, time_us, name_size, data_size = HEADER.unpack(head)
         sizes_fit = 0 < name_size < _MOST_NAME_BYTES and data_size >= 0
-        if not (sizes_fit and 0 <= number < _LAST_NUMBER and 0 <= time_us <= _LAST_US):
+        if not (sizes_fit and _fit(number, time_us)):
             return None
         data_at = at + HEADER.size + name_size
         raw = self._bytes(at + HEADER.size, data_at)
@@ -101,32 +121,33 @@ class EventReader:
         _, number, _, data_at, end = header
         if end > self.size:
             return False
-        behind_end = min(end + len(SYNC) + 8, self.size)
+        behind_end = min(end + _BEGIN.size, self.size)
         if behind_end - data_at <= _CHUNK_BYTES:
             self._bytes(data_at, behind_end)  # so that it is read once
         behind = self._bytes(end, behind_end)
-        next_one = (number + 1).to_bytes(8, "big", signed=True)
-        if behind == SYNC + next_one:
+        next_one = _BEGIN.pack(SYNC, number + 1)
+        if behind == next_one:
             return True
         # a length may be wrong and yet lead to the begin of a later event, or to the end
-        swallowed = SYNC + next_one in self._bytes(data_at, end)
+        swallowed = next_one in self._bytes(data_at, end)
         return not swallowed and SYNC.startswith(behind[: len(SYNC)])
 
-    def _skip(self, at: int, expected: int, header: _Header | None) -> tuple[int, int]:
-        """Where the next whole event is behind one that is not, and its number."""
+    def _skip(self, header: _Header | None) -> None:
+        """Go on with the next whole event behind one that is not."""
+        at = self.position
         found = self._search(at + 1)
-        if found is None:
-            if header is not None and header.end > self.size:
-                self.cut_off = header.channel
-            elif SYNC.startswith(self._bytes(at, at + len(SYNC))) and self.size - at < HEADER.size:
-                self.cut_off = ""
-            else:
-                self._note_damage(at, self.size, 1)
-            self.position = self.size
-            return self.size, expected
-        place, number = found
-        self._note_damage(at, place, number - expected)
-        return place, number
+        if found is not None:
+            self.position, number = found
+            self._note_damage(at, self.position, number - self._expected)
+            self._expected = number
+            return
+        self.position = self.size
+        if header is not None and header.end > self.size:
+            self.cut_off = header.channel
+        elif SYNC.startswith(self._bytes(at, at + len(SYNC))) and self.size - at < HEADER.size:
+            self.cut_off = ""
+        else:
+            self._note_damage(at, self.size, 1)
 
     def _note_damage(self, begin: int, end: int, missing: int) -> None:
         if not self.damaged_places:
@@ -154,9 +175,14 @@ class EventReader:
             if end - begin > _CHUNK_BYTES:
                 return os.pread(self._descriptor, end - begin, begin)
             self._window_at = begin
-            self._window = os.pread(self._descriptor, _CHUNK_BYTES, begin)
+            size = max(0, min(_CHUNK_BYTES, self.size - begin))  # it may be growing
+            self._window = os.pread(self._descriptor, size, begin)
             low, high = 0, end - begin
         return self._window[low:high]
+
+
+def _fit(number: int, time_us: int) -> bool:
+    return 0 <= number < _LAST_NUMBER and 0 <= time_us <= _LAST_US
 
 
 def _text(name: bytes) -> str | None:
