@@ -22,7 +22,6 @@ OPTIONAL = {
     "mcap_ros2",
     "rosbags",
     "pyarrow",
-    "plotext",
     "matplotlib",
     "zenoh",
     "dimos",
