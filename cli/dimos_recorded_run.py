@@ -117,7 +117,7 @@ class RecordedRun:
 
     def _own_recording(self, name: str | None) -> str | None:
         """The path of the recording that the blueprint names; `restart` plays that one again."""
-        from dimos_record.store.paths import path_for_reading
+        from dimos_record.lfs import existing
 
         if name is None:
             given = self._given.keys() - {"replay"}
@@ -125,7 +125,7 @@ class RecordedRun:
             if more:
                 raise OptionError(f"the blueprint names no recording, and {more[0]} needs one")
             return None
-        path = str(path_for_reading(name).absolute())
+        path = str(existing(name).absolute())
         sys.argv = [f"--replay={path}" if one == "--replay" else one for one in sys.argv]
         self._dimos.play_with_dimos(False)
         return path

@@ -141,11 +141,12 @@ def _folder_for_runs() -> str:
 
 def _with_whole_path(argument: str) -> str:
     """`--replay=walk.db` with a path that is the same from anywhere, as `restart` needs it."""
-    from dimos_record.store.paths import path_for_reading, path_for_writing
+    from dimos_record.lfs import existing
+    from dimos_record.store.paths import path_for_writing
 
     name, _, value = argument.partition("=")
     if name == "--replay" and value:
-        return f"{name}={path_for_reading(value).absolute()}"
+        return f"{name}={existing(value).absolute()}"
     if name == "--record" and value not in DIMOS_RECORDERS:
         slash = os.sep if value.endswith(os.sep) else ""
         return f"{name}={path_for_writing(value).absolute()}{slash}"

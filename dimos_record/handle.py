@@ -6,19 +6,19 @@ import logging
 import os
 import threading
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any, cast
 
 from dimos_record.bus import Bus, Selection, open_bus
 from dimos_record.bus.base import several
 from dimos_record.bus.networks import may_be_one
 from dimos_record.errors import OptionError, RecordingNotFound, UnknownTopic
+from dimos_record.lfs import existing
 from dimos_record.namespace import Namespace
 from dimos_record.store.base import LogLine, StreamInfo
 from dimos_record.store.compare import Comparison, compare
 from dimos_record.store.edited import EditedReader
 from dimos_record.store.files import FileStore
-from dimos_record.store.paths import archive_for, path_for_reading, path_for_writing
+from dimos_record.store.paths import path_for_writing
 from dimos_record.store.queries import StreamQuery
 from dimos_record.store.stores import Store
 from dimos_record.store.summary import Summary, Topic, describe_topic, summarize
@@ -121,7 +121,7 @@ class RecordingHandle:
         """
         with self._lock:
             if self._store is None:
-                self._store = FileStore(_existing(self._name or ""))
+                self._store = FileStore(existing(self._name or ""))
             return self._store
 
     def _store_for_writing(self, *, append: bool) -> Store:
@@ -255,20 +255,3 @@ class _CurrentReader:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._handle.reader, name)
-
-
-def _existing(name: str | os.PathLike[str]) -> Path:
-    """The path of an existing recording, which is fetched if it is packed in the data folder.
-
-    Raises:
-        RecordingNotFound: there is none; the message says where was looked.
-        Others: see `lfs.fetch.fetch`.
-    """
-    try:
-        return path_for_reading(name)
-    except RecordingNotFound:
-        if archive_for(name) is None:
-            raise
-    from dimos_record.lfs.fetch import fetch
-
-    return fetch(name)
