@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -168,14 +168,21 @@ def export(
         Others: those of the recording, of its operators, and of the writer.
     """
     with new_export(Path(name).expanduser(), suffix or f".{format}", overwrite) as target:
-        with closing(make_writer(target.unfinished)) as writer:
-            exporting = _Exporting(view, writer, target.path, on_progress)
+        writer = make_writer(target.unfinished)
+        exporting = _Exporting(view, writer, target.path, on_progress)
+        try:
             exporting.run(with_state)
-            losses = tuple(writer.losses)
+        except BaseException:
+            with suppress(OSError):  # the disk is still full; what led here says so
+                writer.close()
+            raise
         with writing(target.path):
+            writer.close()
             size = target.put()
     topics = tuple(ExportedTopic(*key, count) for key, count in exporting.counts.items())
-    return ExportReport(target.path, format, topics, sum(one.count for one in topics), size, losses)
+    return ExportReport(
+        target.path, format, topics, sum(one.count for one in topics), size, tuple(writer.losses)
+    )
 
 
 class _Exporting:

@@ -95,10 +95,20 @@ def new_export(path: Path, suffix: str, overwrite: bool) -> Iterator[NewExport]:
         clean_up(path)
         new.check()
     try:
-        yield new
+        with naming(path, new.unfinished):
+            yield new
     except BaseException:
         remove(new.unfinished)
         raise
+
+
+@contextmanager
+def naming(path: Path, unfinished: Path) -> Iterator[None]:
+    """Let errors name what is to be written, and not the unfinished file, which will be gone."""
+    try:
+        yield
+    except StorageError as error:
+        raise type(error)(str(error).replace(str(unfinished), str(path))) from error
 
 
 @contextmanager

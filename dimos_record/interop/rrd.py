@@ -78,7 +78,9 @@ class RrdWriter:
         try:
             self._recording.flush(timeout_sec=_FLUSH_S)
         except (RuntimeError, ValueError) as error:
-            raise StorageError(f"{self._path} cannot be written: {error}") from error
+            raise StorageError(
+                f"{self._path} cannot be written, check the disk: {error}"
+            ) from error
         self.close()
 
     def close(self) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dimos_record.errors import RecordingExists, StorageError
+from dimos_record.interop.files import naming
 from dimos_record.store.base import Marker
 from dimos_record.store.editing import refuse_if_edited
 from dimos_record.store.recording_file import (
@@ -32,8 +33,9 @@ def creating(path: Path, overwrite: bool) -> Iterator[RecordingWriter]:
     unfinished = unfinished_path(path)
     writer = RecordingWriter.create(unfinished)
     try:
-        yield writer
-        writer.close()
+        with naming(path, unfinished):
+            yield writer
+            writer.close()
         if path.exists():
             _check_replaceable(path, overwrite)
             remove_recording_file(path)

@@ -187,6 +187,8 @@ class Remembers:
 
     def close(self) -> None:
         self.closed = True
+        if isinstance(self._error, OSError):  # as a file that still has something to write
+            raise self._error
 
 
 def test_poses_and_tags_are_handed_to_the_writer(tmp_path: Path) -> None:
