@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from dimos_record.messages import pose_of
 from dimos_record.viewer.converters import Shown
+from dimos_record.viewer.converters.transforms import frame_entity
 from dimos_record.viewer.entities import ROBOT
+from dimos_record.viewer.frames import ROOT
+from dimos_record.viewer.presets import PRESETS, followed_entity
 
 _BASES = ("base_link", "base_footprint", "base", "body", "trunk", "pelvis", "torso")
 """What the frame of a robot is called, the likeliest first; a namespace may stand before it."""
@@ -19,8 +22,8 @@ _COLOR = (255, 190, 0)
 class Robot:
     """Finds the robot: by the name of its frame in the transforms, else by a pose that moves.
 
-    It is a point on the entity `robot`, and an arrow below it that points where the robot points.
-    The views follow the point: of anything larger Rerun takes the size for the distance of the eye.
+    It is an arrow that points where the robot points, and for each preset something invisible that
+    its view follows: Rerun takes the size of what it follows for the distance of the eye.
     """
 
     def __init__(self) -> None:
@@ -33,11 +36,11 @@ class Robot:
         return self._base is not None or self._posed is not None
 
     def by_frames(self, shown: Iterable[Shown]) -> list[Shown]:
-        """What to log, as static, when transforms name a likelier frame of the robot."""
+        """What to log when transforms name a likelier frame of the robot than before."""
         for one in shown:
             if one.parent is not None and one.frame and _rank(one.frame) < _rank(self._base):
                 self._base = one.frame
-                return _drawn(one.frame, static=True)
+                return _drawn(one.frame)
         return []
 
     def by_pose(self, topic: str, type_name: str, data: bytes, frame: str | None) -> list[Shown]:
@@ -47,8 +50,18 @@ class Robot:
         pose = pose_of(type_name, data)
         if pose is None:
             return []
+        import rerun as rr
+
+        own, parent = f"robot of {topic}", frame or ROOT
+        moved = rr.Transform3D(
+            translation=pose[:3],
+            quaternion=rr.Quaternion(xyzw=pose[3:]),
+            parent_frame=parent,
+            child_frame=own,
+        )
+        drawn = [] if self._posed else _drawn(own)
         self._posed = topic
-        return _drawn(frame, pose)
+        return [Shown(frame_entity(own), moved, frame=own, parent=parent), *drawn]
 
 
 def _rank(frame: str | None) -> int:
@@ -56,21 +69,18 @@ def _rank(frame: str | None) -> int:
     return _BASES.index(name) if name in _BASES else len(_BASES)
 
 
-def _drawn(
-    frame: str | None, pose: Sequence[float] = (0, 0, 0, 0, 0, 0, 1), *, static: bool = False
-) -> list[Shown]:
+def _drawn(frame: str) -> list[Shown]:
     import rerun as rr
 
-    x, y, z, qx, qy, qz, qw = pose
-    ahead = (1 - 2 * (qy * qy + qz * qz), 2 * (qx * qy + qz * qw), 2 * (qx * qz - qy * qw))
-    point = rr.Points3D([(x, y, z)], radii=_RADIUS_M, colors=_COLOR)
-    arrow = rr.Arrows3D(
-        origins=[(x, y, z)],
-        vectors=[tuple(_LENGTH_M * part for part in ahead)],
-        colors=_COLOR,
-        radii=_RADIUS_M,
-    )
+    arrow = rr.Arrows3D(vectors=[(_LENGTH_M, 0, 0)], colors=_COLOR, radii=_RADIUS_M)
+    followed = {
+        preset: rr.Points3D([(0, 0, -eye.radius_m), (0, 0, eye.radius_m)], radii=0)
+        for preset, eye in PRESETS.items()
+    }
     return [
-        Shown(f"/{ROBOT}", point, static=static, frame=frame),
-        Shown(f"/{ROBOT}/arrow", arrow, static=static, frame=frame),
+        Shown(f"/{ROBOT}", arrow, static=True, frame=frame),
+        *(
+            Shown(f"/{followed_entity(preset)}", points, static=True, frame=frame)
+            for preset, points in followed.items()
+        ),
     ]

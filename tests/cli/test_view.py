@@ -105,6 +105,7 @@ def test_what_is_on_the_bus_is_shown_until_ctrl_c(tmp_path: Path) -> None:
     assert "Shown 10 messages" in view.stderr
 
 
+@pytest.mark.once
 def test_when_the_viewer_is_closed_the_view_of_the_bus_ends(tmp_path: Path) -> None:
     with SavingViewer(tmp_path / "a.rrd") as viewer:
         at = f"127.0.0.1:{viewer.port}"

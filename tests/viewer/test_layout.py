@@ -104,7 +104,7 @@ def test_every_preset_follows_the_robot_if_there_is_one(preset: str) -> None:
     with_robot = shown(lidar, preset=preset, robot=True)["World"]
     without = shown(lidar, preset=preset)["World"]
     tracked = [view.properties["EyeControls3D"].tracking_entity for view in (with_robot, without)]
-    assert str(tracked[0].as_arrow_array()[0]) == "robot"
+    assert str(tracked[0].as_arrow_array()[0]) == f"robot/{preset}"
     assert tracked[1] is None
 
 

@@ -195,8 +195,12 @@ def test_without_transforms_the_robot_is_where_a_pose_is(rec: RecordReplay, logg
         odom.append(pose(float(i)), ts_ns=T0 + 2 * i)
         goal.append(pose(9.0), ts_ns=T0 + 2 * i + 1)
     log, _ = logged()
-    places = values(log["/robot", "Points3D:positions"])
+    (frame,) = values(log["/robot", "CoordinateFrame:frame"])
+    (entity,) = [one for one, part in log if part == "Transform3D:translation" and "robot" in one]
+    places = values(log[entity, "Transform3D:translation"])
     assert [place[0][0] for place in places] == [0.0, 1.0, 2.0]
+    assert log[entity, "Transform3D:child_frame"][0].value == frame == ["robot of /odom"]
+    assert log[entity, "Transform3D:parent_frame"][0].value == ["odom"]
 
 
 def test_a_topic_may_have_any_name(rec: RecordReplay, logged: Any) -> None:
