@@ -232,6 +232,8 @@ class RecordingSession:
             if self._subscription is not None and not self._paused and not self._ending:
                 self._subscription.reselect(self._without_played(selection))
                 self._note_what_is_left_out(selection)
+                if self._trigger is not None:
+                    self._trigger.reselect()
             self._selection = selection
 
     def pause(self) -> None:

@@ -49,6 +49,11 @@ class KeepTrigger:
         self._subscription = self._bus.subscribe(self._topics, self._notice)
         self._thread.start()
 
+    def reselect(self) -> None:
+        """Listen on buses that were added, too."""
+        if self._subscription is not None:
+            self._subscription.reselect(self._topics)
+
     def close(self) -> None:
         """Stop listening, and finish what is being kept. May be repeated."""
         subscription, self._subscription = self._subscription, None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Collection
 from pathlib import Path
 
@@ -15,9 +16,11 @@ from dimos_record.errors import DimosRecordError, OptionError, RecordingDamaged,
 from dimos_record.store.reader import RecordingReader
 from dimos_record.store.recording_file import is_unborn, remove_recording_file
 from dimos_record.store.segments import segments_of
+from dimos_record.store.unfinished import clean_up
 
 SESSION_KEY = "ring"
 """What a session says of itself that records into a ring."""
+_LEFT_OVER = re.compile(r"\.(.+)\.saving-[0-9]+")
 _BESIDE = ("-wal", "-shm", "-journal")
 
 log = logging.getLogger("dimos_record")
@@ -109,11 +112,8 @@ def _size(folder: Path) -> int:
     return total
 
 
-def prepare_ring(folder: Path) -> None:
-    """Put a folder in order that is to be recorded into as a ring, so that nothing stops that.
-
-    A segment that is damaged is set aside under another name; what is left of files that were being
-    deleted when the power failed is deleted.
+def check_ring(folder: Path) -> None:
+    """Make sure that something may be recorded into as a ring; nothing is changed.
 
     Raises:
         RecordingExists: there is a recording that is no ring: its oldest parts would be deleted.
@@ -125,33 +125,58 @@ def prepare_ring(folder: Path) -> None:
         raise OptionError(
             f"{folder} is a single file and cannot become a ring; choose another name"
         )
-    is_ring: bool | None = None
     for segment in reversed(segments_of(folder)):
-        found = _look_at(segment)
-        is_ring = found if is_ring is None else is_ring
-    if is_ring is False:
-        raise RecordingExists(
-            f"{folder} holds a recording that is no ring, of which a ring would delete the oldest "
-            "parts; choose another name, or replace it with --overwrite"
-        )
+        try:
+            said = _is_of_ring(segment)
+        except RecordingDamaged:
+            continue  # it is set aside
+        if said is False:
+            raise RecordingExists(
+                f"{folder} holds a recording that is no ring, of which a ring would delete the "
+                "oldest parts; choose another name, or replace it with --overwrite"
+            )
+        if said:
+            return
+
+
+def prepare_ring(folder: Path) -> None:
+    """Put a ring in order, so that nothing stops a recorder from going on with it.
+
+    A segment that is damaged is set aside under another name; what is left of files that were being
+    deleted, and of what was being kept, when the power failed is deleted.
+    """
+    if not os.path.isdir(folder):
+        return
+    for segment in segments_of(folder):
+        try:
+            _is_of_ring(segment)
+        except RecordingDamaged as error:
+            _set_aside(segment, error)
     _remove_orphans(folder)
+    for entry in list(os.scandir(folder)):
+        if match := _LEFT_OVER.fullmatch(entry.name):
+            clean_up(folder / match[1])
 
 
-def _look_at(segment: Path) -> bool | None:
-    """Whether a segment was recorded as one of a ring; None if it does not say."""
-    try:
-        if is_unborn(segment):
-            return None
-        with RecordingReader.open(segment) as reader:
-            sessions = reader.sessions()
-    except RecordingDamaged as error:
-        aside = segment.with_name(f"{segment.name}.damaged")
-        log.warning("%s; it is called %s from now on, and recording goes on", error, aside.name)
-        for suffix in ("", *_BESIDE):
-            if os.path.exists(f"{segment}{suffix}"):
-                os.replace(f"{segment}{suffix}", f"{aside}{suffix}")
+def _is_of_ring(segment: Path) -> bool | None:
+    """Whether a segment was recorded as one of a ring; None if it does not say.
+
+    Raises:
+        RecordingDamaged: it cannot be read.
+    """
+    if is_unborn(segment):
         return None
+    with RecordingReader.open(segment) as reader:
+        sessions = reader.sessions()
     return SESSION_KEY in sessions[-1].meta if sessions else None
+
+
+def _set_aside(segment: Path, error: RecordingDamaged) -> None:
+    aside = segment.with_name(f"{segment.name}.damaged")
+    log.warning("%s; it is called %s from now on, and recording goes on", error, aside.name)
+    for suffix in ("", *_BESIDE):
+        if os.path.exists(f"{segment}{suffix}"):
+            os.replace(f"{segment}{suffix}", f"{aside}{suffix}")
 
 
 def _remove_orphans(folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -46,8 +47,11 @@ Answer = TypeVar("Answer")
 
 
 def next_segment_path(folder: Path) -> Path:
-    """Where the next segment of a recording is to lie: `segment-00001.db` and so on."""
-    matches = (_SEGMENT.fullmatch(path.name) for path in segments_of(folder))
+    """Where the next segment of a recording is to lie: `segment-00001.db` and so on.
+
+    No number is given again of which anything is left: a log, or a damaged file under another name.
+    """
+    matches = map(_SEGMENT.match, os.listdir(folder))
     last = max((int(match[1]) for match in matches if match), default=0)
     return folder / f"segment-{last + 1:05d}{SUFFIX}"
 

@@ -22,7 +22,7 @@ from dimos_record.store.recording_file import (
     refuse_if_busy,
     remove_recording_file,
 )
-from dimos_record.store.ring import prepare_ring
+from dimos_record.store.ring import check_ring, prepare_ring
 from dimos_record.store.segments import SegmentedReader, next_segment_path, segments_of
 from dimos_record.store.writer import RecordingWriter
 
@@ -69,10 +69,10 @@ def open_target(
         NotARecording: what is to be appended to or overwritten is none.
         StorageError: the folder does not exist or may not be written.
     """
-    if ring and not overwrite:
+    check_target(path, split=split, append=append, overwrite=overwrite, ring=ring)
+    if ring:
+        split = True
         prepare_ring(path)
-        split = append = True
-    check_target(path, split=split, append=append, overwrite=overwrite)
     existing = os.path.exists(path)
     if existing and overwrite:
         return _replace(path, split)
@@ -84,7 +84,12 @@ def open_target(
 
 
 def check_target(
-    path: Path, *, split: bool = False, append: bool = False, overwrite: bool = False
+    path: Path,
+    *,
+    split: bool = False,
+    append: bool = False,
+    overwrite: bool = False,
+    ring: bool = False,
 ) -> None:
     """Make sure, as far as looking tells, that `open_target` will succeed; nothing is changed.
 
@@ -92,13 +97,16 @@ def check_target(
         RecordingExists, NotARecording, OptionError, StorageError: as there.
     """
     existing = os.path.exists(path)
+    if ring and not overwrite:
+        check_ring(path)
+        append = True
     if existing and not (append or overwrite):
         raise already_exists(path)
     if not os.path.isdir(path.parent):
         raise StorageError(f"there is no folder {path.parent}; create it first")
     if existing and overwrite:
         return
-    if os.path.isdir(path) and os.listdir(path) and not segments_of(path):
+    if os.path.isdir(path) and _others_in(path) and not segments_of(path):
         raise NotARecording(
             f"{path} is a folder with other files in it and not a recording; choose another name"
         )
@@ -106,6 +114,11 @@ def check_target(
         raise OptionError(
             f"{path} is a single file and cannot be split; choose another name, or --overwrite"
         )
+
+
+def _others_in(folder: Path) -> list[str]:
+    """What lies in a folder and is no file, nor what is left of one, of a recording."""
+    return [name for name in os.listdir(folder) if not name.startswith("segment-")]
 
 
 def _create_file(path: Path) -> Target:

@@ -188,6 +188,20 @@ def test_a_damaged_segment_is_set_aside(tmp_path: Path, caplog: pytest.LogCaptur
     assert numbers(folder)[-1] == 80
 
 
+def test_a_ring_that_is_all_damaged_begins_anew(tmp_path: Path) -> None:
+    folder = tmp_path / "ring"
+    with memory_bus("ring-all-damaged") as bus:
+        for number in range(2):
+            with session_on(bus, folder, **SMALL):
+                publish(bus, number, 1)
+            for segment in segments_of(folder):
+                segment.write_bytes(segment.read_bytes()[:40_000])
+        with session_on(bus, folder, **SMALL):
+            publish(bus, 2, 1)
+    assert numbers(folder) == [2]
+    assert len(list(folder.glob("*.damaged"))) == 2
+
+
 def test_what_is_left_of_deleted_files_does_not_spoil_new_ones(tmp_path: Path) -> None:
     folder = tmp_path / "ring"
     folder.mkdir()

@@ -13,7 +13,6 @@ from dimos_record.edit.writing import SaveReport
 from dimos_record.record.options import RecordOptions
 from dimos_record.record.session import Progress
 
-
 KEEP_S = 120.0
 """How much of the past is kept."""
 

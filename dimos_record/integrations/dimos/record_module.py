@@ -165,9 +165,10 @@ class RecordModule(Module):
         options = task.options
         target = open_target(
             Path(task.path),
-            split=options.split_s is not None or options.split_bytes is not None,
+            split=options.is_split,
             append=task.append,
             overwrite=task.overwrite,
+            ring=options.is_ring,
         )
         session = RecordingSession(self._bus, target, self._selection(), options, self._origin)
         self._session = session.start()

@@ -29,7 +29,7 @@ from dimos_record.integrations.dimos.offers import Offer, described, offers_of
 from dimos_record.integrations.dimos.record_module import RecordedPort, RecordModule, RecordTask
 from dimos_record.record.codec_choice import codec_chooser
 from dimos_record.record.keeper import check_room
-from dimos_record.record.options import RecordOptions
+from dimos_record.record.options import RecordOptions, parse_ring
 from dimos_record.store import open_recording
 from dimos_record.store.paths import path_for_writing
 from dimos_record.store.recording_file import refuse_if_busy
@@ -47,6 +47,7 @@ def record(
     everything: bool = False,
     append: bool = False,
     overwrite: bool = False,
+    ring: str | float | Sequence[str] | None = None,
     meta: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> Blueprint:
@@ -64,6 +65,8 @@ def record(
         everything: record all modules, whatever the blueprint names.
         append: add a session to an existing recording.
         overwrite: replace an existing recording.
+        ring: record always, into a folder of which the oldest parts are deleted, so that the last
+            `"30m"` or `"20GB"` are there; see `RecordReplay.start_recording`.
         meta: what else is written down with the session; JSON.
         options: the fields of `RecordOptions`.
 
@@ -76,6 +79,8 @@ def record(
         raise OptionError("append and overwrite contradict each other; give one of them")
     path = path_for_writing(recording).absolute()
     _refuse_twice(blueprint, path)
+    if ring is not None:
+        options |= parse_ring(ring)
     chosen = RecordOptions(**options)
     codec_chooser(chosen.codecs)
     selection = Selection.of(several(topics) or ("*",), several(exclude))
@@ -119,12 +124,18 @@ class _CanBeWritten:
             RecordingExists, RecordingBusy, NotARecording, RecordingDamaged, NewerSchema, DiskFull,
                 StorageError: there is none.
         """
-        split = self.options.split_s is not None or self.options.split_bytes is not None
-        check_target(self.path, split=split, append=self.append, overwrite=self.overwrite)
+        check_target(
+            self.path,
+            split=self.options.is_split,
+            append=self.append,
+            overwrite=self.overwrite,
+            ring=self.options.is_ring,
+        )
         if self.path.is_file() and self.path.stat().st_size:
             with open_recording(self.path) as reader:
                 refuse_if_busy(reader.name, reader.sessions())
-        check_disk(self.path, self.options)
+        if not self.options.is_ring:  # which makes room for itself
+            check_disk(self.path, self.options)
 
 
 def check_disk(path: Path, options: RecordOptions) -> None:
