@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from dimos_record.errors import EditError
-from dimos_record.interop.files import new_export, writing
+from dimos_record.interop.files import NewExport, new_export, writing
 from dimos_record.store.base import Marker, Row, SessionInfo, StreamInfo
 from dimos_record.store.meta import Where
 from dimos_record.store.observation import Meta
@@ -169,7 +169,7 @@ def export(
     """
     with new_export(Path(name).expanduser(), suffix or f".{format}", overwrite) as target:
         writer = make_writer(target.unfinished)
-        exporting = _Exporting(view, writer, target.path, on_progress)
+        exporting = _Exporting(view, writer, target, on_progress)
         try:
             exporting.run(with_state)
         except BaseException:
@@ -189,9 +189,13 @@ class _Exporting:
     """Moves the messages of one view into one writer."""
 
     def __init__(
-        self, view: ReplayView, writer: ExportWriter, path: Path, on_progress: OnProgress | None
+        self,
+        view: ReplayView,
+        writer: ExportWriter,
+        target: NewExport,
+        on_progress: OnProgress | None,
     ) -> None:
-        self._view, self._writer, self._path = view, writer, path
+        self._view, self._writer, self._target = view, writer, target
         self._on_progress = on_progress or _ignore
         self.counts: dict[tuple[str, str | None], int] = {}
 
@@ -199,8 +203,9 @@ class _Exporting:
         """Write everything; with the state before the section, where that is wanted."""
         view = self._view
         total = replace(view, operators=()).count()  # operators that drop some end earlier
-        with writing(self._path):
+        with writing(self._target.path):
             self._writer.begin(about(view))
+            self._target.hold()
         for row in _state(view) if with_state else ():
             self._write(row, None)
         done = size = 0
@@ -213,7 +218,7 @@ class _Exporting:
                 size = 0
         if not done and (view.start_s is not None or view.end_s is not None):
             raise EditError(f"{view.name} has no message in the section; nothing was written")
-        with writing(self._path):
+        with writing(self._target.path):
             self._writer.finish()
         self._on_progress(done, done)
 
@@ -221,7 +226,7 @@ class _Exporting:
         try:
             written = self._writer.write(row, meta)
         except OSError:
-            with writing(self._path):
+            with writing(self._target.path):
                 raise
         key = (row.stream.topic, row.stream.type_name)
         self.counts[key] = self.counts.get(key, 0) + written

@@ -12,6 +12,7 @@ from dimos_record.errors import (
     DimosRecordError,
     DiskFull,
     OptionError,
+    RecordingBusy,
     RecordingExists,
     StorageError,
 )
@@ -32,6 +33,21 @@ class NewExport:
     def __init__(self, path: Path, suffix: str, overwrite: bool) -> None:
         self.path, self.unfinished = path, unfinished_path(path)
         self._suffix, self._overwrite = suffix, overwrite
+        self._descriptor: int | None = None
+
+    def hold(self) -> None:
+        """Have a folder open: what is open is not left over from a killed process.
+
+        Files are open anyway, where they are written.
+        """
+        if self.unfinished.is_dir():
+            self._descriptor = os.open(self.unfinished, os.O_RDONLY)
+
+    def release(self) -> None:
+        """End `hold`."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
 
     def check(self) -> None:
         """Refuse what must not be replaced.
@@ -84,6 +100,7 @@ def new_export(path: Path, suffix: str, overwrite: bool) -> Iterator[NewExport]:
     Raises:
         OptionError: the name is empty.
         RecordingExists: there is something of that name that is not to be replaced.
+        RecordingBusy: another thread of this process writes it.
         StorageError: there is no such folder, or it may not be written.
     """
     if not path.name:
@@ -94,12 +111,16 @@ def new_export(path: Path, suffix: str, overwrite: bool) -> Iterator[NewExport]:
     with writing(path):
         clean_up(path)
         new.check()
+        if os.path.lexists(new.unfinished):
+            raise RecordingBusy(f"{path} is being written already by this process")
     try:
         with naming(path, new.unfinished):
             yield new
     except BaseException:
         remove(new.unfinished)
         raise
+    finally:
+        new.release()
 
 
 @contextmanager

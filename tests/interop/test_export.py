@@ -325,6 +325,37 @@ def test_what_a_killed_process_left_is_cleaned_up(rec: RecordReplay, tmp_path: P
     assert [path.name for path in tmp_path.iterdir()] == ["walk.lcm"]
 
 
+@pytest.mark.parametrize("format", ["lcm", "csv"])
+def test_what_another_process_is_writing_is_left_to_it(
+    rec: RecordReplay, walk: Path, tmp_path: Path, format: str
+) -> None:
+    code = (
+        "import sys\n"
+        "from dimos_record import RecordReplay\n"
+        "def wait(done, total):\n"
+        "    print('writing', flush=True)\n"
+        "    sys.stdin.readline()\n"
+        f"rec = RecordReplay({str(walk)!r})\n"
+        f"rec.export({str(tmp_path / 'out')!r}, {format!r}, on_progress=wait, overwrite=True)\n"
+    )
+    other = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    with other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "writing\n"
+        ours = rec.export(tmp_path / "out", format, topics="/odom")
+        assert len(list(tmp_path.iterdir())) == 2
+        other.communicate("go on\n")
+    assert other.returncode == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert rec.export(tmp_path / "again", format).bytes == _size(tmp_path / "out") > ours.bytes
+
+
+def _size(path: Path) -> int:
+    return sum(one.stat().st_size for one in (path.iterdir() if path.is_dir() else [path]))
+
+
 def test_a_section_without_a_message_is_refused(rec: RecordReplay, tmp_path: Path) -> None:
     with pytest.raises(EditError, match="no message in the section"):
         rec.export(tmp_path / "walk.lcm", section=(100, 200))
