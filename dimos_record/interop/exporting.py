@@ -218,9 +218,10 @@ class _Exporting:
                 size = 0
         if not done and (view.start_s is not None or view.end_s is not None):
             raise EditError(f"{view.name} has no message in the section; nothing was written")
+        self._on_progress(done, done)
         with writing(self._target.path):
             self._writer.finish()
-        self._on_progress(done, done)
+            self._target.hold()
 
     def _write(self, row: Row, meta: Meta | None) -> None:
         try:

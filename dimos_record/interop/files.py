@@ -36,11 +36,8 @@ class NewExport:
         self._descriptor: int | None = None
 
     def hold(self) -> None:
-        """Have a folder open: what is open is not left over from a killed process.
-
-        Files are open anyway, where they are written.
-        """
-        if self.unfinished.is_dir():
+        """Have it open, once it is there: what is open is not left over from a killed process."""
+        if self._descriptor is None and self.unfinished.exists():
             self._descriptor = os.open(self.unfinished, os.O_RDONLY)
 
     def release(self) -> None:
