@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from dimos_record.viewer.sinks import Sink
 
 _LOOK_EVERY_S = 1.0
+_HINT_AFTER_S = 3.0
 _LIVE_MEMORY, _FILE_MEMORY = "2GB", "75%"
 
 Connect = Annotated[
@@ -276,7 +277,7 @@ def _show_bus(
         subscription = bus.subscribe(selection, live.inbox.put)
         try:
             say(f"Showing {bus.reach} in {sink.place}; Ctrl-C ends")
-            live.run(_or_closed(stop, sink))
+            live.run(_End(stop, sink, live, bus.reach))
         finally:
             subscription.close()
         if not stop.is_set():
@@ -285,20 +286,26 @@ def _show_bus(
         say_shown(live)
 
 
-def _or_closed(stop: threading.Event, sink: Sink) -> Callable[[], bool]:
-    """Whether Ctrl-C was pressed, or the viewer's window closed: looked at now and then."""
-    next_s = -math.inf
+class _End:
+    """Whether the view of a bus is over: Ctrl-C, or the viewer was closed."""
 
-    def is_over() -> bool:
-        nonlocal next_s
-        if stop.is_set():
+    def __init__(self, stop: threading.Event, sink: Sink, live: LiveLogger, reach: str) -> None:
+        self._stop, self._sink, self._live, self._reach = stop, sink, live, reach
+        self._next_look_s = 0.0
+        self._hint_at_s = time.monotonic() + _HINT_AFTER_S
+
+    def __call__(self) -> bool:
+        """Looks now and then, and says when nothing arrives."""
+        now_s = time.monotonic()
+        if self._stop.is_set():
             return True
-        if time.monotonic() < next_s:
+        if now_s > self._hint_at_s and not self._live.logged:
+            say(f"Nothing has arrived yet on {self._reach}")
+            self._hint_at_s = math.inf
+        if now_s < self._next_look_s:
             return False
-        next_s = time.monotonic() + _LOOK_EVERY_S
-        return sink.closed
-
-    return is_over
+        self._next_look_s = now_s + _LOOK_EVERY_S
+        return self._sink.closed
 
 
 def say_shown(live: LiveLogger) -> None:

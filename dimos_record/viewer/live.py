@@ -122,7 +122,8 @@ class LiveLogger:
                 next_layout_s = time.monotonic() + _LAYOUT_EVERY_S
         for arrival in self.inbox.take_all():
             self._log(arrival)
-        self._logger.layout(self._preset, live=True)
+        if self.logged:
+            self._logger.layout(self._preset, live=True)
 
     def _log(self, arrival: Arrival) -> None:
         stream = self._streams.get(arrival.channel) or self._stream(arrival.channel)
