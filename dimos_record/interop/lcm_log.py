@@ -67,6 +67,8 @@ class LcmLogWriter:
             self._losses.note(topic, "tags")
         if len(self._channels[row.stream.channel]) > _MOST_NAME_BYTES:
             self._losses.note(topic, "a name of more than 63 bytes, which LCM does not play")
+        if row.stream.codec in ("pickle", "json"):
+            self._losses.note(topic, f"that its bytes are {row.stream.codec} and no LCM message")
         if row.stream.latched and not is_latched(topic, row.stream.type_name):
             self._losses.note(topic, "that its last message stays valid (latched)")
 

@@ -29,7 +29,8 @@ def creating(path: Path, overwrite: bool) -> Iterator[RecordingWriter]:
         _check_replaceable(path, overwrite)
     if not path.parent.is_dir():
         raise StorageError(f"there is no folder {path.parent}; create it first")
-    clean_up(path)
+    for left_over in clean_up(path):
+        remove_recording_file(left_over)  # and its log
     unfinished = unfinished_path(path)
     writer = RecordingWriter.create(unfinished)
     try:

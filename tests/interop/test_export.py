@@ -29,6 +29,7 @@ from dimos_record.interop.exporting import About, Loss, export
 from dimos_record.interop.importing import import_file
 from dimos_record.store.base import Row
 from dimos_record.store.observation import Meta
+from tests.viewer.rrd import read_rrd
 
 S = 1_000_000_000
 T0 = 1_700_000_000 * S
@@ -376,6 +377,19 @@ def test_what_makes_no_sense_is_named(rec: RecordReplay, tmp_path: Path) -> None
     with pytest.raises(StorageError, match="there is no folder"):
         rec.export(tmp_path / "missing" / "walk.lcm")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_the_viewer_cannot_show_is_a_loss(tmp_path: Path) -> None:
+    with RecordReplay(tmp_path / "a.db") as strange:
+        strange.stream("odom", type_name="geometry_msgs.PoseStamped").append(
+            PoseStamped(header=Header(frame_id="map")), ts_ns=T0
+        )
+        strange.stream("bytes").append(b"1", ts_ns=T0)
+        report = strange.export(tmp_path / "a.rrd")
+    assert report.messages == 1
+    assert [loss.topic for loss in report.losses] == ["/bytes"]
+    values = read_rrd(tmp_path / "a.rrd")
+    assert any("odom" in entity for entity, _ in values)
 
 
 def test_an_empty_recording_becomes_an_empty_file(tmp_path: Path) -> None:

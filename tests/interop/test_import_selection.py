@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -129,6 +131,15 @@ def test_a_section_without_a_message_changes_nothing(tmp_path: Path, append: boo
     with pytest.raises(OptionError, match="the end comes after the start"):
         import_file("source", tmp_path / "a.db", section=(5, 5), append=True)
     assert rows(tmp_path / "a.db") == before
+
+
+def test_what_a_killed_import_left_is_cleaned_up(tmp_path: Path) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    for suffix in ("", "-wal", "-shm"):
+        (tmp_path / f".a.db.saving-{ended.pid}{suffix}").write_text("half of it")
+    import_file("source", tmp_path / "a.db")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.db"]
 
 
 def test_formats_are_told_by_their_content(tmp_path: Path) -> None:
