@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import warnings
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from dimos_record.messages import encode, known_types
 from dimos_record.viewer.converters import CONVERTERS, converter_for, frame_of, position_of
 from dimos_record.viewer.converters.base import Shown
 
+from ..messages import samples
 from ..messages.samples import random_message
 from .made import HEADER, made, values
 
@@ -47,6 +49,27 @@ def test_random_messages_are_shown_or_refused(type_name: str) -> None:
         for one in shown:
             assert one.archetype.as_component_batches()
             assert not one.names or len(values(one.archetype, "scalars")) == len(one.names)
+
+
+@pytest.mark.parametrize("type_name", sorted(CONVERTERS))
+def test_numbers_that_are_none_and_sizes_that_cannot_be_are_shown_or_refused(
+    type_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    floats = [math.nan, math.inf, -math.inf, 0.0, 1e38, 1e-40, 1.0]
+    strange = {
+        "float": lambda rng: rng.choice(floats),
+        "double": lambda rng: rng.choice([*floats, 1e300, -1e308]),
+        "int32_t": lambda rng: rng.choice([*range(-1, 12), 2**31 - 1, -(2**31)]),
+        "string": lambda rng: rng.choice(["", "/", "a b", "x", "y", "rgb", "16UC1", "nv21"]),
+    }
+    for kind, make in strange.items():
+        monkeypatch.setitem(samples._NUMBERS, kind, make)
+    rng = random.Random(type_name)
+    for _ in range(20):
+        try:
+            converted(type_name, encode(random_message(type_name, rng)))
+        except DecodeError:
+            continue
 
 
 @pytest.mark.parametrize("type_name", sorted(CONVERTERS))

@@ -173,6 +173,8 @@ def test_a_cloud_without_coordinates_is_refused() -> None:
     points = np.array([(1.0, 2.0)], [("range", "<f4"), ("azimuth", "<f4")])
     with pytest.raises(DecodeError, match="no field 'x', only"):
         shown(cloud(points))
+    with pytest.raises(DecodeError, match="no field 'x', only"):
+        shown(cloud(points, fields=[]))
 
 
 def test_an_empty_cloud_is_shown_so_that_the_one_before_goes() -> None:

@@ -198,10 +198,10 @@ def test_what_rerun_does_not_decode_is_decoded() -> None:
 
 def test_compressed_depth_is_depth_again() -> None:
     depth_mm = (np.arange(HEIGHT * WIDTH, dtype=np.uint16) * 100).reshape(HEIGHT, WIDTH)
-    png = file_of(depth_mm, "PNG")
-    archetype = compressed("16UC1; compressedDepth png", struct.pack("<iff", 0, 0, 0) + png)
-    assert bytes(values(archetype, "blob")[0]) == png
+    content = struct.pack("<iff", 0, 0, 0) + file_of(depth_mm, "PNG")
+    archetype = compressed("16UC1; compressedDepth png", content)
     assert values(archetype, "meter") == [1000.0]
+    assert (pixels_of(archetype, "=u2", HEIGHT, WIDTH) == depth_mm).all()
 
     depth_m = np.linspace(0.5, 4.0, HEIGHT * WIDTH).reshape(HEIGHT, WIDTH)
     depth_m[0, 0] = np.nan
@@ -214,6 +214,8 @@ def test_compressed_depth_is_depth_again() -> None:
 
     rvl = compressed("16UC1; compressedDepth rvl", struct.pack("<iffII", 0, 0, 0, 2, 2) + b"12")
     assert values(rvl, "media_type") == ["application/rvl"]
+    with pytest.raises(DecodeError, match="has colours"):
+        compressed("16UC1; compressedDepth png", bytes(12) + file_of(RGB, "PNG"))
     with pytest.raises(DecodeError, match="'32FC1; compressedDepth png'"):
         compressed("32FC1; compressedDepth png", b"short")
 

@@ -7,6 +7,10 @@ that look alike, and lists them in its `CONVERTERS`. Importing this package does
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
+
 from dimos_record.viewer.converters import (
     cameras,
     clouds,
@@ -35,7 +39,7 @@ __all__ = [
     "position_of",
 ]
 
-CONVERTERS: dict[str, Converter] = {
+_ALL: dict[str, Converter] = {
     **cameras.CONVERTERS,
     **clouds.CONVERTERS,
     **curves.CONVERTERS,
@@ -49,6 +53,20 @@ CONVERTERS: dict[str, Converter] = {
     **texts.CONVERTERS,
     **transforms.CONVERTERS,
 }
+
+
+def _quietly(converter: Converter) -> Converter:
+    """The same without NumPy's warnings: robots send infinities and numbers too large for Rerun."""
+    convert = converter.convert
+
+    def quietly(data: bytes) -> Sequence[Shown]:
+        with np.errstate(all="ignore"):
+            return convert(data)
+
+    return converter._replace(convert=quietly)
+
+
+CONVERTERS = {name: _quietly(converter) for name, converter in _ALL.items()}
 """Of all types that we can show, by the type's name."""
 
 

@@ -106,7 +106,7 @@ def _checked_row_step(cloud: Cloud) -> int:
     starts = [field.offset for field in cloud.fields.values()]
     if (
         min(cloud.height, cloud.width, cloud.point_step, row_step - row_bytes, *starts, 0) < 0
-        or max(0, *ends) > cloud.point_step
+        or max(ends, default=0) > cloud.point_step
         or max(0, cloud.height - 1) * row_step + row_bytes > len(cloud.content)
     ):
         raise DecodeError(

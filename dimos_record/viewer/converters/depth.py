@@ -15,6 +15,8 @@ import numpy as np
 from dimos_record.errors import DecodeError
 from dimos_record.viewer.converters.files import decoded
 
+Array = np.ndarray[Any, np.dtype[Any]]
+
 DEPTH_UNITS_PER_M = {"16UC1": 1000.0, "32FC1": 1.0}
 """Encodings of depth images: those of 16 bits are in millimetres (ROS REP 118)."""
 
@@ -36,19 +38,20 @@ def compressed_depth(content: bytes, format_name: str) -> Any:
     picture = content[_CONFIG.size :]
     if not picture.startswith(_PNG):
         return rr.EncodedDepthImage(content, media_type="application/rvl")
-    if encoding == "16UC1":
-        return rr.EncodedDepthImage(
-            picture, media_type="image/png", meter=DEPTH_UNITS_PER_M[encoding]
-        )
-    _format, a, b = _CONFIG.unpack_from(content)
-    return rr.DepthImage(_distances(picture, a, b), meter=DEPTH_UNITS_PER_M[encoding])
+    # Rerun decodes PNG as well, but up to 0.32 its colours then stand for 0 to 65 m.
+    depths = decoded(picture, "png")
+    if depths.ndim != 2:
+        raise DecodeError(f"The compressed depth image in format {format_name!r} has colours.")
+    if encoding == "32FC1":
+        _format, a, b = _CONFIG.unpack_from(content)
+        depths = _distances(depths.astype(np.float32), a, b)
+    return rr.DepthImage(depths, meter=DEPTH_UNITS_PER_M[encoding])
 
 
-def _distances(png: bytes, a: float, b: float) -> np.ndarray[Any, np.dtype[np.float32]]:
+def _distances(inverse: Array, a: float, b: float) -> Array:
     """Metres, NaN where there are none."""
-    inverse = decoded(png, "png").astype(np.float32)
     missing = np.full_like(inverse, np.nan)
-    distances: np.ndarray[Any, np.dtype[np.float32]] = np.divide(
+    distances: Array = np.divide(
         np.float32(a), inverse - np.float32(b), out=missing, where=inverse > 0
     )
     return distances

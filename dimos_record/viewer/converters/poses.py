@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
@@ -44,7 +43,9 @@ def pose(type_name: str) -> Convert:
 def pose_2d(data: bytes) -> list[Shown]:
     """geometry_msgs.Pose2D: a pose on the floor."""
     x, y, theta = Wire("geometry_msgs.Pose2D", data).unpack("3d")
-    return [Shown("", axes((x, y, 0.0, 0.0, 0.0, math.sin(theta / 2), math.cos(theta / 2))))]
+    return [
+        Shown("", axes((x, y, 0.0, 0.0, 0.0, float(np.sin(theta / 2)), float(np.cos(theta / 2)))))
+    ]
 
 
 def pose_with_covariance(type_name: str) -> Convert:
