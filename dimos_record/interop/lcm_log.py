@@ -15,6 +15,7 @@ from dimos_record.interop.exporting import About, Loss, Losses
 from dimos_record.interop.importing import ImportedMessage, Problem, Wanted
 from dimos_record.interop.lcm_events import HEADER, SYNC, Event, EventReader
 from dimos_record.messages import is_latched
+from dimos_record.replay.publishable import is_publishable
 from dimos_record.store.base import Marker, Row
 from dimos_record.store.observation import Meta
 
@@ -44,7 +45,7 @@ class LcmLogWriter:
     def write(self, row: Row, meta: Meta | None) -> bool:
         """Write one event; see `ExportWriter`."""
         stream = row.stream
-        if stream.codec == "scalar":
+        if not is_publishable(stream):
             self._losses.note(stream.topic, "numbers that dimos stored without a message")
             return False
         channel = self._channels.get(stream.channel)
