@@ -98,7 +98,7 @@ def _recorded_s(segment: Path) -> float:
         return 0.0
     if span is None:
         return 0.0
-    return (max(span[1], *(one.stop_ns or 0 for one in sessions)) - span[0]) / 1e9
+    return (max([span[1], *(one.stop_ns or 0 for one in sessions)]) - span[0]) / 1e9
 
 
 def _size(folder: Path) -> int:

@@ -82,7 +82,7 @@ def publish(url: str, mb_per_s: float) -> None:
     with open_bus(url) as bus:
         began_s, number = time.monotonic(), 0
         while True:
-            if number % 1000 == 0:
+            if not number:  # once, and for ever
                 bus.publish("/tf_static", STATE)
             bus.publish("/numbers", _HEAD.pack(number, time.time_ns()) + filling)
             number += 1
@@ -233,10 +233,8 @@ def keep_and_check(soak: Soak) -> None:
 def run(soak: Soak, seconds: float) -> None:
     """Record for so long: killed after a third, stopped after two, and started again each time."""
     done = threading.Event()
+    recorder = Recorder(soak)
     with publisher(soak):
-        recorder = Recorder(soak)
-        while not (soak.ring.exists() and segments_of(soak.ring)):
-            time.sleep(0.05)
         watcher = threading.Thread(target=watch, args=(soak, done))
         watcher.start()
         try:

@@ -8,10 +8,12 @@ from dimos_lcm.geometry_msgs import TransformStamped
 from dimos_lcm.tf2_msgs import TFMessage
 
 from dimos_record import RecordReplay
+from dimos_record.bus import open_bus
 from dimos_record.store import open_recording
 from dimos_record.store.reader import RecordingReader
 from dimos_record.store.segments import SegmentedReader
 from dimos_record.store.target import Target, open_target
+from dimos_record.testing import Collector
 from tests.store.samples import MS, START_NS, Message, begin, end, messages
 
 MAP, STATIC = "/map#nav_msgs.OccupancyGrid", "/tf_static#tf2_msgs.TFMessage"
@@ -100,6 +102,26 @@ def test_state_is_still_there_when_its_segment_was_deleted(tmp_path: Path) -> No
         assert reader.span_ns() == (START_NS + 100 * MS, START_NS + 290 * MS)
         assert reader.origin_ns() == START_NS - 90 * MS
         assert [row.id for row in rows][-1] == 30
+
+
+def test_playback_goes_on_behind_what_was_deleted(tmp_path: Path) -> None:
+    folder = tmp_path / "ring"
+    recorded(folder, 4)
+    with RecordReplay(folder) as rec:
+        rows = rec.view().rows()
+        first = next(rows)
+        for number in (1, 2, 3):
+            (folder / f"segment-{number:05d}.db").unlink()
+        left = [row.id for row in rows if row.stream.name == "a"]
+        assert first.data == b"the map"
+        assert left[-10:] == list(range(31, 41))
+        timeline = rec.view().between(0.3, None)
+        assert {row.stream.name for row in timeline.rows()} == {"a"}
+        rec.seek(rec.extent[1])
+        with open_bus("memory://ring-playback") as bus, Collector(bus) as heard:
+            with RecordReplay(folder, bus=bus) as player:
+                player.play(start_s=rec.extent[1], block=True)
+            assert [data for channel, data in heard.messages if channel == MAP] == [b"the map"]
 
 
 def test_state_is_carried_into_a_session_that_is_appended(tmp_path: Path) -> None:
