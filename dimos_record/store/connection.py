@@ -32,6 +32,7 @@ from dimos_record.errors import (
     RecordingNotFound,
     StorageError,
 )
+from dimos_record.store.wal import has_commit
 
 PAGE_SIZE = 32768
 BUSY_TIMEOUT_S = 10.0
@@ -278,8 +279,8 @@ def _check_length(path: Path, header: bytes, size: int) -> None:
     page_size = 65536 if page_size == 1 else page_size
     counters_agree = header[24:28] == header[92:96]
     expected = int.from_bytes(header[28:32], "big") * page_size
-    if len(header) < _HEADER_BYTES:
-        expected = max(512, page_size)
+    if len(header) < _HEADER_BYTES or size < page_size:
+        expected = max(512, page_size)  # SQLite would delete the log of a file without a page
     elif not counters_agree or _size(f"{path}-wal"):
         return  # the header does not know the size
     if size < expected:
@@ -305,11 +306,12 @@ def _read_mode(path: Path, header: bytes) -> str:
 
     A WAL-mode file that nobody uses is complete in itself, or together with a log that a crash
     left. SQLite would create an index beside it, or write to the one that is there. So such a file
-    is opened as one that nobody else opens: with no log as immutable, with one without locks.
+    is opened as one that nobody else opens: with no log as immutable, with one without locks. A
+    log that SQLite finds nothing in (its beginning is damaged) is as none.
     """
-    if not is_wal(header) or _is_in_use(f"{path}-shm"):
+    if not (is_wal(header) or _size(f"{path}-wal")) or _is_in_use(f"{path}-shm"):
         return "mode=ro"
-    return _WITHOUT_LOCKS if _size(f"{path}-wal") else "mode=ro&immutable=1"
+    return _WITHOUT_LOCKS if has_commit(f"{path}-wal") else "mode=ro&immutable=1"
 
 
 def _is_in_use(index: str) -> bool:

@@ -137,11 +137,13 @@ def _rescue_folder(
     try:
         for file in segments_of(folder):
             if file in damaged:
-                reports.append(salvage(file, new / file.name, on_progress=on_salvage))
+                reports.append(_salvaged(file, new / file.name, on_salvage))
                 continue
             for suffix in ("", "-wal"):
                 if Path(f"{file}{suffix}").exists():
                     shutil.copy2(f"{file}{suffix}", f"{new / file.name}{suffix}")
+        if not any(new.iterdir()):
+            raise RecordingDamaged(f"nothing in {folder} can be saved; look for an earlier copy")
         recover(new)
         remove(target)
         new.rename(target)
@@ -149,3 +151,11 @@ def _rescue_folder(
         remove(new)
         raise
     return tuple(reports)
+
+
+def _salvaged(file: Path, target: Path, on_salvage: Callable[[int, int], None]) -> SalvageReport:
+    """What is left of a segment, which may be nothing."""
+    try:
+        return salvage(file, target, on_progress=on_salvage)
+    except RecordingDamaged:
+        return SalvageReport(file, target, (), (f"nothing of {file.name} can be saved",))

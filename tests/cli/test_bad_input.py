@@ -91,6 +91,7 @@ READING = [
     ("codec", "bad.db", "/odom", "lz4+lcm"),
     ("mark", "bad.db", "1", "here"),
     ("markers", "bad.db"),
+    ("doctor", "bad.db"),
     ("markers", "export", "bad.db", "out.csv"),
     ("markers", "import", "bad.db", "good.csv"),
     ("undo", "bad.db"),

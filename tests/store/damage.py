@@ -22,8 +22,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
-from dimos_record.errors import RecordingDamaged
+from dimos_record.errors import NotARecording, RecordingDamaged
 from dimos_record.store.checksum import checksum, seed_of
+from dimos_record.store.doctor import diagnose
 from dimos_record.store.salvage import salvage
 from dimos_record.store.salvage.btree import payload, record
 from dimos_record.store.salvage.pages import Pages
@@ -76,7 +77,7 @@ def batches(rounds: int, seed: int) -> Iterator[list[tuple[int, str, bytes]]]:
             pixels = dice.randbytes(3 * 160 * 120)
             batch.append((now, IMAGES, image("rgb8", pixels, 160, 120)))
         if i % 50 == 0:
-            batch.append((now, "/map", bytes(200_000)))
+            batch.append((now, "/map", dice.randbytes(200_000)))
         yield batch
 
 
@@ -350,6 +351,7 @@ def try_one(original: Original, damage: Damage, dice: random.Random, folder: Pat
     before = {file: file.read_bytes() for file in folder.iterdir()}
     target = folder / "saved.db"
     problems: list[str] = []
+    healthy = _is_healthy(path)
     try:
         report = salvage(path, target)
         complete = report.complete
@@ -371,6 +373,8 @@ def try_one(original: Original, damage: Damage, dice: random.Random, folder: Pat
             problems.append("the report counts other messages than there are")
     except RecordingDamaged:
         saved, complete = {}, False
+    if healthy and not complete:
+        problems.append("the doctor has not noticed that messages are lost")
     if {file: file.read_bytes() for file in before} != before:
         problems.append("the damaged file was changed")
     wrong = [key for key, content in saved.items() if original.messages.get(key) != content]
@@ -381,6 +385,14 @@ def try_one(original: Original, damage: Damage, dice: random.Random, folder: Pat
     if complete and len(saved) < len(original.messages) and damage is not lose_log:
         problems.append("the report says that nothing is missing")
     return Outcome(len(saved) - len(wrong), len(original.messages), problems, complete)
+
+
+def _is_healthy(path: Path) -> bool:
+    """What the doctor says, as far as damage goes."""
+    try:
+        return not diagnose(path).damaged
+    except (RecordingDamaged, NotARecording):
+        return False
 
 
 def _owed(original: Original, hit: Damaged, path: Path) -> set[Key]:
@@ -415,7 +427,7 @@ def main() -> None:
             total.update(files=1, saved=outcome.saved, messages=outcome.messages)
             for problem in outcome.problems:
                 bad += 1
-                print(f"{number} {original.path.name} {damage.__name__}: {problem}")
+                print(f"{options.seed}/{number} {original.path.name} {damage.__name__}: {problem}")
     every = sum(totals.values(), Counter())
     for what, total in (*totals.items(), ("all", every)):
         share = total["saved"] / max(1, total["messages"])

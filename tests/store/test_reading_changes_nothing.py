@@ -9,10 +9,12 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from dimos_record.errors import RecordingDamaged
 from dimos_record.store.connection import ReadConnection
 from dimos_record.store.reader import RecordingReader
 from dimos_record.store.writer import RecordingWriter
@@ -117,6 +119,29 @@ def test_reading_changes_no_byte(folder: Path, make: Callable[[Path], None]) -> 
     with RecordingReader.open(folder / "walk.db"):
         assert snapshot(folder) == before
         check_all_of_it(folder / "walk.db")
+    assert snapshot(folder) == before
+
+
+@pytest.mark.parametrize("at", [5, 32 + 24 + 7, 32 + 20], ids=["header", "page", "checksum"])
+@pytest.mark.parametrize("mode", [b"\1\1", b"\2\2"], ids=["wrong mode", "wal"])
+def test_reading_keeps_a_log_whose_beginning_is_damaged(folder: Path, at: int, mode: bytes) -> None:
+    path = killed(folder / "walk.db")
+    for file, place, data in ((f"{path}-wal", at, b"damage"), (path, 18, mode)):
+        with open(file, "r+b") as opened:
+            opened.seek(place)
+            opened.write(data)
+    before = snapshot(folder)
+    with suppress(RecordingDamaged), RecordingReader.open(path) as reader:
+        assert [name for name in reader.streams for _ in reader.rows(name)] == []
+    assert snapshot(folder) == before
+
+
+def test_reading_keeps_the_log_of_a_file_without_a_whole_page(folder: Path) -> None:
+    path = killed(folder / "walk.db")
+    os.truncate(path, 200)
+    before = snapshot(folder)
+    with pytest.raises(RecordingDamaged, match="truncated"):
+        check_all_of_it(path)
     assert snapshot(folder) == before
 
 

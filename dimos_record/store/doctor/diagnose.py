@@ -34,6 +34,8 @@ from dimos_record.store.table import StreamTable
 OnProgress = Callable[[int, int], None]
 """(messages checked, messages in all); an exception that it raises cancels."""
 
+_NONSENSE = (ArithmeticError, TypeError, UnicodeError)
+"""What values of other kinds lead to, where numbers and texts should be."""
 _NUMBER = re.compile(r"segment-([0-9]+)\.db")
 
 
@@ -92,17 +94,13 @@ class _Examination:
                 in_use = self._examine(connection, path, quick)
             if not in_use:
                 self._try(self._log)
-        except NotARecording:
-            if _was_a_recording(file):
-                raise RecordingDamaged(
-                    f"{file} is damaged: its first page is gone; save what is left with: "
-                    f"{self._remedy}"
-                ) from None
-            raise
-        except RecordingDamaged as error:
-            if file == path and not self.findings:
-                raise
-            self._add([Finding("damage", "integrity", str(error), self._remedy)])
+        except (NotARecording, RecordingDamaged) as error:
+            wrong = (
+                _first_page_lost(file, self._remedy) if _hides_a_recording(file, error) else error
+            )
+            if file == path:
+                raise wrong from None
+            self._add([Finding("damage", "unreadable", str(wrong), self._remedy)])
 
     def _add(self, findings: list[Finding] | Iterator[Finding]) -> None:
         self.findings += [replace(finding, file=self.file) for finding in findings]
@@ -113,6 +111,7 @@ class _Examination:
         sessions = load_sessions(connection) if schema.version(connection) else []
         checks = FileChecks(connection, self.file, tables, sessions)
         self._try(checks.quick)
+        quick = quick or checks.in_use  # a long look would keep its log from being emptied
         if not quick:
             self._try(partial(checks.integrity, self._remedy))
         query = "SELECT lower(name) FROM sqlite_master WHERE type = 'index'"
@@ -133,7 +132,7 @@ class _Examination:
         """Do a check; that it cannot be done is damage as well."""
         try:
             self._add(check())
-        except (sqlite3.Error, BadContent, RecordingDamaged) as error:
+        except (sqlite3.Error, BadContent, RecordingDamaged, *_NONSENSE) as error:
             wrong: Exception = error
             if isinstance(error, sqlite3.Error):
                 wrong = translate(error, self.file)
@@ -198,8 +197,16 @@ def _short(error: Exception) -> str:
     return found[1] if found else text
 
 
-def _was_a_recording(file: Path) -> bool:
+def _first_page_lost(file: Path, remedy: str) -> RecordingDamaged:
+    return RecordingDamaged(
+        f"{file} is damaged: its first page is gone; save what is left with: {remedy}"
+    )
+
+
+def _hides_a_recording(file: Path, error: DimosRecordError) -> bool:
     """Whether there are streams in a file that SQLite takes for none of its own."""
+    if not isinstance(error, NotARecording):
+        return False
     try:
         with Pages.of(file) as pages:
             return bool(pages.count and find_streams(Trees(pages)))

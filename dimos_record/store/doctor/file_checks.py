@@ -68,7 +68,7 @@ class FileChecks:
 
     def _unfinished(self) -> Iterator[Finding]:
         if self.in_use:
-            what = "it is being recorded into; what comes later has not been looked at"
+            what = "it is being recorded into; its messages have not been read"
             yield Finding("note", "unfinished", what)
             return
         remedy = f"dimos-record recover {self._path}"

@@ -96,7 +96,7 @@ def _pointers(page: bytes, number: int) -> Iterator[int]:
     count = int.from_bytes(page[start + 3 : start + 5], "big")
     last = min(first + 2 * count, len(page) - 1)
     for at in range(first, last, 2):
-        pointer = page[at] << 8 | page[at + 1]
+        pointer = (page[at] << 8 | page[at + 1]) & (len(page) - 1)  # as SQLite does
         if pointer >= last:
             yield pointer
 

@@ -126,14 +126,19 @@ class Messages:
 
     def _from_spool(self, values: Record, columns: list[str]) -> Iterator[Found]:
         found = spooled_row(values, columns)
-        stream = self._topics.get(found[0]) if found is not None else None
-        if found is None or stream is None:
+        if found is None:
             return
-        _, row, data = found
-        if self._judges[stream.info.name].is_whole(row, data):
-            yield from self._found(Found(stream, row, data))
-        else:
-            self.seen[stream.info.name].setdefault(row.id, None)
+        topic, row, data = found
+        named = self._topics.get(topic)
+        if row.crc is None:
+            fits = [named] if named and self._judges[named.info.name].is_whole(row, data) else []
+        else:  # the checksum knows the stream as well
+            crc = crc32(data)
+            fits = [s for s in self.streams if self._judges[s.info.name].expected(row) == crc]
+        if len(fits) == 1:
+            yield from self._found(Found(fits[0], row, data))
+        elif named is not None:
+            self.seen[named.info.name].setdefault(row.id, None)
 
     def _found(self, found: Found) -> Iterator[Found]:
         saved = self.saved[found.stream.info.name]

@@ -9,9 +9,9 @@ from copy import copy
 from pathlib import Path
 
 from dimos_record.errors import RecordingNotFound, StorageError
+from dimos_record.store import wal
 from dimos_record.store.connection import PAGE_SIZE, is_wal
 from dimos_record.store.in_use import refuse_if_used
-from dimos_record.store.salvage import log as wal
 from dimos_record.store.salvage.btree import is_leaf
 
 _SIZES = (PAGE_SIZE, 4096, 65536, 16384, 8192, 2048, 1024, 512)

@@ -38,14 +38,23 @@ def find_streams(trees: Trees) -> list[Stream]:
     for stream in _described(trees, configs):
         found.setdefault(stream.info.name.lower(), []).append(stream)
     streams = {name: _best(copies) for name, copies in found.items()}
+    of_dimos = trees.list_is_whole and "_dr_topics" not in trees.names
     for name, config in configs.items():
         if name.lower() not in streams and is_identifier(name):
-            streams[name.lower()] = Stream(catalog.describe(name, config), None, config)
+            stream = Stream(catalog.describe(name, config), None, config)
+            streams[name.lower()] = stream if of_dimos else _guessed(stream)
     for name in trees.names:
         if name not in streams and f"{name}_blob" in trees.names and is_identifier(name):
-            info = StreamInfo(name, "/" + name.replace("__", "/"), "/" + name, None)
-            streams[name] = Stream(info._replace(channel=info.topic), None, None, guessed=True)
+            streams[name] = _guessed(Stream(StreamInfo(name, "/", "/", None), None, None))
     return list(streams.values())
+
+
+def _guessed(stream: Stream) -> Stream:
+    """A stream whose topic is made from its name: nothing else is left."""
+    topic = "/" + stream.info.name.replace("__", "/")
+    type_name = stream.info.type_name
+    channel = f"{topic}#{type_name}" if type_name else topic
+    return stream._replace(info=stream.info._replace(topic=topic, channel=channel), guessed=True)
 
 
 def _described(trees: Trees, configs: dict[str, str]) -> Iterator[Stream]:

@@ -8,13 +8,14 @@ behind a damaged frame can be proven too, from the checksum that the damaged one
 from __future__ import annotations
 
 import os
+import struct
 from collections.abc import Iterator
-from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 _HEADER, _FRAME_HEADER = 32, 24
-_LITTLE, _BIG = 0x377F0682, 0x377F0683
-_MODULUS = 2**32
+_BIG = 0x377F0683
+"""What a log begins with whose checksums are of big-endian words."""
+_WORD = 2**32 - 1
 
 Sums = tuple[int, int]
 
@@ -25,8 +26,9 @@ class Log(NamedTuple):
     pages: dict[int, int]
     """Where in the log the newest content of a page is, by page number, committed or not."""
     older: tuple[int, ...]
-    """Where pages are as they were committed, if there is a newer content that was not: what ends
-    the last commit may be damaged, or the recorder was killed within one."""
+    """Where pages are as they were before, the last one first: as they were committed, if there is
+    newer content that was not; and if the log is damaged, as they ever were. What was moved from
+    such a page may have been lost on its way."""
     unproven: dict[int, int]
     """The same as `pages`, with what does not fit its checksum; empty if all does."""
     damaged: int
@@ -52,6 +54,27 @@ def page_size(log: int | None) -> int | None:
     return size if 512 <= size <= 65536 and not size & (size - 1) else None
 
 
+def has_commit(log: str) -> bool:
+    """Whether SQLite will find anything in a log.
+
+    It deletes a log that has nothing for it, also when it was only asked to read.
+    """
+    try:
+        descriptor = os.open(log, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        header, size = os.pread(descriptor, _HEADER, 0), page_size(descriptor)
+        if size is None or not _is_summed(header):
+            return False
+        for frame in _frames(descriptor, size):
+            if frame.commits or not frame.proven:
+                return frame.proven
+        return False
+    finally:
+        os.close(descriptor)
+
+
 def read_log(log: int, size: int) -> Log:
     """Find the frames of a log that can be proven.
 
@@ -66,7 +89,7 @@ def read_log(log: int, size: int) -> Log:
     first_bad = next((i for i, frame in enumerate(frames) if not frame.proven), len(frames))
     return Log(
         {**committed, **begun},
-        tuple(at for page, at in committed.items() if page in begun),
+        _older(frames, committed, begun, damaged=first_bad < len(frames)),
         {}
         if first_bad == len(frames)
         else {frame.page: frame.at for frame in frames if frame.page},
@@ -75,15 +98,24 @@ def read_log(log: int, size: int) -> Log:
     )
 
 
+def _older(
+    frames: list[_Frame], committed: dict[int, int], begun: dict[int, int], *, damaged: bool
+) -> tuple[int, ...]:
+    if not damaged:
+        return tuple(at for page, at in committed.items() if page in begun)
+    newest = {**committed, **begun}
+    return tuple(f.at for f in reversed(frames) if f.proven and f.at != newest[f.page])
+
+
 def _frames(log: int, size: int) -> Iterator[_Frame]:
     """The frames of the current generation; older ones have other salts and come behind."""
     header = os.pread(log, _HEADER, 0)
     if len(header) < _HEADER:
         return
-    order = "<u4" if int.from_bytes(header[:4], "big") != _BIG else ">u4"
+    order = _order(header)
     step, end = _FRAME_HEADER + size, os.fstat(log).st_size
     starts = range(_HEADER, end - step + 1, step)
-    salts = _salts(log, header, order, starts)
+    salts = _salts(log, header, starts)
     before = stored = _sums(header[24:32])
     missed = 0
     for start in starts:
@@ -95,20 +127,29 @@ def _frames(log: int, size: int) -> Iterator[_Frame]:
         for _ in range(missed):  # not the end: damaged frames, whatever their salts say
             yield _Frame(start, 0, False, False)
         missed = 0
-        computed = {_chained(seen, frame, size, order) for seen in {stored, before}}
-        bears = _sums(frame[16:24])
+        # what the one before bears may be wrong while its content is not
+        bears, sums = _sums(frame[16:24]), [_chained(stored, frame, size, order)]
+        if before != stored:
+            sums.append(_chained(before, frame, size, order))
         page, commit = int.from_bytes(frame[:4], "big"), int.from_bytes(frame[4:8], "big")
-        yield _Frame(start + _FRAME_HEADER, page, commit != 0, bears in computed)
-        # if what it bears is wrong and its content is not, the next one goes on from its content
-        stored, before = bears, _chained(stored, frame, size, order)
+        yield _Frame(start + _FRAME_HEADER, page, commit != 0, bears in sums)
+        stored, before = bears, sums[0]
 
 
-def _salts(log: int, header: bytes, order: str, starts: range) -> bytes:
+def _salts(log: int, header: bytes, starts: range) -> bytes:
     """What the frames of the current generation bear."""
-    summed = _sum((0, 0), header[:24], order) == _sums(header[24:32])
-    if summed or not starts:
+    if _is_summed(header) or not starts:
         return header[16:24]
     return os.pread(log, 8, starts[0] + 8)
+
+
+def _is_summed(header: bytes) -> bool:
+    """Whether the header of a log is as it was written."""
+    return _sum((0, 0), header[:24], _order(header)) == _sums(header[24:32])
+
+
+def _order(header: bytes) -> str:
+    return ">II" if int.from_bytes(header[:4], "big") == _BIG else "<II"
 
 
 def _sums(data: bytes) -> Sums:
@@ -120,33 +161,9 @@ def _chained(before: Sums, frame: bytes, size: int, order: str) -> Sums:
 
 
 def _sum(before: Sums, data: bytes, order: str) -> Sums:
-    """SQLite's checksum: for each pair of words (x, y), ``a += x + b`` and then ``b += y + a``.
-
-    That is linear modulo 2**32, so numpy can add up the words, each times its weight.
-    """
-    import numpy as np
-
-    (aa, ab, ba, bb), weights = _weights(len(data) // 8)
-    words = np.frombuffer(data, order).astype(np.uint32).reshape(-1, 2)
-    a, b = (int((words * weight).sum(dtype=np.uint32)) for weight in weights)
-    return (
-        (aa * before[0] + ab * before[1] + a) % _MODULUS,
-        (ba * before[0] + bb * before[1] + b) % _MODULUS,
-    )
-
-
-@lru_cache(maxsize=8)
-def _weights(pairs: int) -> tuple[tuple[int, int, int, int], tuple[Any, Any]]:
-    """What the sums before, and the words of each pair, contribute to the two sums."""
-    import numpy as np
-
-    aa, ab, ba, bb = 1, 0, 0, 1  # what the sums after a pair contribute to those at the end
-    for_a, for_b = [], []
-    for _ in range(pairs):
-        # x goes into a and through it into b, y into b
-        for_a.append(((aa + ab) % _MODULUS, ab))
-        for_b.append(((ba + bb) % _MODULUS, bb))
-        aa, ab = (aa + ab) % _MODULUS, (aa + 2 * ab) % _MODULUS
-        ba, bb = (ba + bb) % _MODULUS, (ba + 2 * bb) % _MODULUS
-    weights = [np.array(part[::-1], np.uint32) for part in (for_a, for_b)]
-    return (aa, ab, ba, bb), (weights[0], weights[1])
+    """SQLite's checksum over pairs of words."""
+    a, b = before
+    for x, y in struct.iter_unpack(order, data):
+        a = (a + x + b) & _WORD
+        b = (b + y + a) & _WORD
+    return a, b
