@@ -66,12 +66,12 @@ class NewExport:
             )
 
     def _check_folder(self) -> None:
-        for folder, _, names in os.walk(self.path):
-            other = next((name for name in names if not name.endswith(self._suffix)), None)
-            if other is not None:
+        """Only a folder that has nothing but files as an export writes them may go."""
+        for found in sorted(self.path.iterdir()):
+            if found.is_dir() or found.suffix != self._suffix:
                 raise RecordingExists(
-                    f"{self.path} is a folder with other things in it, such as "
-                    f"{Path(folder, other).relative_to(self.path)}; choose another name"
+                    f"{self.path} is a folder with other things in it, such as {found.name}; "
+                    "choose another name"
                 )
 
     def put(self) -> int:

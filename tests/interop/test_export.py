@@ -27,6 +27,7 @@ from dimos_record.errors import (
 )
 from dimos_record.interop.exporting import About, Loss, export
 from dimos_record.interop.importing import import_file
+from dimos_record.interop.partitions import add_to_data_set
 from dimos_record.store.base import Row
 from dimos_record.store.observation import Meta
 from tests.viewer.rrd import read_rrd
@@ -318,6 +319,14 @@ def test_a_folder_with_other_things_is_never_replaced(rec: RecordReplay, tmp_pat
     assert files(tmp_path) == before
 
 
+def test_a_data_set_of_many_recordings_is_never_replaced(rec: RecordReplay, tmp_path: Path) -> None:
+    add_to_data_set(rec.view(), tmp_path / "fleet", by="robot", robot="r1")
+    before = files(tmp_path)
+    with pytest.raises(RecordingExists, match="other things in it, such as stream=map"):
+        rec.export(tmp_path / "fleet", "parquet", overwrite=True)
+    assert files(tmp_path) == before
+
+
 def test_what_a_killed_process_left_is_cleaned_up(rec: RecordReplay, tmp_path: Path) -> None:
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
@@ -398,3 +407,6 @@ def test_an_empty_recording_becomes_an_empty_file(tmp_path: Path) -> None:
         report = rec.export(tmp_path / "a.lcm")
         assert (report.messages, report.bytes) == (0, 0)
         assert import_file(tmp_path / "a.lcm", tmp_path / "b.db").count == 0
+        for name in ("a.csv", "a.parquet", "a.mcap", "a.rrd"):
+            assert rec.export(tmp_path / name).messages == 0
+            assert (tmp_path / name).stat().st_size > 0
