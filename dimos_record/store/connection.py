@@ -97,11 +97,15 @@ def _open_for_reading(path: Path) -> ReadConnection:
     connection.path = path
     connection.frozen = None if mode == "mode=ro" else state
     connection.without_locks = mode == _WITHOUT_LOCKS
-    if connection.without_locks:
-        connection.execute("PRAGMA locking_mode=EXCLUSIVE")  # the index is then in memory
-    connection.execute("PRAGMA query_only=ON")
-    connection.execute("PRAGMA cell_size_check=ON")
-    connection.execute("PRAGMA temp_store=MEMORY")
+    try:
+        if connection.without_locks:
+            connection.execute("PRAGMA locking_mode=EXCLUSIVE")  # the index is then in memory
+        connection.execute("PRAGMA query_only=ON")
+        connection.execute("PRAGMA cell_size_check=ON")
+        connection.execute("PRAGMA temp_store=MEMORY")
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 

@@ -180,7 +180,7 @@ def read(connection: sqlite3.Connection, *, proven: bool = False) -> dict[Key, C
     found: dict[Key, Content] = {}
     try:
         names = dict(connection.execute("SELECT id, stream FROM _dr_topics").fetchall())
-    except sqlite3.DatabaseError:
+    except (sqlite3.DatabaseError, UnicodeError):
         return found
     for number, name in names.items():
         columns, seed = "crc, m.id, seq, ts_ns, data", seed_of(name)
@@ -191,7 +191,7 @@ def read(connection: sqlite3.Connection, *, proven: bool = False) -> dict[Key, C
                 for crc, *message in connection.execute(query):
                     if not proven or crc == checksum(seed, *message):
                         found[name, message[0]] = tuple(message[1:])
-            except (sqlite3.DatabaseError, OverflowError, TypeError, struct.error):
+            except (sqlite3.DatabaseError, OverflowError, TypeError, UnicodeError, struct.error):
                 continue
     return found
 
@@ -373,7 +373,7 @@ def try_one(original: Original, damage: Damage, dice: random.Random, folder: Pat
             problems.append("the report counts other messages than there are")
     except RecordingDamaged:
         saved, complete = {}, False
-    if healthy and not complete:
+    if healthy and not complete and damage is not lose_log:
         problems.append("the doctor has not noticed that messages are lost")
     if {file: file.read_bytes() for file in before} != before:
         problems.append("the damaged file was changed")
@@ -400,10 +400,7 @@ def _owed(original: Original, hit: Damaged, path: Path) -> set[Key]:
     named = any(pages and not pages & hit for pages in original.described)
     owed = {key for key, where in original.places.items() if named and not where & hit}
     with closing(sqlite3.connect(path)) as connection:
-        try:
-            found = read(connection, proven=True)
-        except sqlite3.DatabaseError:
-            found = {}
+        found = read(connection, proven=True)
     return owed | {key for key, content in found.items() if original.messages.get(key) == content}
 
 
