@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dimos_lcm.geometry_msgs import TransformStamped
+from dimos_lcm.geometry_msgs import Quaternion, Transform, TransformStamped, Vector3
+from dimos_lcm.std_msgs import Header, Time
 from dimos_lcm.tf2_msgs import TFMessage
 
 from dimos_record import RecordReplay
@@ -25,8 +26,11 @@ def at(number: int, channel: str, data: bytes) -> Message:
 
 def transform(child: str, x: float) -> bytes:
     """Where one frame is."""
-    one = TransformStamped()
-    one.child_frame_id, one.transform.translation.x = child, x
+    one = TransformStamped(
+        header=Header(seq=0, stamp=Time(sec=0, nsec=0), frame_id="base_link"),
+        child_frame_id=child,
+        transform=Transform(translation=Vector3(x=x, y=0.0, z=0.0), rotation=Quaternion()),
+    )
     return bytes(TFMessage(transforms_length=1, transforms=[one]).lcm_encode())
 
 
