@@ -60,7 +60,9 @@ def copy_stream(
                     blobs = made(f"{plan.name}_blob")
                     connection.execute(f"INSERT INTO {blobs} {stored.payloads(first)}", chunk)
                     if plan.recode is not None:
-                        connection.execute(_sum_up(plan.name), chunk)
+                        connection.execute(
+                            _sum_up(made(plan.name), made(f"{plan.name}_blob")), chunk
+                        )
                 new.wrote(size)
                 progress.add(size)
                 copied += size
@@ -96,6 +98,8 @@ def interleave_streams(
     places = ", ".join("?" * (6 + len(_KEPT)))
     insert = f"INSERT INTO {quote_name(name)} ({_COLUMNS}) VALUES ({places})"
     insert_blob = f"INSERT INTO {quote_name(f'{name}_blob')} VALUES (?, ?)"
+    sum_up = _sum_up(quote_name(name), quote_name(f"{name}_blob"))
+    connection.create_function("dr_checksum", 4, partial(checksum, seed_of(name)))
     next_id, copied = 1, 0
     with ExitStack() as stack:
         opened = [stack.enter_context(_Stored.opened(one.connection, one.plan)) for one in parts]
@@ -107,6 +111,8 @@ def interleave_streams(
                 connection.executemany(insert, read(stored.messages(first, chunk[0]), chunk))
                 if stored.plan.table.has_blobs:
                     connection.executemany(insert_blob, read(stored.payloads(first), chunk))
+                    if stored.plan.recode is not None:
+                        connection.execute(sum_up, chunk)
                 new.wrote(size)
                 progress.add(size)
                 copied += size
@@ -272,11 +278,11 @@ class _Stored:
                 return last, size
 
 
-def _sum_up(name: str) -> str:
+def _sum_up(messages: str, payloads: str) -> str:
     """SQL that gives checksums to messages that were copied with another codec."""
     return (
-        f"UPDATE {made(name)} AS message SET crc = dr_checksum(b.id, message.seq, message.ts_ns, "
-        f"b.data) FROM {made(f'{name}_blob')} b WHERE b.id = message.id "
+        f"UPDATE {messages} AS message SET crc = dr_checksum(b.id, message.seq, message.ts_ns, "
+        f"b.data) FROM {payloads} b WHERE b.id = message.id "
         f"AND message.id BETWEEN ?2 + ?1 AND ?3 + ?1"
     )
 

@@ -71,6 +71,15 @@ def test_they_hold_after_a_merge(walk: Path, tmp_path: Path) -> None:
     assert checked(tmp_path / "both.db") == {"a": 80, "odom": 50, "large": 6}
 
 
+def test_they_hold_where_two_codecs_are_merged_into_one_stream(tmp_path: Path) -> None:
+    record(tmp_path / "one.db", [messages(20)])
+    with RecordReplay(record(tmp_path / "two.db", [messages(20)])) as rec:
+        rec.set_codec("/a", "lz4+lcm")
+        rec.save()
+    merge([tmp_path / "one.db", tmp_path / "two.db"], tmp_path / "both.db")
+    assert checked(tmp_path / "both.db") == {"a": 40}
+
+
 def test_a_recording_of_version_3_gets_them_for_what_is_added(walk: Path) -> None:
     with closing(sqlite3.connect(walk)) as connection:
         for table in ("a", "odom", "large", "_dr_spool"):

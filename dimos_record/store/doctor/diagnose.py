@@ -11,6 +11,7 @@ from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from traceback import clear_frames
 
 from dimos_record.errors import DimosRecordError, NotARecording, RecordingBusy, RecordingDamaged
 from dimos_record.store import catalog, schema
@@ -95,6 +96,7 @@ class _Examination:
             if not in_use:
                 self._try(self._log)
         except (NotARecording, RecordingDamaged) as error:
+            _let_go(error)
             wrong = (
                 _first_page_lost(file, self._remedy) if _hides_a_recording(file, error) else error
             )
@@ -133,6 +135,7 @@ class _Examination:
         try:
             self._add(check())
         except (sqlite3.Error, BadContent, RecordingDamaged, *_NONSENSE) as error:
+            _let_go(error)
             wrong: Exception = error
             if isinstance(error, sqlite3.Error):
                 wrong = translate(error, self.file)
@@ -189,6 +192,13 @@ class _Examination:
                 "a byte that changed inside them would not be noticed"
             )
             self._add([Finding("note", "checksums", what, count=without)])
+
+
+def _let_go(error: BaseException | None) -> None:
+    """Release the cursors of an error's frames: they keep a connection that was closed open."""
+    while error is not None:
+        clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
 
 
 def _short(error: Exception) -> str:
