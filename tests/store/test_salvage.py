@@ -13,6 +13,7 @@ import pytest
 from dimos_record.errors import RecordingBusy, RecordingDamaged, RecordingExists
 from dimos_record.store import open_as_recorded
 from dimos_record.store.reader import RecordingReader
+from dimos_record.store.recovery import rescue
 from dimos_record.store.salvage import SalvageReport, StreamSalvage, salvage
 from tests.store.damage import (
     KINDS,
@@ -223,3 +224,15 @@ def test_the_damage_that_is_tried_is_found_by_the_check(
         dice = random.Random(number)
         found += try_one(originals[0], many[number % 2], dice, folder).problems
     assert any("wrong" in problem for problem in found)
+
+
+def test_a_recording_that_cannot_even_be_opened_is_salvaged(tmp_path: Path) -> None:
+    path = record(tmp_path / "walk.db", [messages(20)])
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE _dr_topics SET channel = CAST(x'2F61FF' AS TEXT)")
+        connection.commit()
+    recovered = rescue(path)
+    assert [report.saved for report in recovered.reports] == [20]
+    assert not recovered.complete  # what the topic was called is only known from its table
+    with open_as_recorded(tmp_path / "walk-recovered.db") as reader:
+        assert reader.streams["a"].topic == "/a"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from dimos_record.store.doctor.findings import Finding, messages
 from dimos_record.store.table import StreamTable
 
 _LISTED = 3
+_OF_INDEXES = re.compile(r"missing from index|entries in index|entry in index")
 
 
 class FileChecks:
@@ -44,11 +46,17 @@ class FileChecks:
     def integrity(self, remedy: str) -> Iterator[Finding]:
         """Whether SQLite finds its pages in order."""
         found = self._check("integrity_check") or self._check("quick_check") or []
-        if found != ["ok"]:
-            shown = "; ".join(" ".join(line.split()) for line in found[:_LISTED])
-            more = f" and {len(found) - _LISTED:,} more" if len(found) > _LISTED else ""
-            what = f"SQLite finds pages that cannot be right: {shown}{more}"
-            yield Finding("damage", "integrity", what, remedy, count=len(found))
+        of_indexes = [line for line in found if _OF_INDEXES.search(line)]
+        others = [line for line in found if line not in of_indexes and line != "ok"]
+        if others:
+            what = f"SQLite finds pages that cannot be right: {_some(others)}"
+            yield Finding("damage", "integrity", what, remedy, count=len(others))
+        if of_indexes:
+            what = (
+                f"an index does not fit its table, so that queries miss rows: {_some(of_indexes)}"
+            )
+            command = f"sqlite3 {self._path} REINDEX"
+            yield Finding("problem", "indexes", what, command, count=len(of_indexes))
 
     def _check(self, how: str) -> list[str] | None:
         """What SQLite says; None if it cannot look into an index that dimos made (before 3.45)."""
@@ -175,6 +183,12 @@ class FileChecks:
             schema.version(self._connection) >= schema.EDITS_SINCE
             and self._connection.execute("SELECT 1 FROM _dr_skips LIMIT 1").fetchone()
         )
+
+
+def _some(lines: list[str]) -> str:
+    """The first of several lines."""
+    shown = "; ".join(" ".join(line.split()) for line in lines[:_LISTED])
+    return f"{shown} and {len(lines) - _LISTED:,} more" if len(lines) > _LISTED else shown
 
 
 def _belongs_to(table: str, streams: set[str]) -> bool:
