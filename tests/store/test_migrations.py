@@ -117,7 +117,8 @@ def of_version_1(tmp_path: Path) -> Path:
     connection = sqlite3.connect(path)
     connection.executescript(
         """
-        DROP INDEX _dr_topics_copy; DROP TABLE _dr_log; DROP TABLE _dr_edits; DROP TABLE _dr_markers; DROP TABLE _dr_skips;
+        DROP INDEX _dr_topics_copy;
+        DROP TABLE _dr_log; DROP TABLE _dr_edits; DROP TABLE _dr_markers; DROP TABLE _dr_skips;
         ALTER TABLE a DROP COLUMN crc; ALTER TABLE _dr_spool DROP COLUMN crc;
         DELETE FROM _dr_migrations WHERE version > 1;
         UPDATE _dr_meta SET value = 1 WHERE key = 'schema_version';
