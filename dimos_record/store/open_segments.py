@@ -32,6 +32,15 @@ def segments_of(folder: Path) -> list[Path]:
     return [Path(entry.path) for entry in _entries(folder)[0]]
 
 
+def names_in(folder: Path) -> set[str]:
+    """The names of everything in a folder.
+
+    Raises:
+        StorageError: the folder cannot be read.
+    """
+    return _entries(folder)[1]
+
+
 def _entries(folder: Path) -> tuple[list[os.DirEntry[str]], set[str]]:
     """The segments of a folder in order, and the names of everything in it."""
     try:

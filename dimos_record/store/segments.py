@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -30,7 +29,7 @@ from dimos_record.store.connection import (
 from dimos_record.store.edits import Edit, load_edits
 from dimos_record.store.intervals import Intervals
 from dimos_record.store.meta import MetaRow, Where
-from dimos_record.store.open_segments import SUFFIX, Folder, OpenSegments, Segment
+from dimos_record.store.open_segments import SUFFIX, Folder, OpenSegments, Segment, names_in
 from dimos_record.store.open_segments import segments_of as segments_of
 from dimos_record.store.reader import (
     Known,
@@ -51,7 +50,7 @@ def next_segment_path(folder: Path) -> Path:
 
     No number is given again of which anything is left: a log, or a damaged file under another name.
     """
-    matches = map(_SEGMENT.match, os.listdir(folder))
+    matches = map(_SEGMENT.match, names_in(folder))
     last = max((int(match[1]) for match in matches if match), default=0)
     return folder / f"segment-{last + 1:05d}{SUFFIX}"
 
