@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 import json
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,6 +42,8 @@ _ALL_GROUPS_BYTES = 256_000_000
 """That wait in all files together."""
 _READ_BYTES = 8_000_000
 """Of payload at once, of each table."""
+_NumberedMessage = tuple[int, int, ImportedMessage]
+"""Receive time, order of arrival, and the message."""
 _RAW_COLUMNS = {
     "ts_ns": "int64",
     "seq": "int64",
@@ -195,15 +198,10 @@ class ParquetImport:
 
     def __init__(self, path: Path) -> None:
         self.path, self.done = path, 0
-        self._tables: list[_RawTable] = []
         if not path.exists():
             raise RecordingNotFound(f"there is no file {path}")
-        try:
-            for one in sorted(path.rglob("*.parquet")) if path.is_dir() else [path]:
-                self._tables.append(_RawTable(one))
-        except BaseException:
-            self.close()
-            raise
+        files = sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
+        self._tables = [_RawTable(one) for one in files]
 
     @property
     def total(self) -> int:
@@ -242,16 +240,35 @@ class ParquetImport:
         latched = {
             (one.topic, one.type_name): latched_in(self, one.topic, one.type_name) for one in chosen
         }
-        rows = heapq.merge(*(one.rows() for one in chosen), key=lambda row: row[:2])
-        for ts_ns, _, message in rows:
+        for message in _merged(chosen):
             self.done += 1
-            if wanted.time(ts_ns, latched=latched[message.topic, message.type_name]):
+            if wanted.time(message.ts_ns, latched=latched[message.topic, message.type_name]):
                 yield message
 
     def close(self) -> None:
-        """Release the files."""
-        while self._tables:
-            self._tables.pop().close()
+        """Nothing is open but the files whose messages are being read."""
+
+
+def _merged(tables: Sequence[_RawTable]) -> Iterator[ImportedMessage]:
+    """The messages in the order of time and arrival.
+
+    A file is open from its first message to its last: a data set has more than may be open at once.
+    """
+    waiting = deque(sorted((one for one in tables if one.count), key=lambda one: one.start_ns or 0))
+    heap: list[tuple[int, int, int, ImportedMessage, Iterator[_NumberedMessage]]] = []
+    while waiting or heap:
+        while waiting and (not heap or (waiting[0].start_ns or 0) <= heap[0][0]):
+            rows = waiting.popleft().rows()
+            ts_ns, seq, message = next(rows)
+            heapq.heappush(heap, (ts_ns, seq, len(waiting), message, rows))
+        _, _, table, message, rows = heap[0]
+        yield message
+        following = next(rows, None)
+        if following is None:
+            heapq.heappop(heap)
+        else:
+            ts_ns, seq, message = following
+            heapq.heapreplace(heap, (ts_ns, seq, table, message, rows))
 
 
 class _RawTable:
@@ -259,14 +276,21 @@ class _RawTable:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        with _reading(path):
-            self._file = arrow().parquet.ParquetFile(path)
+        with self._opened() as file:
+            self._describe(file.schema_arrow)
+            self.count: int = file.metadata.num_rows
+            """Rows, which are messages."""
+            first = next(self._batches(file, 1, ["ts_ns"]), {"ts_ns": [None]})
+            self.start_ns: int | None = first["ts_ns"][0]
+
+    @contextmanager
+    def _opened(self) -> Iterator[Any]:
+        with _reading(self._path):
+            file = arrow().parquet.ParquetFile(self._path)
         try:
-            self._describe(self._file.schema_arrow)
-            self.start_ns = next(self._batches(1, ["ts_ns"]), {"ts_ns": [None]})["ts_ns"][0]
-        except BaseException:
-            self.close()
-            raise
+            yield file
+        finally:
+            file.close()
 
     def _describe(self, schema: Any) -> None:
         found = {field.name: str(field.type) for field in schema}
@@ -290,27 +314,25 @@ class _RawTable:
                 "by dimos-record with --raw can be imported"
             ) from error
 
-    @property
-    def count(self) -> int:
-        """Rows, which are messages."""
-        rows: int = self._file.metadata.num_rows
-        return rows
-
-    def rows(self) -> Iterator[tuple[int, int, ImportedMessage]]:
+    def rows(self) -> Iterator[_NumberedMessage]:
         """The messages with their receive times and order of arrival, some at a time."""
-        for batch in self._batches(self._rows_at_once(), list(_RAW_COLUMNS)):
-            poses = zip(*(batch[name] for name in POSE_COLUMNS), strict=True)
-            for ts_ns, seq, tags, raw, pose in zip(
-                batch["ts_ns"], batch["seq"], batch["tags"], batch["raw"], poses, strict=True
-            ):
-                if ts_ns is None or seq is None or raw is None:
-                    raise RecordingDamaged(
-                        f"{self._path} has a row without its time, its number or its bytes; "
-                        "export it again"
-                    )
-                message = ImportedMessage(self.topic, self.type_name, raw, ts_ns, ts_ns)
-                meta = self._meta(pose, tags) if tags or pose[0] is not None else None
-                yield ts_ns, seq, message._replace(channel=self.channel, meta=meta)
+        with self._opened() as file:
+            for batch in self._batches(file, _rows_at_once(file.metadata), list(_RAW_COLUMNS)):
+                yield from self._messages(batch)
+
+    def _messages(self, batch: dict[str, list[Any]]) -> Iterator[_NumberedMessage]:
+        poses = zip(*(batch[name] for name in POSE_COLUMNS), strict=True)
+        for ts_ns, seq, tags, raw, pose in zip(
+            batch["ts_ns"], batch["seq"], batch["tags"], batch["raw"], poses, strict=True
+        ):
+            if ts_ns is None or seq is None or raw is None:
+                raise RecordingDamaged(
+                    f"{self._path} has a row without its time, its number or its bytes; "
+                    "export it again"
+                )
+            message = ImportedMessage(self.topic, self.type_name, raw, ts_ns, ts_ns)
+            meta = self._meta(pose, tags) if tags or pose[0] is not None else None
+            yield ts_ns, seq, message._replace(channel=self.channel, meta=meta)
 
     def _meta(self, pose: tuple[float | None, ...], tags: str | None) -> Meta:
         try:
@@ -319,14 +341,8 @@ class _RawTable:
         except (TypeError, ValueError) as error:
             raise RecordingDamaged(f"{self._path} has tags that are no JSON object") from error
 
-    def _rows_at_once(self) -> int:
-        metadata = self._file.metadata
-        groups = map(metadata.row_group, range(metadata.num_row_groups))
-        size: int = sum(group.total_byte_size for group in groups)
-        return max(1, min(4096, _READ_BYTES * self.count // max(size, 1)))
-
-    def _batches(self, rows: int, columns: list[str]) -> Iterator[dict[str, list[Any]]]:
-        batches = self._file.iter_batches(rows, columns=columns)
+    def _batches(self, file: Any, rows: int, columns: list[str]) -> Iterator[dict[str, list[Any]]]:
+        batches = file.iter_batches(rows, columns=columns)
         while True:
             with _reading(self._path):
                 batch = next(batches, None)
@@ -334,9 +350,12 @@ class _RawTable:
                 return
             yield batch.to_pydict()
 
-    def close(self) -> None:
-        """Release the file."""
-        self._file.close()
+
+def _rows_at_once(metadata: Any) -> int:
+    groups = map(metadata.row_group, range(metadata.num_row_groups))
+    size: int = sum(group.total_byte_size for group in groups)
+    rows: int = metadata.num_rows
+    return max(1, min(4096, _READ_BYTES * rows // max(size, 1)))
 
 
 @contextmanager

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import glob
 import os
+import tempfile
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import datetime, timezone
 from functools import lru_cache
@@ -23,7 +24,7 @@ from dimos_record.errors import OptionError, RecordingExists, StorageError
 from dimos_record.interop.exporting import ExportReport, OnProgress, export
 from dimos_record.interop.files import writing
 from dimos_record.interop.parquet import ParquetFile, ParquetWriter
-from dimos_record.interop.tables import PARTITION_KEYS, Table
+from dimos_record.interop.tables import PARTITION_KEYS, Place, Table
 from dimos_record.store.base import Row, SessionInfo
 from dimos_record.store.unfinished import clean_up, remove, unfinished_path
 
@@ -140,17 +141,18 @@ class _Naming:
         name = Path(view.name).name
         self.recording = name.removesuffix(".db")
         self._keys, self._streams = keys, [info.name for info in view.streams]
-        sessions = view.recording.reader.sessions()
+        # an imported session may have been before those that were there
+        sessions = sorted(view.recording.reader.sessions(), key=lambda one: one.start_ns)
         self._starts_ns = [one.start_ns for one in sessions]
         self._robots = [robot or _host(one) for one in sessions] or [robot or UNKNOWN]
         self._place = lru_cache(maxsize=1024)(self._make_place)
 
-    def place_of(self, row: Row) -> str:
-        """Where a message belongs: `stream=odom/day=2026-11-20/robot=r1/walk`."""
+    def place_of(self, row: Row) -> Place:
+        """Where a message belongs: `stream=odom/day=2026-11-20/robot=r1/walk`, in its day."""
         session = max(bisect_right(self._starts_ns, row.ts_ns) - 1, 0)
         return self._place(row.stream.name, row.ts_ns // _HOUR_NS, self._robots[session])
 
-    def _make_place(self, stream: str, hour: int, robot: str) -> str:
+    def _make_place(self, stream: str, hour: int, robot: str) -> Place:
         time = datetime.fromtimestamp(hour * 3600, timezone.utc)
         values = {
             "stream": stream,
@@ -160,7 +162,8 @@ class _Naming:
             "recording": self.recording,
         }
         folders = [f"{key}={quote(values[key], safe=' ')}" for key in self._keys]
-        return "/".join([*folders, quote(self.recording, safe=" ")])
+        period = hour if "hour" in self._keys else hour // 24 if "day" in self._keys else 0
+        return Place("/".join([*folders, _file_name(self.recording)]), period)
 
     def files_in(self, out: Path) -> list[Path]:
         """What a data set has of this recording, of whatever day."""
@@ -172,12 +175,18 @@ class _Naming:
         )
 
     def _glob(self, out: Path, stream: str, robot: str) -> Iterator[Path]:
-        parts = self._make_place(stream, 0, robot).split("/")
+        parts = self._make_place(stream, 0, robot).name.split("/")
         any_time = [
             f"{key}=*" if key in ("day", "hour") else glob.escape(part)
             for key, part in zip(self._keys, parts, strict=False)
         ]
         return out.glob("/".join([*any_time, f"{glob.escape(parts[-1])}.parquet"]))
+
+
+def _file_name(recording: str) -> str:
+    """A name that Spark and pyarrow do not pass over, as they do where one begins with . or _"""
+    name = quote(recording, safe=" ")
+    return f"%{ord(name[0]):02X}{name[1:]}" if name[0] in "._" else name
 
 
 def _host(session: SessionInfo) -> str:
@@ -187,11 +196,13 @@ def _host(session: SessionInfo) -> str:
 class _PartitionedWriter(ParquetWriter):
     """Writes the files of one recording into a folder of their own, laid out as in the data set."""
 
+    types_divide = False  # a recording has one file per stream and partition, which is replaced
+
     def __init__(self, path: Path, naming: _Naming, *, raw: bool) -> None:
         super().__init__(path, raw=raw)
         self._naming = naming
 
-    def place_of(self, row: Row) -> str:
+    def place_of(self, row: Row) -> Place:
         return self._naming.place_of(row)
 
     def open_table(self, path: Path, table: Table) -> ParquetFile:
@@ -206,17 +217,16 @@ def _staging_folder(out: Path) -> Iterator[Path]:
     It is held open, so that another process that adds something does not take it for left over.
     """
     staging = unfinished_path(out)
-    with writing(out):
-        clean_up(out)
-        staging.mkdir()
-    try:
-        held = os.open(staging, os.O_RDONLY)
-        try:
-            yield staging
-        finally:
-            os.close(held)
-    finally:
-        remove(staging)
+    with ExitStack() as stack:
+        with writing(out):
+            clean_up(out)
+            new = tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent)
+            stack.callback(remove, Path(new))
+            held = os.open(new, os.O_RDONLY)  # before it has a name by which others may delete it
+            stack.callback(os.close, held)
+            os.rename(new, staging)
+            stack.callback(remove, staging)
+        yield staging
 
 
 def _put(staging: Path, there: Sequence[Path], out: Path) -> None:

@@ -187,10 +187,19 @@ class TableFile(Protocol):
         """Write what is left, and release the file."""
 
 
+class Place(NamedTuple):
+    """Where a table is to be."""
+
+    name: str
+    """A path in the folder, without suffix."""
+    period: int = 0
+    """Messages of a stream come in the order of periods: a table of an earlier one is complete."""
+
+
 class OpenTable:
     """A table with the messages that wait for being written."""
 
-    def __init__(self, table: Table, place: str, file: TableFile) -> None:
+    def __init__(self, table: Table, place: Place, file: TableFile) -> None:
         self.table, self.place, self.file = table, place, file
         self.rows: list[Row] = []
         self.metas: list[Meta | None] = []
@@ -213,13 +222,15 @@ class TablesWriter(ABC):
 
     suffix: str
     """Of the files."""
+    types_divide = True
+    """Whether messages of a stream that an operator gave another type go into another file."""
 
     def __init__(self, path: Path, *, raw: bool = False) -> None:
         # what is being written has another name for so long: .odom.parquet.saving-1234
-        self._path, self._one_file = path, self.suffix in path.suffixes[-2:]
+        self._path, self._one_file = path, self.suffix in map(str.lower, path.suffixes[-2:])
         self._raw = raw
         self._losses = Losses()
-        self._open: dict[tuple[str, str | None], OpenTable] = {}
+        self._open: dict[tuple[str, str | None, str], OpenTable] = {}
         self._names: set[Path] = set()
         self._waiting_bytes = 0
         self.about: About
@@ -228,12 +239,9 @@ class TablesWriter(ABC):
     def open_table(self, path: Path, table: Table) -> TableFile:
         """Create the file of a table."""
 
-    def place_of(self, row: Row) -> str:
-        """Where the table is to be that holds a message: a path in the folder, without suffix.
-
-        Messages of a stream come in the order of places, too.
-        """
-        return row.stream.name
+    def place_of(self, row: Row) -> Place:
+        """Where the table is to be that holds a message."""
+        return Place(row.stream.name)
 
     def begin(self, about: About) -> None:
         """Create the folder, or the file.
@@ -255,7 +263,7 @@ class TablesWriter(ABC):
         """Take a message in; it is written with those that follow.
 
         Raises:
-            OptionError: an operator gave the messages of one file several types.
+            OptionError: an operator gave messages several types that must go into one file.
         """
         table = self._table_of(row)
         table.rows.append(row)
@@ -274,34 +282,36 @@ class TablesWriter(ABC):
         table.write(self._losses)
 
     def _table_of(self, row: Row) -> OpenTable:
-        """The table for a message; that of the same stream in another place is completed."""
-        key, place = (row.stream.name, row.stream.type_name), self.place_of(row)
-        table = self._open.get(key)
-        if table is not None and table.place != place:
-            self.write_out(table)
-            self._open.pop(key).file.close()
-            table = None
-        return table or self._new_table(row.stream, place)
+        """The table for a message; those of its stream in earlier periods are completed."""
+        place = self.place_of(row)
+        table = self._open.get((row.stream.name, row.stream.type_name, place.name))
+        if table is not None:
+            return table
+        for key, one in list(self._open.items()):
+            if one.table.stream.name == row.stream.name and one.place.period < place.period:
+                self.write_out(one)
+                self._open.pop(key).file.close()
+        return self._new_table(row.stream, place)
 
-    def _new_table(self, stream: StreamInfo, place: str) -> OpenTable:
-        path = self._path if self._one_file else self._path / f"{place}{self.suffix}"
-        if path in self._names:  # an operator has given some messages of a stream another type
-            if self._one_file:
-                raise OptionError(
-                    f"the messages of {stream.topic} are of several types, which one "
-                    f"{self.suffix} file cannot hold; write a folder: a name without {self.suffix}"
-                )
+    def _new_table(self, stream: StreamInfo, place: Place) -> OpenTable:
+        path = self._path if self._one_file else self._path / f"{place.name}{self.suffix}"
+        if path in self._names and self.types_divide and not self._one_file:
             path = path.with_name(f"{path.stem}.{stream.type_name}{self.suffix}")
+        if path in self._names:
+            raise OptionError(
+                f"the messages of {stream.topic} are of several types, which one {self.suffix} "
+                f"file cannot hold; write a folder of their own: a name without {self.suffix}"
+            )
         self._names.add(path)
         table = Table(stream, raw=self._raw)
         made = OpenTable(table, place, self.open_table(path, table))
-        self._open[stream.name, stream.type_name] = made
+        self._open[stream.name, stream.type_name, place.name] = made
         return made
 
     def finish(self) -> None:
         """Write what waits, and complete the files."""
         if self._one_file and not self._names:
-            self._new_table(self.about.streams[0], "")
+            self._new_table(self.about.streams[0], Place(""))
         for table in self._open.values():
             self.write_out(table)
         self.close()

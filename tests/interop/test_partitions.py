@@ -11,6 +11,7 @@ from typing import Any
 
 import duckdb
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 import pytest
 
 from dimos_record import RecordReplay
@@ -19,6 +20,7 @@ from dimos_record.interop import partitions
 from dimos_record.interop.exporting import ExportReport
 from dimos_record.interop.importing import import_file
 from dimos_record.interop.partitions import add_to_data_set, check_keys
+from dimos_record.messages import message_class
 from tests.messages.samples import NS
 
 from .recordings import odometry, write_shapes
@@ -213,3 +215,74 @@ def test_several_processes_may_add_at_once(night: Path, tmp_path: Path) -> None:
     add(night, out, robot="r1", on_progress=add_another)
     assert beside == [0]
     assert len(files(out)) == 6
+
+
+def test_robots_that_take_turns_in_one_recording_lose_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for session in range(6):
+        with (
+            RecordReplay(tmp_path / "turns.db", bus="memory://test-partitions-turns") as rec,
+            rec.recording(append=session > 0),
+        ):
+            rec.bus.publish("/odom#nav_msgs.Odometry", odometry(session).lcm_encode())
+    names = iter(["r1", "r2"] * 3)
+    monkeypatch.setattr(partitions, "_host", lambda session: next(names))
+    add(tmp_path / "turns.db", tmp_path / "fleet", by="robot")
+    assert files(tmp_path / "fleet") == [
+        "stream=odom/robot=r1/turns.parquet",
+        "stream=odom/robot=r2/turns.parquet",
+    ]
+    found = {
+        name: pq.read_table(
+            tmp_path / "fleet" / "stream=odom" / f"robot={name}" / "turns.parquet",
+            partitioning=None,
+        )
+        .column("pose.covariance.35")
+        .to_pylist()
+        for name in ("r1", "r2")
+    }
+    assert found == {"r1": [0, 2, 4], "r2": [1, 3, 5]}
+
+
+def test_messages_of_several_types_are_refused(night: Path, tmp_path: Path) -> None:
+    text = message_class("std_msgs.String")
+    with RecordReplay(night) as rec:
+        view = rec.select("/odom").map(
+            lambda one: one if one.id % 2 else one.derive(data=text(data="hi"))
+        )
+        with pytest.raises(OptionError, match="/odom are of several types"):
+            add_to_data_set(view, tmp_path / "fleet")
+    assert not (tmp_path / "fleet").exists()
+
+
+def test_names_that_readers_pass_over_are_written_otherwise(tmp_path: Path) -> None:
+    for name in ("_test", ".hidden"):
+        add(write_night(tmp_path / f"{name}.db", hours=1), tmp_path / "fleet", robot="r1")
+        with pytest.raises(RecordingExists):
+            add(tmp_path / f"{name}.db", tmp_path / "fleet", robot="r1")
+    assert ds.dataset(tmp_path / "fleet" / "stream=odom", partitioning="hive").count_rows() == 4
+
+
+def test_more_files_than_a_process_may_open_are_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(4):
+        with RecordReplay(tmp_path / f"run{number}.db") as rec:
+            odom = rec.stream("odom", topic="/odom", type_name="nav_msgs.Odometry")
+            for i in range(2):
+                odom.append(odometry(i), ts_ns=MIDNIGHT_NS + number * NS + i)
+        add(tmp_path / f"run{number}.db", tmp_path / "fleet", robot="r1", raw=True)
+    opened = pq.ParquetFile
+    still_open: list[Any] = []
+
+    def open_one_at_a_time(path: Path) -> Any:
+        assert all(one.closed for one in still_open)
+        still_open.append(opened(path))
+        return still_open[-1]
+
+    monkeypatch.setattr(pq, "ParquetFile", open_one_at_a_time)
+    assert import_file(tmp_path / "fleet", tmp_path / "all.db").count == 8
+    with RecordReplay(tmp_path / "all.db") as rec:
+        times = [row.ts_ns - MIDNIGHT_NS for row in rec.view().rows()]
+    assert times == [number * NS + i for number in range(4) for i in range(2)]
