@@ -12,7 +12,7 @@ import json
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 
@@ -46,7 +46,8 @@ class CsvFile:
     def __init__(self, path: Path, table: Table) -> None:
         self._columns = table.columns
         self._file = path.open("x", encoding="utf-8", newline="")
-        self._write = csv.writer(self._file, lineterminator="\n")
+        # before Python 3.13 a `\r` in a value is only quoted if it may end a line
+        self._write = csv.writer(_Lines(self._file), lineterminator="\r\n")
         self._write.writerow(column.name for column in self._columns)
 
     def append(self, cells: Sequence[Cells], count: int) -> None:
@@ -57,6 +58,16 @@ class CsvFile:
     def close(self) -> None:
         """Release the file."""
         self._file.close()
+
+
+class _Lines:
+    """Writes the lines of csv with another end."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def write(self, line: str) -> None:
+        self._file.write(f"{line[:-2]}\n")
 
 
 def _texts(column: TableColumn, cells: Cells) -> list[Any]:

@@ -16,6 +16,7 @@ import pytest
 from dimos_record import RecordReplay
 from dimos_record.interop.csv_tables import CsvWriter
 from dimos_record.interop.exporting import ExportReport, export
+from dimos_record.messages import message_class
 
 from .recordings import STEP_NS, T0, write_shapes
 
@@ -82,3 +83,21 @@ def test_what_no_table_can_hold_is_said(rec: RecordReplay, tmp_path: Path) -> No
         ("/camera", "data", 4),
         ("/strange", "all fields", 4),
     ]
+
+
+def test_texts_with_any_end_of_line_are_one_cell(tmp_path: Path) -> None:
+    said = ["a\rb", "a\nb", "a\r\nb", 'say "x, y"', "", " plain "]
+    with RecordReplay(tmp_path / "chat.db") as rec:
+        chat = rec.stream("chat", type_name="std_msgs.String")
+        for i, text in enumerate(said):
+            chat.append(message_class("std_msgs.String")(data=text), ts_ns=T0 + i)
+        export_csv(rec, tmp_path / "chat.csv")
+    assert [line["data"] for line in lines(tmp_path / "chat.csv")] == said
+    assert b"seq,id,pose_x" in (tmp_path / "chat.csv").read_bytes().partition(b"\n")[0]
+    found = pd.read_csv(tmp_path / "chat.csv", keep_default_na=False)["data"].tolist()
+    assert found == said
+
+
+def test_a_name_in_capitals_is_one_file_too(rec: RecordReplay, tmp_path: Path) -> None:
+    export_csv(rec, tmp_path / "ODOM.CSV", "/odom")
+    assert len(lines(tmp_path / "ODOM.CSV")) == 20
