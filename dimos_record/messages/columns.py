@@ -180,8 +180,10 @@ class _Walk:
         """Items of fixed size, all at once."""
         places = [one for one in item.places if one.field.path in self._wanted]
         if places:
-            number = np.arange(offsets[-1]) - np.repeat(offsets[:-1], counts)
-            rows = self._windows(np.repeat(self._at, counts) + number * item.size, item.size)
+            # sliced, since positions of the items would take many times their bytes
+            starts, ends = self._at.tolist(), (self._at + counts * item.size).tolist()
+            pieces = [self._buffer[a:b] for a, b in zip(starts, ends, strict=True)]
+            rows = np.concatenate([self._buffer[:0], *pieces]).reshape(-1, item.size)
             for place in places:
                 found[place.field.path] = Column(_numbers(rows, place.offset, place.field), offsets)
         self._at = self._at + counts * item.size

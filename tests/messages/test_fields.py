@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -145,3 +146,19 @@ def test_an_unknown_type_has_no_fields(type_name: str | None) -> None:
     assert numeric_fields(type_name) == []
     with pytest.raises(OptionError, match="no fields"):
         find_field(type_name, "x")
+
+
+def test_a_large_map_takes_few_times_its_bytes() -> None:
+    grid = encode(message_class("nav_msgs.OccupancyGrid")(data=[1, 2], data_length=2))
+    cells = 4_000_000
+    large = grid[:8] + cells.to_bytes(4, "big") + grid[12:-2] + bytes([1, 255]) * (cells // 2)
+    reader = ColumnReader("nav_msgs.OccupancyGrid")
+    tracemalloc.start()
+    try:
+        column = reader.read([large]).by_path["data"]
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert column.values[:4].tolist() == [1, -1, 1, -1]
+    assert len(column.values) == cells
+    assert peak < 8 * cells
