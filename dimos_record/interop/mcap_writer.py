@@ -22,8 +22,8 @@ from dimos_record.store.observation import Meta
 
 _COMPRESSIONS = ("zstd", "lz4", "none")
 _ENCODINGS = ("ros2", "lcm")
-_LCM_CODECS = ("lcm", "lz4+lcm", "jpeg")
-"""Codecs of streams whose messages are LCM messages."""
+_LCM_CODECS = ("lcm", "lz4+lcm", "jpeg", "json")
+"""Codecs of streams whose messages are LCM messages; of `json` they are a std_msgs.String."""
 _META_BATCH = 1000
 
 # As rosbag2 writes it for a publisher whose last message stays valid.

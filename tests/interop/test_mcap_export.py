@@ -28,6 +28,7 @@ from dimos_record.messages import encode, type_name_of
 from dimos_record.store.compare import compare
 from dimos_record.store.observation import Observation
 
+from ..store.dimos_files import TEXT, write_dimos_file
 from .ros2_files import Recorded, cdr, differences, write_mcap
 
 pytestmark = pytest.mark.once
@@ -329,3 +330,12 @@ def test_a_time_that_no_recording_holds_is_a_problem(tmp_path: Path) -> None:
     (problem,) = report.problems
     assert (report.count, problem.count, problem.imported) == (1, 1, False)
     assert "2262" in problem.reason
+
+
+def test_texts_that_dimos_stored_as_json_are_exported(tmp_path: Path) -> None:
+    write_dimos_file(tmp_path / "dimos.db", [TEXT])
+    with RecordReplay(tmp_path / "dimos.db") as rec:
+        report = export(rec, tmp_path / "out.mcap")
+        texts = [one.data.data for one in rec.select("*")]
+    assert (report.messages, report.losses) == (len(texts), ())
+    assert [one.decoded_message.data for one in decoded(tmp_path / "out.mcap")] == texts
