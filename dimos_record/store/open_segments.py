@@ -33,7 +33,7 @@ def segments_of(folder: Path) -> list[Path]:
 
 
 def names_in(folder: Path) -> set[str]:
-    """The names of everything in a folder.
+    """The names of all files in a folder.
 
     Raises:
         StorageError: the folder cannot be read.
@@ -42,14 +42,15 @@ def names_in(folder: Path) -> set[str]:
 
 
 def _entries(folder: Path) -> tuple[list[os.DirEntry[str]], set[str]]:
-    """The segments of a folder in order, and the names of everything in it."""
+    """The segments of a folder in order, and the names of all files in it."""
     try:
         with os.scandir(folder) as found:
             entries = list(found)
     except OSError as error:
         raise StorageError(f"{folder} cannot be read: {error.strerror}") from None
     segments = [entry for entry in entries if _is_segment(entry)]
-    return sorted(segments, key=lambda entry: entry.name), {entry.name for entry in entries}
+    names = {entry.name for entry in entries if entry.is_file()}
+    return sorted(segments, key=lambda entry: entry.name), names
 
 
 def _is_segment(entry: os.DirEntry[str]) -> bool:
