@@ -11,7 +11,7 @@ app = typer.Typer(
     help="""Write a recording into a file of another tool.
 
     FILE stays as it is, and is written as its edits leave it. The new file is complete or not there
-    at all. What a format cannot carry is said on stderr, per topic.
+    at all. What a format cannot carry is said on stderr, and with --json per topic.
 
     Examples:
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +18,8 @@ from dimos_record.cli.running import say, stop_signals
 if TYPE_CHECKING:
     from dimos_record import ReplayView
     from dimos_record.interop.exporting import ExportReport, Loss
+
+_MOST_NAMED = 3
 
 Exclude = Annotated[
     list[str] | None,
@@ -133,13 +135,20 @@ def counted_progress(
 
 
 def say_losses(losses: Iterable[Loss]) -> None:
-    """Say what could not be carried; of several recordings, together."""
-    counts: Counter[tuple[str, str]] = Counter()
+    """Say what could not be carried, equal losses of topics and recordings together."""
+    counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for loss in losses:
-        counts[loss.topic, loss.what] += loss.count
-    for (topic, what), count in counts.items():
-        said = f"{text.printable(topic)}: {what} ({_messages(count)})"
-        say(f"warning: not carried: {said if topic else f'{what} ({count:,})'}")
+        counts[loss.what][loss.topic] += loss.count
+    for what, of_topics in counts.items():
+        said = f"{sum(of_topics.values()):,}" if set(of_topics) == {""} else _concerned(of_topics)
+        say(f"warning: not carried: {what}: {said}")
+
+
+def _concerned(counts: Counter[str]) -> str:
+    """`2,375 messages of /odom, /tf`; of many topics how many they are."""
+    names = ", ".join(map(text.printable, sorted(counts)))
+    of = names if len(counts) <= _MOST_NAMED else f"{len(counts)} topics"
+    return f"{_messages(sum(counts.values()))} of {of}"
 
 
 def _messages(count: int) -> str:

@@ -196,7 +196,7 @@ class _Exporting:
         on_progress: OnProgress | None,
     ) -> None:
         self._view, self._writer, self._target = view, writer, target
-        self._on_progress = on_progress or _ignore
+        self._on_progress = on_progress or ignore
         self.counts: dict[tuple[str, str | None], int] = {}
 
     def run(self, with_state: bool) -> None:
@@ -255,22 +255,25 @@ def _section(view: ReplayView) -> tuple[int | None, int | None]:
 def about(view: ReplayView) -> About:
     """What a writer may say of the recording of a view."""
     reader = view.recording.reader
-    start_ns, end_ns = _section(view)
-    markers = [
-        marker
-        for marker in reader.markers()
-        if (end_ns is None or marker.at_ns < end_ns)
-        and (start_ns is None or (marker.until_ns or marker.at_ns) >= start_ns)
-    ]
     return About(
         name=view.name,
         streams=view.streams,
         origin_ns=view.origin_ns(),
         span_ns=view.span_ns(),
         skips=view.skips(),
-        markers=markers,
+        markers=touching(reader.markers(), *_section(view)),
         sessions=reader.sessions(),
     )
+
+
+def touching(markers: Sequence[Marker], start_ns: int | None, end_ns: int | None) -> list[Marker]:
+    """The markers that touch a section ``[start_ns, end_ns)`` of receive times."""
+    return [
+        one
+        for one in markers
+        if (end_ns is None or one.at_ns < end_ns)
+        and (start_ns is None or (one.until_ns or one.at_ns) >= start_ns)
+    ]
 
 
 def rows_with_meta(view: ReplayView) -> Iterator[tuple[Row, Meta | None]]:
@@ -318,5 +321,5 @@ def _or_none(meta: Meta) -> Meta | None:
     return meta if meta.pose is not None or meta.tags or meta.value is not None else None
 
 
-def _ignore(done: int, total: int) -> None:
+def ignore(done: int, total: int) -> None:
     """Progress that nobody asked for."""

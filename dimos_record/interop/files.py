@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from dimos_record.edit.replacing import put_new
 from dimos_record.errors import (
     DimosRecordError,
     DiskFull,
@@ -54,6 +55,8 @@ class NewExport:
         """
         if not os.path.lexists(self.path):
             return
+        if self.path.exists() and not (self.path.is_file() or self.path.is_dir()):
+            raise RecordingExists(f"{self.path} is no file but a device or pipe; write to a file")
         if not self._overwrite:
             raise RecordingExists(
                 f"{self.path} exists already; replace it with --overwrite, or choose another name"
@@ -78,7 +81,9 @@ class NewExport:
         """Give what was written its name, once it is on the disk; its size in bytes."""
         size = sum(map(_sync, _files(self.unfinished)))
         self.check()
-        if self.path.is_dir() and not self.path.is_symlink():
+        if not os.path.lexists(self.path):
+            put_new(self.unfinished, self.path)
+        elif self.path.is_dir() and not self.path.is_symlink():
             aside = replaced_path(self.path)
             self.path.rename(aside)
             self.unfinished.rename(self.path)  # killed before this, `clean_up` puts the old back

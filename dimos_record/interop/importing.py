@@ -18,7 +18,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 from dimos_record.bus.base import Selection, join_channel, several
 from dimos_record.errors import DecodeError, EditError, OptionError, UnknownTopic
-from dimos_record.interop.exporting import OnProgress
+from dimos_record.interop.exporting import OnProgress, ignore, touching
 from dimos_record.interop.target import add_markers, adding_to, creating
 from dimos_record.messages import is_latched
 from dimos_record.store.base import Marker
@@ -27,7 +27,7 @@ from dimos_record.store.paths import path_for_writing
 from dimos_record.store.sessions import process_identity
 from dimos_record.store.writer import RecordingWriter
 
-_BATCH = 2000
+_BATCH = 10_000
 _BATCH_BYTES = 8_000_000
 
 
@@ -252,7 +252,7 @@ class _Importer:
         on_progress: OnProgress | None,
     ) -> None:
         self._reader, self._wanted, self._writer = reader, wanted, writer
-        self._on_progress = on_progress or _ignore
+        self._on_progress = on_progress or ignore
         self._counts: dict[str, int] = {}
         self._channels: dict[str, tuple[str, str | None]] = {}
         self._state: dict[str, list[ImportedMessage]] = {}
@@ -341,14 +341,8 @@ class _Importer:
 
     def _add_markers(self) -> None:
         """Those that touch the section."""
-        low, high = self._wanted.start_ns, self._wanted.end_ns
-        touching = [
-            one
-            for one in self._reader.markers
-            if (high is None or one.at_ns < high)
-            and (low is None or (one.until_ns or one.at_ns) >= low)
-        ]
-        add_markers(self._writer, touching)
+        section = self._wanted.start_ns, self._wanted.end_ns
+        add_markers(self._writer, touching(self._reader.markers, *section))
 
     def _refuse_if_nothing_came(self) -> None:
         wanted, path, problems = self._wanted, self._reader.path, self._reader.problems
@@ -385,10 +379,6 @@ def _is_plain(item: tuple[str, ImportedMessage]) -> bool:
 def _channel_of(message: ImportedMessage) -> str:
     # as dimos names them on LCM
     return message.channel or join_channel(message.topic, message.type_name)
-
-
-def _ignore(done: int, total: int) -> None:
-    """Progress that nobody asked for."""
 
 
 def _meta(reader: ImportSource) -> dict[str, Any]:

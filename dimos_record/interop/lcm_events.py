@@ -128,9 +128,10 @@ class EventReader:
         next_one = _BEGIN.pack(SYNC, number + 1)
         if behind == next_one:
             return True
+        if not SYNC.startswith(behind[: len(SYNC)]):
+            return False
         # a length may be wrong and yet lead to the begin of a later event, or to the end
-        swallowed = next_one in self._bytes(data_at, end)
-        return not swallowed and SYNC.startswith(behind[: len(SYNC)])
+        return next_one not in self._bytes(data_at, end)
 
     def _skip(self, header: _Header | None) -> None:
         """Go on with the next whole event behind one that is not."""

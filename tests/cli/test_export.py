@@ -98,14 +98,28 @@ def test_what_is_not_carried_is_said_and_is_an_error_when_strict(
     done = run_here("export", "lcm", "a.db", "a.lcm")
     assert done.code == 0
     assert done.err.splitlines() == [
-        "warning: not carried: markers (1)",
-        "warning: not carried: /odom: times below a microsecond (3 messages)",
+        "warning: not carried: markers: 1",
+        "warning: not carried: times below a microsecond: 3 messages of /odom",
         "a.lcm: 3 messages, 99 B",
     ]
     done = run_here("export", "lcm", "a.db", "a.lcm", "--overwrite", "--strict")
     assert done.code == 6
     assert done.err.splitlines()[-1].startswith("error: not everything of a.db")
     assert (tmp_path / "a.lcm").exists()
+
+
+def test_the_same_loss_of_many_topics_is_one_line(tmp_path: Path, run_here: RunHere) -> None:
+    with RecordReplay(tmp_path / "a.db") as rec:
+        for i in range(5):
+            rec.stream(f"odom{i}").append(b"", ts_ns=T0 + 1)
+    done = run_here("export", "lcm", "a.db", "a.lcm", "--json")
+    said = "warning: not carried: times below a microsecond: "
+    assert done.err.splitlines()[0] == said + "5 messages of 5 topics"
+    assert [one["topic"] for one in json.loads(done.out)["losses"]] == [
+        f"/odom{i}" for i in range(5)
+    ]
+    done = run_here("export", "lcm", "a.db", "b.lcm", "-t", "/odom[12]")
+    assert done.err.splitlines()[0] == said + "2 messages of /odom1, /odom2"
 
 
 def test_times_are_positions_in_the_recording(robot: Path, run_here: RunHere) -> None:

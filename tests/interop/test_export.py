@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -294,6 +295,16 @@ def test_a_folder_of_tables_is_replaced_whole(rec: RecordReplay, tmp_path: Path)
     rec.export(tmp_path / "tables", "csv", topics="/odom", overwrite=True)
     assert [path.name for path in (tmp_path / "tables").iterdir()] == ["odom.csv"]
     assert [path.name for path in tmp_path.iterdir()] == ["tables"]
+
+
+def test_a_pipe_or_device_is_never_replaced(rec: RecordReplay, tmp_path: Path) -> None:
+    pipe = tmp_path / "walk.lcm"
+    os.mkfifo(pipe)
+    for overwrite in (False, True):
+        with pytest.raises(RecordingExists, match=r"walk\.lcm is no file but a device or pipe"):
+            rec.export(pipe, overwrite=overwrite)
+    assert pipe.is_fifo()
+    assert list(tmp_path.iterdir()) == [pipe]
 
 
 def test_a_recording_is_never_replaced(walk: Path, tmp_path: Path) -> None:
