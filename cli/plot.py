@@ -11,6 +11,7 @@ import typer
 from dimos_record.cli.editing import File, Overwrite
 from dimos_record.cli.export.options import End, Start, What, view_of
 from dimos_record.cli.running import say
+from dimos_record.cli.text import printable
 
 
 def _complete(context: typer.Context, incomplete: str) -> list[str]:
@@ -71,7 +72,7 @@ def plot(
         view = view_of(rec.view(), What(file, None, None, start, end))
         if not fields:
             for one in plottable(view):
-                print(one)
+                print(printable(one))
             return
         made = read(view, fields, out, stamp=stamp, overwrite=overwrite)
     if out is None:

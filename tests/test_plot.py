@@ -206,3 +206,14 @@ def test_the_picture_is_complete_or_not_there(rec: RecordReplay, tmp_path: Path)
     with pytest.raises(StorageError, match="nowhere"):
         made.save(tmp_path / "nowhere" / "plot.png")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["plot.png", "shapes.db"]
+
+
+def test_what_a_terminal_would_obey_is_not_drawn(tmp_path: Path) -> None:
+    with RecordReplay(tmp_path / "odd.db") as rec:
+        stream = rec.stream("odd", topic="/o\x1b[2Jdd", type_name="nav_msgs.Odometry")
+        stream.append(odometry(1), ts_ns=T0)
+        rec.add_marker(0.0, "\x1b]0;title\x07")
+        made = plot(rec.view(), "/o\x1b[2Jdd.pose.pose.position.x")
+    assert "/o?[2Jdd.pose.pose.position.x" in made.text(80, 12)
+    assert "\x1b" not in made.text(80, 12)
+    assert b"\x1b" not in made.save(tmp_path / "odd.svg").read_bytes()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from dimos_record.errors import MissingExtra, OptionError
 from dimos_record.interop.files import new_export, writing
+from dimos_record.plotting.labels import printable
 from dimos_record.plotting.ranges import thinned
 
 if TYPE_CHECKING:
@@ -85,4 +86,4 @@ def _mark(panels: Any, marker: Marker, origin_ns: int) -> None:
 
 def _plain(text: str) -> str:
     """A text in which matplotlib finds no formula."""
-    return text.replace("$", r"\$")
+    return printable(text).replace("$", r"\$")

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from dimos_record.plotting.labels import printable
 from dimos_record.plotting.ranges import Ranges, ranges
 from dimos_record.plotting.ticks import label_of, ticks
 
 if TYPE_CHECKING:
     from dimos_record.plotting import Plot, Series
-    from dimos_record.store.base import Marker
 
 _BITS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]], np.uint16)
 """The bit of each dot of a cell, by row and column."""
@@ -36,7 +36,9 @@ def draw(plot: Plot, columns: int | None, lines: int | None, colour: bool) -> st
     marked = {_column(at, span, width): None for at in _positions(plot)}
     drawn = _marker_line(plot, span, width, gutter)
     for i, series in enumerate(plot.series):
-        drawn.append(_coloured(f"{'':{gutter}}  {series.label}", _COLOURS[i % 6], colour))
+        drawn.append(
+            _coloured(f"{'':{gutter}}  {printable(series.label)}", _COLOURS[i % 6], colour)
+        )
         drawn += _panel(series, span, (width, each, gutter), list(marked), i if colour else None)
     drawn += _axis(span, width, gutter)
     return "\n".join(line.rstrip() for line in drawn)
@@ -110,14 +112,10 @@ def _marker_line(plot: Plot, span: tuple[float, float], width: int, gutter: int)
         return []
     line = ""
     for one in sorted(plot.markers, key=lambda marker: marker.at_ns):
-        at, name = _column(_at(plot, one.at_ns), span, width), _printable(one)
+        at, name = _column(_at(plot, one.at_ns), span, width), printable(one.label)
         if len(line) <= at and at + len(name) <= width:
             line = f"{line:{at}}{name} "
     return [f"{'':{gutter}}  {line}"]
-
-
-def _printable(marker: Marker) -> str:
-    return "".join(char if char.isprintable() else "?" for char in marker.label)
 
 
 def _axis(span: tuple[float, float], width: int, gutter: int) -> list[str]:
