@@ -152,7 +152,8 @@ class McapRecords:
         for _, channel, message in self._open_records(log_time_order=False):
             self.total += 1
             channels[channel.id] = channel
-            self.start_ns = min(self.start_ns or message.log_time, message.log_time)
+            if self.start_ns is None or message.log_time < self.start_ns:
+                self.start_ns = message.log_time
             self._in_order = self._in_order and message.log_time >= latest
             latest = max(latest, message.log_time)
         return channels

@@ -256,7 +256,7 @@ def _sqlite_errors() -> tuple[type[Exception], ...]:
 
 
 def _reason(error: BaseException) -> str:
-    return (str(error) or type(error).__name__).rstrip(".")
+    return " ".join(str(error).split()).rstrip(".") or type(error).__name__
 
 
 def _stays(ext: Any) -> bool:

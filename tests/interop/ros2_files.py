@@ -121,7 +121,7 @@ def write_mcap(path: Path, messages: Iterable[Recorded], **options: Any) -> Path
             if message.topic not in channels:
                 channels[message.topic] = _register(writer, message)
             writer.add_message(
-                channels[message.topic], message.ts_ns, message.data, message.ts_ns - 7
+                channels[message.topic], message.ts_ns, message.data, max(message.ts_ns - 7, 0)
             )
         writer.finish()
     return path

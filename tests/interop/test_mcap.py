@@ -12,6 +12,7 @@ from mcap.reader import make_reader
 from mcap.writer import CompressionType, IndexType
 from mcap_ros2.decoder import DecoderFactory
 
+from dimos_record import RecordReplay
 from dimos_record.errors import (
     DecodeError,
     MissingExtra,
@@ -19,6 +20,7 @@ from dimos_record.errors import (
     RecordingDamaged,
     RecordingNotFound,
 )
+from dimos_record.interop.importing import import_file
 from dimos_record.interop.mcap import ImportedMessage, McapImport, Problem
 from dimos_record.interop.ros2 import Ros2Converter, lcm_type_name
 
@@ -249,6 +251,21 @@ def test_messages_come_in_the_order_of_their_log_time(
         assert importer.done == 6
     assert [lcm_decode(message).data for message in messages] == list("012345")
     assert [message.ts_ns - NOW_NS for message in messages] == [0, 1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"index_types": IndexType.NONE, "use_statistics": False}], ids=str
+)
+def test_a_simulation_that_begins_at_0_is_selected_from_there(
+    options: dict[str, Any], tmp_path: Path
+) -> None:
+    recorded = [text(str(ts_s), ts_ns=ts_s * 10**9) for ts_s in (0, 2, 1)]
+    path = write_mcap(tmp_path / "sim.mcap", recorded, **options)
+    with McapImport(path) as importer:
+        assert importer.start_ns == 0
+    import_file(path, tmp_path / "out.db", section=(0.0, 1.5))
+    with RecordReplay(tmp_path / "out.db") as rec:
+        assert [one.data.data for one in rec.select("*")] == ["0", "1"]
 
 
 @pytest.mark.parametrize("options", [{}, {"use_chunking": False}], ids=str)

@@ -278,9 +278,11 @@ def test_a_ros_2_bag_whose_files_are_damaged_or_missing_is_named(tmp_path: Path)
     database.unlink()
     with pytest.raises(RecordingDamaged, match="walk"):
         import_file(bag, tmp_path / "out.db")
-    (bag / "metadata.yaml").write_text("not: a bag")
-    with pytest.raises(RecordingDamaged, match="walk"):
-        import_file(bag, tmp_path / "out.db")
+    for text in ("not: a bag", "no: ["):
+        (bag / "metadata.yaml").write_text(text)
+        with pytest.raises(RecordingDamaged, match="walk") as error:
+            import_file(bag, tmp_path / "out.db")
+        assert "\n" not in str(error.value)
     shutil.rmtree(bag)
     assert not (tmp_path / "out.db").exists()
 
