@@ -42,6 +42,8 @@ _ALL_GROUPS_BYTES = 256_000_000
 """That wait in all files together."""
 _READ_BYTES = 8_000_000
 """Of payload at once, of each table."""
+_BUFFER_BYTES = 1_000_000
+"""Of a file at once, of each column."""
 _NumberedMessage = tuple[int, int, ImportedMessage]
 """Receive time, order of arrival, and the message."""
 _RAW_COLUMNS = {
@@ -286,7 +288,10 @@ class _RawTable:
     @contextmanager
     def _opened(self) -> Iterator[Any]:
         with _reading(self._path):
-            file = arrow().parquet.ParquetFile(self._path)
+            # by default the whole file is read ahead
+            file = arrow().parquet.ParquetFile(
+                self._path, pre_buffer=False, buffer_size=_BUFFER_BYTES
+            )
         try:
             yield file
         finally:

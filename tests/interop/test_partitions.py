@@ -276,9 +276,9 @@ def test_more_files_than_a_process_may_open_are_imported(
     opened = pq.ParquetFile
     still_open: list[Any] = []
 
-    def open_one_at_a_time(path: Path) -> Any:
+    def open_one_at_a_time(path: Path, **options: Any) -> Any:
         assert all(one.closed for one in still_open)
-        still_open.append(opened(path))
+        still_open.append(opened(path, **options))
         return still_open[-1]
 
     monkeypatch.setattr(pq, "ParquetFile", open_one_at_a_time)
