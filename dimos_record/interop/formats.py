@@ -204,9 +204,10 @@ def open_source(path: Path, format: str | None = None) -> tuple[str, ImportSourc
 
     Raises:
         RecordingNotFound: there is no such file.
-        NotARecording: it is of no format that can be imported.
+        NotARecording: it is of no format that can be imported, or a pipe.
         Others: see `ImportSource`.
     """
+    _refuse_if_no_file(path)
     found = recognise(path) if format is None else find(format)
     return found.name, found.source_class()(path)
 
@@ -216,10 +217,9 @@ def recognise(path: Path) -> Format:
 
     Raises:
         RecordingNotFound, StorageError: it cannot be read.
-        NotARecording: it is of no format that can be imported.
+        NotARecording: it is of no format that can be imported, or a pipe.
     """
-    if not path.exists():
-        raise RecordingNotFound(f"there is no file {path}")
+    _refuse_if_no_file(path)
     if path.is_dir():
         return _recognise_folder(path)
     try:
@@ -240,6 +240,16 @@ def recognise(path: Path) -> Format:
         )
     what = "is of no format that can be imported" if head else "is empty"
     raise NotARecording(f"{path} {what}; these can be: {listed(IMPORTED)}")
+
+
+def _refuse_if_no_file(path: Path) -> None:
+    if not path.exists():
+        raise RecordingNotFound(f"there is no file {path}")
+    if not (path.is_file() or path.is_dir()):
+        raise NotARecording(
+            f"{path} is no file but a device or pipe; write what comes out of it to a file, and "
+            "import that"
+        )
 
 
 def _recognise_folder(path: Path) -> Format:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import random
 import shutil
 import struct
@@ -298,6 +299,13 @@ def test_what_is_no_log_is_refused(tmp_path: Path) -> None:
     with pytest.raises(NotARecording, match="folder"):
         LcmLogImport(tmp_path)
     assert not (tmp_path / "out.db").exists()
+
+
+@pytest.mark.parametrize("format", ["lcm", None])
+def test_a_pipe_is_refused(tmp_path: Path, format: str | None) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(NotARecording, match="pipe is no file but a device or pipe"):
+        import_file(tmp_path / "pipe", tmp_path / "a.db", format=format)
 
 
 def test_an_empty_log_becomes_an_empty_recording(tmp_path: Path) -> None:
