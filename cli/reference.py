@@ -40,7 +40,7 @@ seconds. `dimos-record --install-completion` installs completion for your shell.
 
 **Recordings.** A path with a folder in it is taken as it stands. A bare name such as `walk.db`
 means the project's data folder (`data/` beside `data/.lfs`, or `DIMOS_RECORD_DATA`) where there is
-one, else the current folder. What is read and is only packed in `data/.lfs` is fetched with Git LFS.
+one, else the current folder. What is read and only packed in `data/.lfs` is fetched.
 A folder of segments is given like a file.
 
 **Topics.** `*` stands for anything within one level of a name, `**` across levels, `?` for one
