@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
@@ -19,7 +19,8 @@ from dimos_record.cli.text import printable
 if TYPE_CHECKING:
     from dimos_record.record_replay import RecordReplay
     from dimos_record.replay.view import ReplayView
-    from dimos_record.viewer import Unshown
+    from dimos_record.store.base import StreamInfo
+    from dimos_record.viewer import RecordingLogger, Unshown
     from dimos_record.viewer.live import LiveLogger
     from dimos_record.viewer.sinks import Sink
 
@@ -37,7 +38,11 @@ Preset = Annotated[
 ]
 MaxRate = Annotated[
     float | None,
-    typer.Option(metavar="HZ", help="At most so many messages per second of each topic."),
+    typer.Option(
+        metavar="HZ",
+        help="At most so many messages per second of each topic, but all transforms, markers, "
+        "texts and latched messages.",
+    ),
 ]
 
 
@@ -75,10 +80,21 @@ def view(
         bool, typer.Option("--web", help="In a browser of this machine, until Ctrl-C.")
     ] = False,
     port: Annotated[
-        int | None, typer.Option(metavar="PORT", help="With --web: of the page. Default: 9090.")
+        int | None,
+        typer.Option(
+            metavar="PORT", min=1, max=65535, help="With --web: of the page. Default: 9090."
+        ),
     ] = None,
     preset: Preset = "follow",
     max_rate: MaxRate = None,
+    jpeg: Annotated[
+        bool,
+        typer.Option(
+            "--jpeg",
+            help="Send pictures as JPEG, a tenth of the size, but not exactly what they were: for "
+            "a viewer behind a network.",
+        ),
+    ] = False,
     memory: Annotated[
         str | None,
         typer.Option(
@@ -109,6 +125,7 @@ def view(
       dimos-record view --live --web
     """
     from dimos_record import RecordReplay
+    from dimos_record.viewer.logger import check_max_rate
     from dimos_record.viewer.presets import check_preset
     from dimos_record.viewer.program import need_rerun
 
@@ -125,6 +142,7 @@ def view(
             "--save, --connect and --web contradict each other; give one of them",
         ),
         (port is not None and not web, "--port is that of the page of --web; give both, or none"),
+        (jpeg and save, "--jpeg is for what is sent to a viewer; a file of --save has all pixels"),
         (overwrite and not save, "--overwrite replaces the file of --save; give both, or none"),
         (
             memory and (save or connect),
@@ -133,7 +151,8 @@ def view(
     )
     place = _Place(connect, web, port, _memory(memory, live=live))
     wanted = [*(topics or []), *(more or [])]
-    how = _How(check_preset(preset), max_rate, quiet)
+    check_max_rate(max_rate)
+    how = _How(check_preset(preset), max_rate, jpeg, quiet)
     if file is None or live:
         heard = [*([file] if file is not None else []), *wanted]
         _show_bus(bus, heard or ["*"], exclude or [], place, how)
@@ -151,7 +170,16 @@ class _How(NamedTuple):
 
     preset: str
     max_rate_hz: float | None
+    jpeg: bool
     quiet: bool
+
+    def logger(self, sink: Sink, streams: Sequence[StreamInfo], origin_ns: int) -> RecordingLogger:
+        """What logs into a viewer in this way."""
+        from dimos_record.viewer import RecordingLogger
+
+        return RecordingLogger(
+            sink.recording, streams, origin_ns, max_rate_hz=self.max_rate_hz, jpeg=self.jpeg
+        )
 
 
 class _Place(NamedTuple):
@@ -226,20 +254,17 @@ def _save(shown: ReplayView, save: str, how: _How, *, overwrite: bool) -> None:
 
 
 def _show_file(shown: ReplayView, place: _Place, how: _How) -> None:
-    from dimos_record.viewer import RecordingLogger
     from dimos_record.viewer.recorded import log_view
 
     name = Path(shown.name).name
     with place.open(name) as sink:
-        logger = RecordingLogger(
-            sink.recording, shown.streams, shown.origin_ns(), max_rate_hz=how.max_rate_hz
-        )
+        logger = how.logger(sink, shown.streams, shown.origin_ns())
         say(f"Showing {shown.name} in {sink.place}")
         with _progress(f"Showing {name}", how) as progress:
-            read = log_view(shown, logger, how.preset, progress)
+            logged = log_view(shown, logger, how.preset, progress)
         sink.flush()
         say_unshown(logger.unshown)
-        say(f"{read:,} messages are in the viewer" + ("; Ctrl-C ends" if place.web else ""))
+        say(f"{logged:,} messages are in the viewer" + ("; Ctrl-C ends" if place.web else ""))
         if place.web:
             with stop_signals() as stop:
                 while not (stop.wait(_LOOK_EVERY_S) or sink.closed):
@@ -265,14 +290,11 @@ def _show_bus(
     url: str | None, topics: list[str], exclude: list[str], place: _Place, how: _How
 ) -> None:
     from dimos_record.bus import Selection, open_bus
-    from dimos_record.viewer import RecordingLogger
     from dimos_record.viewer.live import LiveLogger
 
     selection = Selection.of(topics, exclude)
     with open_bus(url) as bus, stop_signals() as stop, place.open("live") as sink:
-        logger = RecordingLogger(
-            sink.recording, origin_ns=time.time_ns(), max_rate_hz=how.max_rate_hz
-        )
+        logger = how.logger(sink, (), time.time_ns())
         live = LiveLogger(logger, how.preset)
         subscription = bus.subscribe(selection, live.inbox.put)
         try:
@@ -299,7 +321,7 @@ class _End:
         now_s = time.monotonic()
         if self._stop.is_set():
             return True
-        if now_s > self._hint_at_s and not self._live.logged:
+        if now_s > self._hint_at_s and not self._live.received:
             say(f"Nothing has arrived yet on {self._reach}")
             self._hint_at_s = math.inf
         if now_s < self._next_look_s:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dimos_record.errors import OptionError, StorageError
+from dimos_record.errors import StorageError
 from dimos_record.interop.exporting import About, Loss, Losses
 from dimos_record.store.base import Row
 from dimos_record.store.observation import Meta
+from dimos_record.viewer.logger import check_max_rate
 from dimos_record.viewer.presets import check_preset
 from dimos_record.viewer.program import need_rerun
 
@@ -25,8 +25,8 @@ class RrdWriter:
     Args:
         path: the file to write.
         preset: from where the 3D view looks: `follow`, `top`, `side` or `front`.
-        max_rate_hz: at most so many messages per recorded second of each topic, transforms and
-            latched topics excepted; all if None.
+        max_rate_hz: at most so many messages per recorded second of each topic, except those of
+            which each counts: transforms, markers, texts and latched topics; all if None.
 
     Raises:
         OptionError: there is no such preset, or no such rate.
@@ -37,8 +37,7 @@ class RrdWriter:
         self, path: Path, *, preset: str = "follow", max_rate_hz: float | None = None
     ) -> None:
         need_rerun()
-        if max_rate_hz is not None and not 0 < max_rate_hz < math.inf:
-            raise OptionError(f"max_rate_hz is {max_rate_hz}; give a rate above 0")
+        check_max_rate(max_rate_hz)
         self._max_rate_hz = max_rate_hz
         self._path, self._preset = path, check_preset(preset)
         self._recording: Any = None

@@ -15,6 +15,11 @@ _DRAW_TRAILS = (
     "geometry_msgs.PoseStamped",
     "geometry_msgs.PoseWithCovarianceStamped",
 )
+_EACH_COUNTS = (
+    "sensor_msgs.CameraInfo",
+    "visualization_msgs.Marker",
+    "visualization_msgs.MarkerArray",
+)
 
 
 class Lane:
@@ -48,16 +53,22 @@ class Lane:
 
     @property
     def is_state(self) -> bool:
-        """Whether each message counts, however fast they come: transforms and latched topics."""
-        return self.stream.latched or self.is_transforms
+        """Whether each message counts, however fast they come.
+
+        Transforms, markers and texts do, since each may say something else; and latched topics,
+        such as maps and camera infos.
+        """
+        if self.converter is None:
+            return False
+        by_kind = self.converter.kind in ("transforms", "text")
+        return by_kind or self.stream.latched or self.stream.type_name in _EACH_COUNTS
 
     @property
     def is_static(self) -> bool:
         """Whether what it says holds for the whole recording: static transforms."""
         return self.stream.latched and self.is_transforms
 
-    @property
-    def shown(self) -> ShownTopic | None:
+    def shown(self, *, has_camera: bool) -> ShownTopic | None:
         """What the layout needs to know; None if it cannot be shown."""
         if self.converter is None:
             return None
@@ -67,6 +78,7 @@ class Lane:
             self.converter.kind,
             self.converter.curves,
             self.trail,
+            has_camera,
         )
 
 

@@ -10,12 +10,12 @@ from typing import Any
 from dimos_record.viewer.converters import Kind
 from dimos_record.viewer.entities import FRAMES, MARKERS, ROBOT, below
 from dimos_record.viewer.presets import eye_controls
-
-TIME, STAMP, MESSAGE, POSITION = "time", "stamp", "message", "position"
-"""The timelines: receive time, time in the header, message number, time from the start."""
+from dimos_record.viewer.times import MESSAGE, POSITION, STAMP, TIME
 
 _SIDE_BY_SIDE = 4
 """So many views of one sort are shown at once; more share tabs."""
+_WITH_LEGEND = 2
+"""So many plots at once have room for the names of their curves, and one in a tab."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,13 @@ class ShownTopic:
     """Paths below the entity that hold curves."""
     trail: str | None = None
     """The entity of the way that it has taken, if it draws one."""
+    has_camera: bool = False
+    """Of pictures: whether it is known where their camera stands."""
+
+    @property
+    def is_in_space(self) -> bool:
+        """Whether it belongs into the 3D world."""
+        return self.kind in ("3d", "transforms") or (self.kind == "image" and self.has_camera)
 
 
 @dataclass(frozen=True)
@@ -81,8 +88,8 @@ def blueprint(scene: Scene) -> Any:
 def _world(scene: Scene) -> list[Any]:
     import rerun.blueprint as rrb
 
-    there = scene.of("3d", "image", "transforms")
-    if not any(topic.kind != "image" for topic in there):
+    there = [topic for topic in scene.topics if topic.is_in_space]
+    if not there:
         return []
     contents = [f"+ /{topic.entity}/**" for topic in there]
     view = rrb.Spatial3DView(
@@ -158,14 +165,16 @@ def _shared_levels(a: str, b: str) -> int:
 def _plots(scene: Scene) -> list[Any]:
     import rerun.blueprint as rrb
 
+    there = [topic for topic in scene.topics if topic.curves]
+    has_room = not _WITH_LEGEND < len(there) <= _SIDE_BY_SIDE
     return [
         rrb.TimeSeriesView(
             name=topic.topic,
             origin=f"/{topic.entity}",
             contents=[f"+ /{below(topic.entity, path)}/**" for path in topic.curves],
+            plot_legend=rrb.PlotLegend(visible=has_room),
         )
-        for topic in scene.topics
-        if topic.curves
+        for topic in there
     ]
 
 

@@ -16,6 +16,7 @@ from dimos_record.viewer.logger import RecordingLogger
 _WAITING_BYTES = 64_000_000
 _LAYOUT_EVERY_S = 2.0
 _WAIT_S = 0.1
+_TRANSFORMS = "#tf2_msgs.TFMessage"
 
 
 class Arrival(NamedTuple):
@@ -32,7 +33,8 @@ class Inbox:
     """Holds messages between the bus's thread and the one that logs, up to a size.
 
     When they come faster than they can be shown, the oldest are skipped: the view stays at what is
-    now. Latched state is not.
+    now. Of latched state the newest message of each channel stays, and every static transform: each
+    may be about other frames.
     """
 
     def __init__(self, max_bytes: int = _WAITING_BYTES) -> None:
@@ -84,10 +86,13 @@ class Inbox:
 
     def _make_room(self) -> None:
         """Skip the oldest messages until what waits fills half of the room."""
+        newest = {arrival.channel: arrival for arrival in self._waiting}
         kept: deque[Arrival] = deque()
         while self._waiting and self._bytes > self._max_bytes // 2:
             arrival = self._waiting.popleft()
-            if self.is_latched(arrival.channel):
+            if self.is_latched(arrival.channel) and (
+                arrival is newest[arrival.channel] or arrival.channel.endswith(_TRANSFORMS)
+            ):
                 kept.append(arrival)
             else:
                 self._bytes -= len(arrival.data)
@@ -105,6 +110,7 @@ class LiveLogger:
 
     def __init__(self, logger: RecordingLogger, preset: str = "follow") -> None:
         self.inbox = Inbox()
+        self.received = 0
         self.logged = 0
         self._logger = logger
         self._preset = preset
@@ -117,26 +123,26 @@ class LiveLogger:
             arrival = self.inbox.take(_WAIT_S)
             if arrival is not None:
                 self._log(arrival)
-            if self.logged and time.monotonic() >= next_layout_s:
+            if self.received and time.monotonic() >= next_layout_s:
                 self._logger.layout(self._preset, live=True)
                 next_layout_s = time.monotonic() + _LAYOUT_EVERY_S
         for arrival in self.inbox.take_all():
             self._log(arrival)
-        if self.logged:
+        if self.received:
             self._logger.layout(self._preset, live=True)
 
     def _log(self, arrival: Arrival) -> None:
         stream = self._streams.get(arrival.channel) or self._stream(arrival.channel)
-        self.logged += 1
+        self.received += 1
         row = Row(
             stream,
-            self.logged,
-            self.logged,
+            self.received,
+            self.received,
             arrival.ts_ns,
             stamp_ns(stream.type_name, arrival.data),
             arrival.data,
         )
-        self._logger.log(row, arrival.position_ns)
+        self.logged += self._logger.log(row, arrival.position_ns)
 
     def _stream(self, channel: str) -> StreamInfo:
         topic, type_name = split_channel(channel)

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from dimos_record.errors import DecodeError, OptionError
 from dimos_record.store.base import Marker, Row, StreamInfo
+from dimos_record.viewer.cameras import Cameras
 from dimos_record.viewer.converters import Shown, frame_of, position_of
 from dimos_record.viewer.entities import MARKERS, below
 from dimos_record.viewer.frames import Frames
+from dimos_record.viewer.jpeg import as_jpeg
 from dimos_record.viewer.lanes import Lane
-from dimos_record.viewer.layout import MESSAGE, POSITION, STAMP, TIME, Scene, blueprint
+from dimos_record.viewer.layout import Scene, ShownTopic, blueprint
+from dimos_record.viewer.lifetimes import Lifetimes
 from dimos_record.viewer.presets import check_preset
 from dimos_record.viewer.robot import Robot
+from dimos_record.viewer.times import Moment
 
 _TRAIL_COLORS = ((255, 140, 0), (0, 190, 255), (200, 100, 255), (120, 220, 80))
 """Of the ways of the first topics that have one, the second, ..."""
@@ -46,8 +50,10 @@ class RecordingLogger:
         recording: a `rerun.RecordingStream`; it stays open and belongs to the caller.
         streams: what will be logged, as far as that is known. Others may come.
         origin_ns: UNIX time of position 0.
-        max_rate_hz: at most so many messages per recorded second of each topic, transforms and
-            latched topics excepted; all if None.
+        max_rate_hz: at most so many messages per recorded second of each topic, except those of
+            which each counts: transforms, markers, texts and latched topics; all if None.
+        jpeg: make JPEG of 8-bit colour and grey pictures, which takes a tenth of the room, and is
+            not exactly the picture any more.
 
     Raises:
         OptionError: the rate is not above 0.
@@ -60,15 +66,18 @@ class RecordingLogger:
         origin_ns: int = 0,
         *,
         max_rate_hz: float | None = None,
+        jpeg: bool = False,
     ) -> None:
-        if max_rate_hz is not None and not 0 < max_rate_hz < math.inf:
-            raise OptionError(f"a rate of {max_rate_hz:g} Hz makes no sense; give one above 0")
+        check_max_rate(max_rate_hz)
         self._recording = recording
         self._origin_ns = origin_ns
         self._min_gap_ns = 0 if max_rate_hz is None else round(_S / max_rate_hz)
+        self._jpeg = jpeg
         self._has_markers = False
         self._scene: Scene | None = None
         self._frames = Frames()
+        self._cameras = Cameras()
+        self._lifetimes = Lifetimes()
         self._robot = Robot()
         self._trails: dict[str, int] = {}
         """The ways that are drawn, and which of them each is."""
@@ -84,25 +93,27 @@ class RecordingLogger:
             position_ns: where it is on the timeline `position`, if not at its receive time.
 
         Returns:
-            False if it cannot be shown; `unshown` counts it then.
+            Whether it was logged. Not if it comes too soon after the one before (`max_rate_hz`),
+            and not if it cannot be shown: `unshown` counts those.
         """
         lane = self._lanes.get(row.stream.channel) or self._lane(row.stream)
         if lane.converter is None:
             lane.fail("nobody can show this type")
             return False
         if self._is_too_soon(lane, row):
-            return True
+            return False
         try:
             shown = lane.converter.convert(row.data)
             frame = frame_of(row.stream.type_name or "", row.data)
         except DecodeError as error:
             lane.fail(str(error))
             return False
-        self._set_times(row, position_ns)
-        for one in (*self._frames.before(frame, shown), *self._robot.by_frames(shown)):
-            self._log_one(lane, one, None)
-        for one in shown:
-            self._log_one(lane, one, frame)
+        now = self._moment(row, position_ns)
+        self._log_ends(now)
+        first_picture = self._cameras.note(lane.entity, shown, now)
+        if first_picture is not None:
+            self._log_shown(lane, shown, frame, first_picture)
+        self._log_shown(lane, shown, frame, now)
         if lane.trail is not None:
             self._log_way(lane, lane.trail, row, frame)
         return True
@@ -127,7 +138,7 @@ class RecordingLogger:
             OptionError: there is no such preset.
         """
         scene = Scene(
-            topics=tuple(lane.shown for lane in self._lanes.values() if lane.shown is not None),
+            topics=tuple(shown for shown in map(self._shown_topic, self._lanes.values()) if shown),
             preset=check_preset(preset),
             robot=self._robot.known,
             markers=self._has_markers,
@@ -157,18 +168,21 @@ class RecordingLogger:
         lane.last_ns = row.ts_ns
         return False
 
-    def _set_times(self, row: Row, position_ns: int | None) -> None:
-        self._set_time(row.ts_ns, position_ns)
-        self._recording.set_time(MESSAGE, sequence=row.seq)
-        if row.stamp_ns is None:
-            self._recording.disable_timeline(STAMP)
-        else:
-            self._recording.set_time(STAMP, timestamp=_timestamp(row.stamp_ns))
+    def _shown_topic(self, lane: Lane) -> ShownTopic | None:
+        return lane.shown(has_camera=self._cameras.has_camera(lane.entity))
 
-    def _set_time(self, ts_ns: int, position_ns: int | None = None) -> None:
-        position_ns = ts_ns - self._origin_ns if position_ns is None else position_ns
-        self._recording.set_time(TIME, timestamp=_timestamp(ts_ns))
-        self._recording.set_time(POSITION, duration=_duration(position_ns))
+    def _moment(self, row: Row, position_ns: int | None) -> Moment:
+        position_ns = row.ts_ns - self._origin_ns if position_ns is None else position_ns
+        return Moment(row.ts_ns, position_ns, row.stamp_ns, row.seq)
+
+    def _log_shown(self, lane: Lane, shown: Sequence[Shown], frame: str | None, at: Moment) -> None:
+        """What a message shows, with what its frames and the robot need before."""
+        at.set_in(self._recording)
+        for one in (*self._frames.before(frame, shown), *self._robot.by_frames(shown)):
+            self._log_one(lane, one, None)
+        for one in shown:
+            self._log_one(lane, one, frame)
+            self._lifetimes.note(below(lane.entity, one.path), at, one.lifetime_ns)
 
     def _log_one(self, lane: Lane, shown: Shown, frame: str | None) -> None:
         import rerun as rr
@@ -179,8 +193,9 @@ class RecordingLogger:
             self._recording.log(path, rr.SeriesLines(names=list(shown.names)), static=True)
         in_frame = None if shown.names or shown.parent else shown.frame or frame
         placed = [rr.CoordinateFrame(in_frame)] if in_frame else []
+        archetype = as_jpeg(shown.archetype) if self._jpeg else shown.archetype
         static = shown.static or lane.is_static
-        self._recording.log(path, shown.archetype, *placed, static=static)
+        self._recording.log(path, archetype, *placed, static=static)
 
     def _log_way(self, lane: Lane, trail: str, row: Row, frame: str | None) -> None:
         """The way of what a topic is about, and the robot if it is this."""
@@ -199,21 +214,26 @@ class RecordingLogger:
         number = self._trails.setdefault(trail, len(self._trails))
         return _TRAIL_COLORS[number % len(_TRAIL_COLORS)]
 
+    def _log_ends(self, now: Moment) -> None:
+        """What has lived its time is gone from then on."""
+        import rerun as rr
+
+        for gone in self._lifetimes.gone(now):
+            gone.at.set_in(self._recording)
+            self._recording.log(gone.path, rr.Clear(recursive=False))
+
     def _log_line(self, ts_ns: int, text: str) -> None:
         import rerun as rr
 
-        self._recording.reset_time()
-        self._set_time(ts_ns)
+        Moment(ts_ns, ts_ns - self._origin_ns).set_in(self._recording)
         self._recording.log(MARKERS, rr.TextLog(text, level=rr.TextLogLevel.INFO))
 
 
-def _timestamp(time_ns: int) -> Any:
-    import numpy as np
+def check_max_rate(rate_hz: float | None) -> None:
+    """Check how many messages per second are wanted.
 
-    return np.datetime64(time_ns, "ns")
-
-
-def _duration(time_ns: int) -> Any:
-    import numpy as np
-
-    return np.timedelta64(time_ns, "ns")
+    Raises:
+        OptionError: it is not above 0.
+    """
+    if rate_hz is not None and not 0 < rate_hz < math.inf:
+        raise OptionError(f"a rate of {rate_hz:g} Hz makes no sense; give one above 0")

@@ -24,7 +24,7 @@ def log_view(
     they show something else.
 
     Returns:
-        How many messages were read.
+        How many messages were logged.
 
     Raises:
         OptionError: there is no such preset.
@@ -35,12 +35,12 @@ def log_view(
         start_ns = view.origin_ns() + round(view.start_s * 1e9)
         for row in view.latched_before(start_ns):
             logger.log(row._replace(ts_ns=start_ns))
-    total, read = view.count(), 0
+    total, read, logged = view.count(), 0, 0
     for read, row in enumerate(view.rows(), 1):
-        logger.log(row)
+        logged += logger.log(row)
         if read % _EVERY == 0:
             logger.layout(preset)
             on_progress(read, max(total, read))
     logger.layout(preset)
     on_progress(read, read)
-    return read
+    return logged

@@ -13,6 +13,7 @@ from dimos_record.errors import BusError, DimosRecordError
 from dimos_record.viewer import program
 
 APPLICATION = "dimos-record"
+_SCHEMES = ("rerun", "rerun+http", "rerun+https")
 _FLUSH_S = 60.0
 
 
@@ -116,14 +117,16 @@ def viewer_url(text: str) -> str:
         BusError: it cannot be one.
     """
     url = text if "://" in text else f"rerun+http://{text}"
-    parts = urlsplit(url)
     try:
+        parts = urlsplit(url)
+        host = (parts.hostname or "").encode("idna").decode()
         port = parts.port or program.GRPC_PORT
-    except ValueError:
-        port = 0
-    if not (parts.scheme in ("rerun", "rerun+http", "rerun+https") and parts.hostname and port):
+    except ValueError:  # UnicodeError is one: a name with an empty part
+        host, port = "", 0
+    if not (host and port and parts.scheme in _SCHEMES):
         raise BusError(f"{text!r} is no viewer; write HOST:PORT or rerun+http://HOST:PORT/proxy")
-    return f"{parts.scheme}://{parts.hostname}:{port}{parts.path or '/proxy'}"
+    host = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{host}:{port}{parts.path or '/proxy'}"
 
 
 @contextmanager

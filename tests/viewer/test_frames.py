@@ -1,11 +1,10 @@
-"""Frames that no transform mentions, and things that go by themselves."""
+"""Frames that no transform mentions."""
 
 from __future__ import annotations
 
 import pytest
 
 from dimos_record.viewer.converters import Shown, converter_for
-from dimos_record.viewer.converters.lifetimes import Gone, Lifetimes
 from dimos_record.viewer.frames import ROOT, Frames
 
 from .made import made, values
@@ -53,17 +52,3 @@ def test_pictures_wait_for_their_camera() -> None:
         data=b"1",
     )
     assert placed(Frames().before("cam", convert(data))) == {"cam": ROOT}
-
-
-def test_what_is_not_shown_again_goes_when_its_time_is_over() -> None:
-    lifetimes = Lifetimes()
-    lifetimes.note("a", 100, 10)
-    lifetimes.note("b", 100, 5)
-    lifetimes.note("for ever", 100, 0)
-    assert lifetimes.gone(104) == []
-    lifetimes.note("a", 108, 10)
-    assert lifetimes.gone(112) == [Gone("b", 105)]
-    assert lifetimes.gone(130) == [Gone("a", 118)]
-    lifetimes.note("a", 140, 10)
-    lifetimes.note("a", 141, 0)
-    assert lifetimes.gone(200) == []

@@ -14,8 +14,10 @@ from dimos_record.viewer.presets import PRESETS, check_preset
 pytest.importorskip("rerun")
 
 
-def topic(name: str, kind: Kind, *curves: str, trail: str | None = None) -> ShownTopic:
-    return ShownTopic(name, f"world{name}", kind, curves, trail)
+def topic(
+    name: str, kind: Kind, *curves: str, trail: str | None = None, has_camera: bool = False
+) -> ShownTopic:
+    return ShownTopic(name, f"world{name}", kind, curves, trail, has_camera)
 
 
 def views(part: Any) -> dict[str, Any]:
@@ -70,6 +72,23 @@ def test_there_is_no_view_of_what_there_is_not() -> None:
     assert kinds(shown(topic("/image", "image"))) == {"/image": "Spatial2DView"}
     assert kinds(shown(markers=True)) == {"Log": "TextLogView"}
     assert blueprint(Scene((), "follow")) is not None
+
+
+def test_only_pictures_whose_camera_is_known_are_in_the_world() -> None:
+    known, unknown = topic("/a", "image", has_camera=True), topic("/b", "image")
+    world = shown(topic("/tf", "transforms"), known, unknown)["World"]
+    assert "+ /world/a/**" in world.contents
+    assert "+ /world/b/**" not in world.contents
+    assert list(shown(known)) == ["World", "/a"]
+
+
+@pytest.mark.parametrize(("plots", "legends"), [(2, True), (3, False), (4, False), (5, True)])
+def test_names_of_curves_are_shown_where_they_do_not_cover_them(plots: int, legends: bool) -> None:
+    found = shown(*(topic(f"/p{i}", "plot", "") for i in range(plots)))
+    assert len(found) == plots
+    for view in found.values():
+        (visible,) = view.properties["PlotLegend"].visible.as_arrow_array().to_pylist()
+        assert visible is legends
 
 
 def test_many_views_of_one_sort_share_tabs() -> None:

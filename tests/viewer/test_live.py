@@ -37,6 +37,18 @@ def test_when_messages_come_too_fast_the_oldest_are_skipped_but_no_state() -> No
     assert sum(len(one.data) for one in waiting) <= 100
 
 
+def test_of_state_that_comes_too_fast_the_newest_stays_but_every_static_transform() -> None:
+    inbox = Inbox(max_bytes=100)
+    static = "/tf_static#tf2_msgs.TFMessage"
+    for i in range(9):
+        inbox.put(MAP, b"%d" % i * 20)
+        inbox.put(static, b"%d" % i)
+    waiting = inbox.take_all()
+    assert [one.data for one in waiting if one.channel == static] == [b"%d" % i for i in range(9)]
+    assert [one.data[:1] for one in waiting if one.channel == MAP][-1] == b"8"
+    assert sum(len(one.data) for one in waiting) <= 100
+
+
 def test_taking_waits_for_the_next_message() -> None:
     inbox = Inbox()
     assert inbox.take(0.0) is None

@@ -24,6 +24,7 @@ from dimos_record import RecordReplay
 from dimos_record.errors import OptionError
 from dimos_record.messages import encode
 from dimos_record.viewer import RecordingLogger
+from tests.viewer.made import made
 from tests.viewer.rrd import Logged, read_rrd
 
 pytest.importorskip("rerun")
@@ -210,3 +211,84 @@ def test_a_topic_may_have_any_name(rec: RecordReplay, logged: Any) -> None:
     (entity,) = [entity for entity, component in log if component == "TextLog:text"]
     assert entity.startswith("/world/")
     assert logger.unshown == []
+
+
+def test_a_marker_with_a_lifetime_goes_when_it_is_over(rec: RecordReplay, logged: Any) -> None:
+    name = "visualization_msgs.Marker"
+    markers = rec.stream("m", type_name=name)
+    brief = made(name, type=1, id=1, lifetime={"sec": 1})
+    lasting = made(name, type=1, id=2)
+    for number, data in enumerate([brief, lasting, lasting]):
+        markers.append(data, ts_ns=T0 + number * 5 * S)
+    found, _ = logged()
+    (gone,) = found["/world/m/markers/1", "Clear:is_recursive"]
+    assert (gone.times["position"], gone.times["time"]) == (S, T0 + S)
+    assert [path for path, component in found if component == "Clear:is_recursive"] == [
+        "/world/m/markers/1"
+    ]
+
+
+def picture(encoding: str = "rgb8", **more: Any) -> bytes:
+    """A picture of 16 x 8 pixels."""
+    content = bytes(i % 256 for i in range(16 * 8 * (4 if encoding == "bgra8" else 3)))
+    fields = {"width": 16, "height": 8, "encoding": encoding, "data": content, **more}
+    return made("sensor_msgs.Image", header={"frame_id": "cam", "stamp": {"sec": 5}}, **fields)
+
+
+def camera_info() -> bytes:
+    k = [10.0, 0, 8, 0, 10, 4, 0, 0, 1]
+    header = {"frame_id": "cam", "stamp": {"sec": 5}}
+    return made("sensor_msgs.CameraInfo", header=header, width=16, height=8, K=k)
+
+
+def test_pictures_that_come_before_their_camera_stand_in_its_view_too(
+    rec: RecordReplay, logged: Any
+) -> None:
+    pictures = rec.stream("image", type_name="sensor_msgs.Image")
+    for i in range(3):
+        pictures.append(picture(), ts_ns=T0 + i * S)
+    info = rec.stream("camera_info", type_name="sensor_msgs.CameraInfo")
+    info.append(camera_info(), ts_ns=T0 + 4 * S)
+    info.append(camera_info(), ts_ns=T0 + 5 * S)
+    log, _ = logged()
+    found = log["/frames/cam/camera", "Pinhole:image_from_camera"]
+    assert [one.times["position"] for one in found] == [0, 4 * S, 5 * S]
+
+
+def test_of_state_every_message_is_shown_however_few_are_wanted(
+    rec: RecordReplay, logged: Any
+) -> None:
+    array, name = "visualization_msgs.MarkerArray", "visualization_msgs.Marker"
+    marks, more = rec.stream("marks", type_name=name), rec.stream("more", type_name=array)
+    info = rec.stream("camera_info", type_name="sensor_msgs.CameraInfo")
+    said = rec.stream("said", type_name="std_msgs.String")
+    pictures = rec.stream("image", type_name="sensor_msgs.Image")
+    for i in range(5):
+        marks.append(made(name, type=1, id=i), ts_ns=T0 + i)
+        more.append(made(array, markers=[{"type": 1, "id": i}]), ts_ns=T0 + i)
+        info.append(camera_info(), ts_ns=T0 + i)
+        said.append(String(data="x"), ts_ns=T0 + i)
+        pictures.append(picture(), ts_ns=T0 + i)
+    log, _ = logged(max_rate_hz=1)
+    for topic in ("marks", "more"):
+        shown = [one for one, part in log if part == "Boxes3D:half_sizes" and topic in one]
+        assert len(shown) == 5
+    assert len(log["/world/said", "TextLog:text"]) == 5
+    assert len(log["/frames/cam/camera", "Pinhole:image_from_camera"]) == 5
+    assert len(log["/world/image", "Image:buffer"]) == 1
+
+
+@pytest.mark.parametrize("encoding", ["rgb8", "bgr8", "mono8"])
+def test_pictures_can_be_made_jpeg(rec: RecordReplay, logged: Any, encoding: str) -> None:
+    rec.stream("image", type_name="sensor_msgs.Image").append(picture(encoding), ts_ns=T0)
+    log, _ = logged(jpeg=True)
+    (found,) = log["/world/image", "EncodedImage:blob"]
+    assert bytes(found.value[0])[:3] == b"\xff\xd8\xff"
+    assert ("/world/image", "Image:buffer") not in log
+
+
+@pytest.mark.parametrize("encoding", ["bgra8", "16UC1"])
+def test_other_pictures_stay_what_they_are(rec: RecordReplay, logged: Any, encoding: str) -> None:
+    rec.stream("image", type_name="sensor_msgs.Image").append(picture(encoding), ts_ns=T0)
+    log, _ = logged(jpeg=True)
+    assert {part for one, part in log if one == "/world/image" and "buffer" in part}

@@ -24,13 +24,16 @@ pytest.importorskip("rerun")
         ("10.0.0.7:9877", "rerun+http://10.0.0.7:9877/proxy"),
         ("rerun+https://robot:1/proxy", "rerun+https://robot:1/proxy"),
         ("rerun://robot", "rerun://robot:9876/proxy"),
+        ("[::1]:9877", "rerun+http://[::1]:9877/proxy"),
     ],
 )
 def test_a_viewer_is_named_by_host_and_port_or_as_rerun_does(written: str, meant: str) -> None:
     assert sinks.viewer_url(written) == meant
 
 
-@pytest.mark.parametrize("written", ["", "http://robot", ":9876", "robot:port", "robot:99999"])
+@pytest.mark.parametrize(
+    "written", ["", "http://robot", ":9876", "robot:port", "robot:99999", "a..b", "[::1"]
+)
 def test_what_names_no_viewer_is_refused(written: str) -> None:
     with pytest.raises(BusError, match="write HOST:PORT"):
         sinks.viewer_url(written)

@@ -25,6 +25,8 @@ class Shown(NamedTuple):
     """The frame that it is in, where that differs from the frame of the message."""
     parent: str | None = None
     """The frame that ``frame`` is in by this, if it is a transform."""
+    camera: str | None = None
+    """The frame of the pictures that this tells the camera of, if it is a Pinhole."""
     lifetime_ns: int = 0
     """How long it stays if nothing comes in its place (markers); 0: until then."""
 

@@ -34,14 +34,15 @@ def camera_info(data: bytes) -> list[Shown]:
     matrix: Any = k if k[0, 0] else p[:, :3]
     if not (matrix[0, 0] and matrix[1, 1] and frame):
         raise DecodeError("The CameraInfo has no focal length or no frame: not calibrated.")
+    plane = image_plane(frame)
     pinhole = rr.Pinhole(
         image_from_camera=matrix.astype(float),
         resolution=(width, height) if width and height else None,
         image_plane_distance=IMAGE_PLANE_M,
         parent_frame=frame,
-        child_frame=image_plane(frame),
+        child_frame=plane,
     )
-    return [Shown(f"{frame_entity(frame)}/camera", pinhole)]
+    return [Shown(f"{frame_entity(frame)}/camera", pinhole, camera=plane)]
 
 
 def image_plane(frame: str) -> str | None:
