@@ -7,12 +7,12 @@ are columns of the table. Streams have columns of their own, so a query reads on
 
 from __future__ import annotations
 
+import fcntl
 import glob
 import os
-import tempfile
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timezone
 from functools import lru_cache
@@ -22,7 +22,7 @@ from urllib.parse import quote
 
 from dimos_record.errors import OptionError, RecordingExists, StorageError
 from dimos_record.interop.exporting import ExportReport, OnProgress, export
-from dimos_record.interop.files import writing
+from dimos_record.interop.files import naming, writing
 from dimos_record.interop.parquet import ParquetFile, ParquetWriter
 from dimos_record.interop.tables import PARTITION_KEYS, Place, Table
 from dimos_record.store.base import Row, SessionInfo
@@ -72,18 +72,18 @@ def add_to_data_set(
     if not out.name or not out.parent.is_dir():
         raise StorageError(f"there is no folder {out.parent}; create it first")
     _check_data_set(out, keys)
-    naming = _Naming(view, keys, robot)
-    there = naming.files_in(out)
+    names = _Naming(view, keys, robot)
+    there = names.files_in(out)
     if there and not overwrite:
         raise RecordingExists(
-            f"{naming.recording} is in {out} already, as {there[0].relative_to(out)}; replace it "
+            f"{names.recording} is in {out} already, as {there[0].relative_to(out)}; replace it "
             "with --overwrite, or rename the recording"
         )
     with _staging_folder(out) as staging:
         report = export(
             view,
             staging / "new",
-            lambda path: _PartitionedWriter(path, naming, raw=raw),
+            lambda path: _PartitionedWriter(path, names, raw=raw),
             format="parquet",
             on_progress=on_progress,
         )
@@ -198,9 +198,9 @@ class _PartitionedWriter(ParquetWriter):
 
     types_divide = False  # a recording has one file per stream and partition, which is replaced
 
-    def __init__(self, path: Path, naming: _Naming, *, raw: bool) -> None:
+    def __init__(self, path: Path, names: _Naming, *, raw: bool) -> None:
         super().__init__(path, raw=raw)
-        self._naming = naming
+        self._naming = names
 
     def place_of(self, row: Row) -> Place:
         return self._naming.place_of(row)
@@ -218,15 +218,29 @@ def _staging_folder(out: Path) -> Iterator[Path]:
     """
     staging = unfinished_path(out)
     with ExitStack() as stack:
-        with writing(out):
+        with writing(out), _alone_in(out.parent):
             clean_up(out)
-            new = tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent)
-            stack.callback(remove, Path(new))
-            held = os.open(new, os.O_RDONLY)  # before it has a name by which others may delete it
-            stack.callback(os.close, held)
-            os.rename(new, staging)
+            staging.mkdir()
             stack.callback(remove, staging)
-        yield staging
+            stack.callback(os.close, os.open(staging, os.O_RDONLY))
+        with naming(out, staging / "new"):
+            yield staging
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Keep others that add to a data set in a folder from making or clearing up theirs meanwhile.
+
+    A process uses the same name again and again; what is left over must not be told from what has
+    just been made by a look that is a moment old.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _put(staging: Path, there: Sequence[Path], out: Path) -> None:
