@@ -12,6 +12,7 @@ from dimos_record.cli.editing import File, Overwrite
 from dimos_record.cli.export.options import End, Start, What, view_of
 from dimos_record.cli.running import say
 from dimos_record.cli.text import printable
+from dimos_record.errors import OptionError
 
 
 def _complete(context: typer.Context, incomplete: str) -> list[str]:
@@ -68,6 +69,10 @@ def plot(
     from dimos_record.plotting import plot as read
     from dimos_record.plotting import plottable
 
+    if not fields and (out is not None or stamp or start or end):
+        raise OptionError("no field to plot; name one (/odom.pose.position.x), or give no options")
+    if overwrite and out is None:
+        raise OptionError("--overwrite replaces a picture; give --out plot.png too")
     with RecordReplay(file) as rec:
         view = view_of(rec.view(), What(file, None, None, start, end))
         if not fields:

@@ -50,6 +50,9 @@ def test_a_picture_is_written(run_here: RunHere, robot: Path, tmp_path: Path) ->
         (("/odom.pose.position.x", "--start", "100"), 6, "/odom"),
         (("/odom.pose.position.x", "--start", "4", "--end", "2"), 2, "2"),
         (("/odom.pose.position.x", "--out", "x.gif"), 2, ".png"),
+        (("/odom.pose.position.x", "--overwrite"), 2, "--out"),
+        (("--out", "x.png"), 2, "no field"),
+        (("--stamp",), 2, "no field"),
     ],
 )
 def test_what_makes_no_sense_is_one_sentence(
