@@ -24,7 +24,7 @@ def test_tables_are_written_and_what_they_lack_is_said(
 ) -> None:
     code, out, err = run_here("export", "parquet", "./robot.db", "out")
     assert (code, out) == (0, "")
-    assert "/bytes: all fields (the channel names no type) (1 message)" in err
+    assert "all fields (the channel names no type): 1 message of /bytes" in err
     assert pq.read_table(tmp_path / "out" / "odom.parquet").num_rows == 50
     assert run_here("export", "parquet", "./robot.db", "strict", "--strict", "-q").code == 6
     code, _, err = run_here("export", "parquet", "./robot.db", "raw", "--strict", "--raw")
@@ -49,7 +49,7 @@ def test_recordings_are_added_to_a_data_set(run_here: RunHere, robot: Path, tmp_
     assert code == 0
     assert [one["messages"] for one in json.loads(out)] == [56, 23]
     assert "2 recordings added, 79 messages" in err
-    assert "/bytes: all fields (the channel names no type) (2 messages)" in err
+    assert "all fields (the channel names no type): 2 messages of /bytes" in err
     found = sorted(path.name for path in tmp_path.glob("fleet/stream=odom/day=*/robot=r1/*"))
     assert found == ["robot.parquet", "second.parquet"]
     refused = run_here(*arguments, *by)
