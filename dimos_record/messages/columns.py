@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dimos_record.errors import OptionError
-from dimos_record.messages.fields import SIZES, Array, Field, Layout, Part, Run, Text, layout_of
-from dimos_record.messages.layout import FINGERPRINT_BYTES
+from dimos_record.messages.fields import Array, Field, Layout, Part, Run, Text, layout_of
+from dimos_record.messages.layout import FINGERPRINT_BYTES, SIZES
 
 Positions = NDArray[np.int64]
 

@@ -15,19 +15,9 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from dimos_record.errors import OptionError
+from dimos_record.messages.layout import SIZES
 from dimos_record.messages.registry import fingerprint, message_class
 
-SIZES = {
-    "byte": 1,
-    "boolean": 1,
-    "int8_t": 1,
-    "int16_t": 2,
-    "int32_t": 4,
-    "int64_t": 8,
-    "float": 4,
-    "double": 8,
-}
-"""Bytes of the numbers of LCM, all big-endian."""
 _STRING_BYTES = 4
 """Of its length, the least that a string takes."""
 _MOST_NAMED = 12

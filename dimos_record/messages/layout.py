@@ -25,7 +25,7 @@ Wanted = Callable[[Path, str], bool]
 
 FINGERPRINT_BYTES = 8
 
-_SIZES = {
+SIZES = {
     "byte": 1,
     "boolean": 1,
     "int8_t": 1,
@@ -35,6 +35,7 @@ _SIZES = {
     "float": 4,
     "double": 8,
 }
+"""Bytes of the numbers of LCM, all big-endian."""
 _read_string_length = struct.Struct(">I").unpack_from
 
 SKIP, MARK, STRING, LENGTH, BLOCK, REPEAT = range(6)
@@ -194,7 +195,7 @@ def _steps_of(type_name: str, wanted: Wanted, path: Path = ()) -> list[Step]:
             named = tuple(".".join((*path, d)) if isinstance(d, str) else d for d in dims)
             steps.append(_array(_value(type_name, field_type, wanted, (*here, "[]")), named))
         elif field in lengths:
-            steps.append(Step(LENGTH, _SIZES[field_type], ".".join(here)))
+            steps.append(Step(LENGTH, SIZES[field_type], ".".join(here)))
         else:
             steps.extend(_value(type_name, field_type, wanted, here))
     return steps
@@ -204,8 +205,8 @@ def _value(owner: str, field_type: str, wanted: Wanted, path: Path) -> list[Step
     """The steps through one value of a field's type; ``owner`` is the type that has the field."""
     if field_type == "string":
         return [Step(STRING)]
-    if field_type in _SIZES:
-        return [Step(SKIP, _SIZES[field_type])]
+    if field_type in SIZES:
+        return [Step(SKIP, SIZES[field_type])]
     # A nested type of the same package is named without it.
     package = owner.partition(".")[0]
     return _steps_of(field_type if "." in field_type else f"{package}.{field_type}", wanted, path)
