@@ -25,6 +25,12 @@ _OPTIONS = {"Recording": RECORD_OPTIONS, "Replay": REPLAY_OPTIONS, "Other": PLAN
 class WithDimos(typer.core.TyperGroup):
     """Our commands; the help also names dimos's."""
 
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Our commands in order: `export`, which is a group and therefore last, beside `import`."""
+        names = super().list_commands(ctx)
+        names.remove("export")
+        return [*names[: names.index("import")], "export", *names[names.index("import") :]]
+
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
         """Write what follows the list of commands."""
         with formatter.section("Commands of dimos, where it is installed"):

@@ -89,8 +89,10 @@ app.command("fetch")(fetch.fetch)
 app.command("import")(importing.import_)
 app.add_typer(export.app, name="export")
 app.command("fill-poses")(fill_poses.fill_poses)
-app.command("doctor")(doctor.doctor)
-app.command("recover")(recover.recover)
+app.command("doctor", short_help="Tell what is wrong with FILE, and what to do.")(doctor.doctor)
+app.command("recover", short_help="Finish a killed FILE, or save what is left of it.")(
+    recover.recover
+)
 app.command("demo-robot", short_help="Publish what a simulated robot sees in a room.")(
     demo_robot.demo_robot
 )

@@ -23,8 +23,8 @@ def reference(app: typer.Typer) -> str:
     """The page, in Markdown."""
     group: Any = typer.main.get_command(app)
     parts = [_INTRODUCTION, "## Commands\n", _overview(group)]
-    for name, command in group.commands.items():
-        parts += _command(name, command)
+    for name in group.list_commands(None):
+        parts += _command(name, group.commands[name])
     parts += _run()
     parts += ["## Exit codes\n", _exit_codes()]
     return "\n".join(parts)
@@ -63,10 +63,11 @@ A section is half-open: the message at its end is not in it, unless that is `end
 
 
 def _overview(group: Any) -> str:
-    lines = ["| command | does |", "|---|---|"]
-    for name, command in group.commands.items():
-        lines.append(f"| [`{name}`](#dimos-record-{name}) | {_first(command)} |")
-    return "\n".join(lines) + "\n"
+    lines = (
+        f"| [`{name}`](#dimos-record-{name}) | {_first(group.commands[name])} |"
+        for name in group.list_commands(None)
+    )
+    return "\n".join(["| command | does |", "|---|---|", *lines]) + "\n"
 
 
 def _sentences(command: Any) -> list[str]:
