@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from dimos_record.viewer.converters import Shown
 from dimos_record.viewer.converters.cameras import is_image_plane
-from dimos_record.viewer.times import Moment
 
 
 class Cameras:
@@ -17,31 +16,32 @@ class Cameras:
 
     def __init__(self) -> None:
         self._known: set[str] = set()
-        self._waiting: dict[str, Moment] = {}
         self._plane_of: dict[str, str] = {}
 
-    def note(self, entity: str, shown: Iterable[Shown], at: Moment) -> Moment | None:
-        """See what a message of a topic shows.
+    def before(self, entity: str, shown: Sequence[Shown]) -> list[Shown]:
+        """What to log before a message, so that pictures are in view of their camera at any time.
+
+        The first CameraInfo of a camera holds for the time before it, too, until others come; and
+        so does the frame of a topic's first picture.
 
         Args:
             entity: that of the topic.
             shown: what the message is converted to.
-            at: when it came.
 
         Returns:
-            If this is the first CameraInfo of a camera whose pictures came before: when the first
-            of them came. Log it there as well, since they stood nowhere until now.
+            Things to log as static.
         """
-        first = None
+        import rerun as rr
+
+        first = [one for one in shown if one.camera is not None and one.camera not in self._known]
+        self._known.update(one.camera for one in first if one.camera is not None)
+        before = [one._replace(static=True) for one in first]
         for one in shown:
-            if one.camera is not None and one.camera not in self._known:
-                self._known.add(one.camera)
-                first = self._waiting.pop(one.camera, None)
             if one.frame is not None and is_image_plane(one.frame):
+                if entity not in self._plane_of:
+                    before.append(Shown(f"/{entity}", rr.CoordinateFrame(one.frame), static=True))
                 self._plane_of[entity] = one.frame
-                if one.frame not in self._known:
-                    self._waiting.setdefault(one.frame, at)
-        return first
+        return before
 
     def has_camera(self, entity: str) -> bool:
         """Whether it is known where the camera of a topic of pictures stands."""

@@ -110,10 +110,11 @@ class RecordingLogger:
             return False
         now = self._moment(row, position_ns)
         self._log_ends(now)
-        first_picture = self._cameras.note(lane.entity, shown, now)
-        if first_picture is not None:
-            self._log_shown(lane, shown, frame, first_picture)
-        self._log_shown(lane, shown, frame, now)
+        now.set_in(self._recording)
+        self._log_needed(lane, shown, frame)
+        for one in shown:
+            self._log_one(lane, one, frame)
+            self._lifetimes.note(below(lane.entity, one.path), now, one.lifetime_ns)
         if lane.trail is not None:
             self._log_way(lane, lane.trail, row, frame)
         return True
@@ -175,14 +176,14 @@ class RecordingLogger:
         position_ns = row.ts_ns - self._origin_ns if position_ns is None else position_ns
         return Moment(row.ts_ns, position_ns, row.stamp_ns, row.seq)
 
-    def _log_shown(self, lane: Lane, shown: Sequence[Shown], frame: str | None, at: Moment) -> None:
-        """What a message shows, with what its frames and the robot need before."""
-        at.set_in(self._recording)
-        for one in (*self._frames.before(frame, shown), *self._robot.by_frames(shown)):
+    def _log_needed(self, lane: Lane, shown: Sequence[Shown], frame: str | None) -> None:
+        """What has to be there before a message: its frames, its camera, the robot."""
+        for one in (
+            *self._frames.before(frame, shown),
+            *self._cameras.before(lane.entity, shown),
+            *self._robot.by_frames(shown),
+        ):
             self._log_one(lane, one, None)
-        for one in shown:
-            self._log_one(lane, one, frame)
-            self._lifetimes.note(below(lane.entity, one.path), at, one.lifetime_ns)
 
     def _log_one(self, lane: Lane, shown: Shown, frame: str | None) -> None:
         import rerun as rr
