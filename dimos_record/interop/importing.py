@@ -5,6 +5,7 @@ A format is a class that meets `ImportSource`; `formats.py` lists them and tells
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import time
@@ -225,6 +226,9 @@ def import_file(
 
 def _check_section(section: tuple[float | None, float | None]) -> None:
     a, b = section
+    for limit in section:
+        if limit is not None and not math.isfinite(limit):
+            raise OptionError(f"{limit} is no time; give seconds from the first message")
     if b is not None and b <= (a or 0.0):
         raise OptionError(f"nothing is from {a or 0.0} s to {b} s; the end comes after the start")
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from dimos_record.edit.replacing import put_new
 from dimos_record.errors import RecordingExists, StorageError
 from dimos_record.interop.files import naming
 from dimos_record.store.base import Marker
@@ -16,6 +17,7 @@ from dimos_record.store.editing import refuse_if_edited
 from dimos_record.store.recording_file import (
     already_exists,
     check_may_be_written,
+    recording_files,
     remove_recording_file,
 )
 from dimos_record.store.unfinished import clean_up, unfinished_path
@@ -37,14 +39,24 @@ def creating(path: Path, overwrite: bool) -> Iterator[RecordingWriter]:
         with naming(path, unfinished):
             yield writer
             writer.close()
-        if path.exists():
-            _check_replaceable(path, overwrite)
-            remove_recording_file(path)
-        os.replace(unfinished, path)
+        _put(unfinished, path, overwrite)
     except BaseException:
         writer.connection.close()
         remove_recording_file(unfinished)
         raise
+
+
+def _put(unfinished: Path, path: Path, overwrite: bool) -> None:
+    if not path.exists():
+        try:
+            put_new(unfinished, path)
+        except FileExistsError:
+            raise already_exists(path) from None
+        return
+    _check_replaceable(path, overwrite)
+    for beside in recording_files(path)[1:]:  # the log of the old one is none of the new one
+        beside.unlink(missing_ok=True)
+    os.replace(unfinished, path)
 
 
 def _check_replaceable(path: Path, overwrite: bool) -> None:

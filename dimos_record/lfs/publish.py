@@ -51,7 +51,7 @@ class PublishReport(NamedTuple):
     staged: tuple[str, ...]
     """The files that were staged, as git names them."""
     commit: str | None
-    """The commit that has the archive, if it was to be committed."""
+    """The commit that has the archive; None while it is only staged."""
     pushed_to: str | None
     """Remote and branch that it was pushed to: `origin/main`."""
 
@@ -102,8 +102,8 @@ def publish(
     poll = progress.repeat
     with publication.folder_there(), locked(publication.archive.parent, poll):
         changed, staged = publication.pack(overwrite, commit or push, progress)
-    done = None
-    if commit or push:
+    done = publication.commit_of(staged)
+    if done is None and (commit or push):
         text = message or f"Publish {recording.name} ({messages:,} messages)"
         done = publication.commit(staged, text, poll)
     pushed_to = publication.push(poll) if push else None
@@ -257,16 +257,27 @@ class _Publication:
             )
 
     def commit(self, paths: Sequence[Path], message: str, on_poll: OnPoll) -> str:
-        """Commit what was staged, and nothing else; return the commit that has the archive."""
-        specs = [self.repository.spec(path) for path in paths]
-        if self.repository.ask("diff", "--quiet", "HEAD", "--", *specs) is None:
-            self.repository.run(
-                *("commit", "--quiet", "--message", message, "--", *specs),
-                failed=f"{self.archive} is staged and cannot be committed",
-                then="commit it when that is solved: git commit",
-                on_poll=on_poll,
-            )
-        return self.repository.ask("log", "-1", "--format=%h", "--", specs[0]) or ""
+        """Commit what was staged, and nothing else; return the commit."""
+        self.repository.run(
+            *("commit", "--quiet", "--message", message, "--", *self._specs(paths)),
+            failed=f"{self.archive} is staged and cannot be committed",
+            then="commit it when that is solved: git commit",
+            on_poll=on_poll,
+        )
+        return self._last_commit() or ""
+
+    def commit_of(self, paths: Sequence[Path]) -> str | None:
+        """The commit that has the archive; None while something of these files is in none."""
+        same = self.repository.ask("diff", "--quiet", "HEAD", "--", *self._specs(paths))
+        return None if same is None else self._last_commit()
+
+    def _last_commit(self) -> str | None:
+        return self.repository.ask(
+            "log", "-1", "--format=%h", "--", self.repository.spec(self.archive)
+        )
+
+    def _specs(self, paths: Sequence[Path]) -> list[str]:
+        return [self.repository.spec(path) for path in paths]
 
     def push(self, on_poll: OnPoll) -> str:
         """Push what the branch has in Git LFS, and then the branch; return where to."""
@@ -309,11 +320,11 @@ def _size(recording: Path) -> int:
     return sum(part.stat().st_size for file in files for part in recording_files(file))
 
 
-def _check_room(archive: Path, needed: int) -> None:
-    free = shutil.disk_usage(archive.parent).free
-    if needed + _SPARE_BYTES > free:
+def _check_room(archive: Path, size: int) -> None:
+    needed, free = size + _SPARE_BYTES, shutil.disk_usage(archive.parent).free
+    if needed > free:
         raise DiskFull(
-            f"{archive} needs {needed / 1e6:,.0f} MB while it is packed and {free / 1e6:,.0f} MB "
+            f"{archive} needs {needed / 1e6:,.0f} MB while it is packed, and {free / 1e6:,.0f} MB "
             f"are free in {archive.parent}; free some space"
         )
 

@@ -130,6 +130,8 @@ def test_a_section_without_a_message_changes_nothing(tmp_path: Path, append: boo
         )
     with pytest.raises(OptionError, match="the end comes after the start"):
         import_file("source", tmp_path / "a.db", section=(5, 5), append=True)
+    with pytest.raises(OptionError, match="nan is no time"):
+        import_file("source", tmp_path / "a.db", section=(float("nan"), None), append=True)
     assert rows(tmp_path / "a.db") == before
 
 

@@ -90,7 +90,8 @@ def test_published_committed_pushed_cloned_and_fetched(
 
 
 def test_in_steps_it_becomes_the_same_commit(project: Project) -> None:
-    assert publish("data/walk.db").changed
+    first = publish("data/walk.db")
+    assert (first.changed, first.commit) == (True, None)
     again = publish("data/walk.db", commit=True)
     assert not again.changed
     assert project.git("show", "--name-only", "--format=").split() == [
@@ -104,6 +105,7 @@ def test_in_steps_it_becomes_the_same_commit(project: Project) -> None:
         ("data/.lfs/walk.db.tar.gz",),
     )
     assert project.git("rev-list", "--count", "origin/main") == "2\n"
+    assert publish("data/walk.db").commit == again.commit
 
 
 def test_a_new_version_takes_the_place_of_a_committed_one(project: Project) -> None:
