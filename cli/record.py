@@ -73,8 +73,12 @@ def record(
         ),
     ] = None,
     keep_last: Annotated[
-        str, typer.Option(metavar="TIME", help="How much of the past it keeps.")
-    ] = "2m",
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="How much of the past it keeps; 2m if not given, or all of a shorter ring.",
+        ),
+    ] = None,
     codec: Annotated[
         list[str] | None,
         typer.Option(
@@ -137,7 +141,7 @@ def record(
         "strict": strict,
         "codecs": _codecs(codec or []),
         "keep_on": keep_on,
-        "keep_last_s": parse_duration(keep_last, "--keep-last"),
+        "keep_last_s": parse_duration(keep_last, "--keep-last") if keep_last is not None else None,
         **(parse_split(split, "--split") if split is not None else {}),
         **(parse_ring(ring, "--ring") if ring else {}),
     }

@@ -183,11 +183,10 @@ class Recordable(RecordingHandle):
                 bus, selection = self.bus, self.selection
                 self._finish_appending()
                 self._release_reader()
-                target = self._store_for_writing(append=append).target(
-                    split=chosen.is_split,
-                    append=append,
-                    overwrite=overwrite,
-                    ring=chosen.is_ring,
+                store = self._store_for_writing(append=append)
+                ring_only = {"ring": True} if chosen.is_ring else {}  # not every store has rings
+                target = store.target(
+                    split=chosen.is_split, append=append, overwrite=overwrite, **ring_only
                 )
                 self._session = session = RecordingSession(
                     bus, target, selection, chosen, self._origin

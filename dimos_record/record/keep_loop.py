@@ -102,9 +102,8 @@ class KeepLoop:
         writer, keeper = self._loop.writer, self._keeper
         if keeper is None:
             return
-        if keeper.room() < self._options.min_free_bytes:
-            if self._ring is not None and self._ring.delete_oldest(self._loop.busy()):
-                return
+        missing = self._options.min_free_bytes - keeper.room()
+        if missing > 0 and not (self._ring and self._ring.make_room(missing, self._loop.busy())):
             log.warning(
                 "%s: recording stops, since less than %.0f MB are free on the disk",
                 keeper.path,

@@ -20,6 +20,7 @@ _LIMITS = (
     "ring_bytes",
     "keep_last_s",
 )
+_KEEP_S = 120.0
 _SEGMENT_S = 2.0, 600.0
 _SEGMENT_BYTES = 4_000_000, 1_000_000_000
 _SECONDS = {"ms": 0.001, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600}
@@ -46,8 +47,9 @@ class RecordOptions:
     keep_on: str | None = None
     """Topic of which a message keeps the past of a ring, by writing it into a recording of its own;
     patterns allowed."""
-    keep_last_s: float = 120.0
-    """How many seconds it keeps, and how long it takes at least until a message does so again."""
+    keep_last_s: float | None = None
+    """How many seconds it keeps, and how long it takes at least until a message does so again; 120,
+    or as long as the ring is, if it is not given."""
     min_free_bytes: int = 256 * 1024**2
     """Stop cleanly when less than this is free on the disk."""
     buffer_bytes: int = 256 * 1024**2
@@ -75,14 +77,21 @@ class RecordOptions:
     def _check_ring(self) -> None:
         if self.is_ring and self.max_bytes is not None:
             raise OptionError(
-                "max_bytes ends a recording and ring_bytes does not; give one of them"
+                "--max-size (max_bytes) ends a recording and a ring has no end; give one of them"
             )
         if self.keep_on is not None and not self.is_ring:
-            raise OptionError("keep_on keeps the past of a ring; give ring, too, or leave it out")
-        if self.keep_on and self.ring_s is not None and self.ring_s < self.keep_last_s:
             raise OptionError(
-                f"keep_last_s ({self.keep_last_s:g} s) reaches further back than the ring "
-                f"({self.ring_s:g} s); make the ring longer"
+                "--keep-on (keep_on) keeps the past of a ring; give --ring (ring), too"
+            )
+        if self.keep_on is None and self.keep_last_s is not None:
+            raise OptionError(
+                "--keep-last (keep_last_s) says how much a message keeps; give its topic with "
+                "--keep-on (keep_on), too"
+            )
+        if self.ring_s is not None and self.ring_s < self.kept_s:
+            raise OptionError(
+                f"--keep-last (keep_last_s: {self.kept_s:g} s) reaches further back than the ring "
+                f"({self.ring_s:g} s); keep less, or make the ring longer"
             )
         if self.ring_bytes is not None and self.ring_bytes < 2 * (self.segment_bytes or 0):
             raise OptionError(
@@ -91,7 +100,8 @@ class RecordOptions:
             )
         if self.split_s is not None and self.ring_s is not None and self.split_s > self.ring_s:
             raise OptionError(
-                f"split_s ({self.split_s:g} s) is longer than the ring ({self.ring_s:g} s)"
+                f"--split (split_s: {self.split_s:g} s) is longer than the ring "
+                f"({self.ring_s:g} s); split more often"
             )
 
     @property
@@ -105,17 +115,24 @@ class RecordOptions:
         return self.is_ring or self.split_s is not None or self.split_bytes is not None
 
     @property
+    def kept_s(self) -> float:
+        """How many seconds of the past a message keeps."""
+        if self.keep_last_s is not None:
+            return self.keep_last_s
+        return _KEEP_S if self.ring_s is None else min(_KEEP_S, self.ring_s)
+
+    @property
     def segment_s(self) -> float | None:
-        """After how many seconds a new segment begins; of a ring about a twelfth."""
-        if self.split_s is not None or self.split_bytes is not None or self.ring_s is None:
+        """After how many seconds a new segment begins; of a ring by time about a twelfth."""
+        if self.split_s is not None or self.ring_s is None:
             return self.split_s
         low, high = _SEGMENT_S
         return min(max(self.ring_s / 12, low), high, self.ring_s)
 
     @property
     def segment_bytes(self) -> int | None:
-        """At which size on disk a new segment begins; of a ring about a sixteenth."""
-        if self.split_s is not None or self.split_bytes is not None or self.ring_bytes is None:
+        """At which size on disk a new segment begins; of a ring by size about a sixteenth."""
+        if self.split_bytes is not None or self.ring_bytes is None:
             return self.split_bytes
         low, high = _SEGMENT_BYTES
         return min(max(self.ring_bytes // 16, low), high)

@@ -180,8 +180,9 @@ class RecordingSession:
         path = self._target.writer.path
         if not isinstance(path, Path):
             return
-        while self._ring is not None and FileKeeper(path).room() < self._options.min_free_bytes:
-            if not self._ring.delete_oldest({path}):
+        wanted, keeper = self._options.min_free_bytes, FileKeeper(path)
+        while self._ring is not None and (missing := wanted - keeper.room()) > 0:
+            if not self._ring.make_room(missing, {path}):
                 break
         check_room(path, self._options.min_free_bytes)
         self._reserve = DiskReserve(path.parent)
@@ -354,6 +355,8 @@ class RecordingSession:
             self._subscription = None
         if self._players is not None:
             self._players.close()
+        if self._trigger is not None:
+            self._trigger.end()
         try:
             self._keep_log()
         except DimosRecordError as error:
@@ -373,4 +376,4 @@ def _trigger(
     path = target.writer.path
     if options.keep_on is None or not isinstance(path, Path):
         return None
-    return KeepTrigger(bus, path.parent, options.keep_on, options.keep_last_s, clock)
+    return KeepTrigger(bus, path.parent, options.keep_on, options.kept_s, clock)

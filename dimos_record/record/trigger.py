@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from pathlib import Path
+from queue import SimpleQueue
 
 from dimos_record.bus.base import Bus, Selection, Subscription
 from dimos_record.errors import DimosRecordError
@@ -33,9 +34,11 @@ class KeepTrigger:
         self._bus, self._folder, self._clock = bus, folder, clock
         self._topics, self._last_s = Selection.of((topic,)), last_s
         self._subscription: Subscription | None = None
-        self._event = threading.Event()
-        self._closing = False
-        self._asked_ns: int | None = None
+        self._noticing = threading.Lock()  # an in-memory bus calls from every publisher's thread
+        self._next_ns: int | None = None
+        """Before then a message starts nothing; None before the first one."""
+        self._asked: SimpleQueue[int | None] = SimpleQueue()
+        """The moments up to which the past is to be kept; None is the end."""
         self.kept: list[Path] = []
         """What was written, oldest first."""
         self._thread = threading.Thread(target=self._run, name="dimos-record-trigger")
@@ -51,36 +54,34 @@ class KeepTrigger:
 
     def reselect(self) -> None:
         """Listen on buses that were added, too."""
-        if self._subscription is not None:
-            self._subscription.reselect(self._topics)
+        subscription = self._subscription  # the end of the session takes it away any time
+        if subscription is not None:
+            subscription.reselect(self._topics)
 
-    def close(self) -> None:
-        """Stop listening, and finish what is being kept. May be repeated."""
+    def end(self) -> None:
+        """Stop listening; what was asked for is still kept. May be repeated."""
         subscription, self._subscription = self._subscription, None
         if subscription is not None:
             subscription.close()
-        self._closing = True
-        self._event.set()
+            self._asked.put(None)
+
+    def close(self) -> None:
+        """Stop listening, and finish what is being kept. May be repeated."""
+        self.end()
         if self._thread.ident is not None:
             self._thread.join()
 
     def _notice(self, channel: str, data: bytes) -> None:
         """A message has come; called on the bus's own thread."""
-        if not self._event.is_set():
-            self._asked_ns = self._clock.now_ns()
-            self._event.set()
+        at_ns = self._clock.now_ns()
+        with self._noticing:
+            if self._next_ns is None or at_ns >= self._next_ns:
+                self._next_ns = at_ns + round(self._last_s * 1e9)
+                self._asked.put(at_ns)
 
     def _run(self) -> None:
-        kept_ns: int | None = None
-        while True:
-            self._event.wait()
-            at_ns, self._asked_ns = self._asked_ns, None
-            if at_ns is not None and (kept_ns is None or at_ns - kept_ns >= self._last_s * 1e9):
-                kept_ns = at_ns
-                self._keep(at_ns)
-            if self._closing:
-                return
-            self._event.clear()
+        while (at_ns := self._asked.get()) is not None:
+            self._keep(at_ns)
 
     def _keep(self, at_ns: int) -> None:
         from dimos_record.edit.keep import keep  # of editing, recording needs nothing else

@@ -116,7 +116,12 @@ def _opened(path: Path, open_it: Callable[[Path], Opened]) -> Opened:
     """
     while True:
         before = identity(path)
-        connection = open_it(path)
+        try:
+            connection = open_it(path)
+        except sqlite3.DatabaseError:
+            if identity(path) != before:  # replaced, or deleted, which the next look will tell
+                continue
+            raise
         try:
             connection.execute("SELECT count(*) FROM sqlite_master").fetchone()  # waits
         except BaseException as error:

@@ -1,7 +1,8 @@
 """A ring: a folder of segments that keeps within a bound while it is recorded into.
 
-It is always the oldest segment that is deleted, whole. The bound in time counts what was recorded,
-not the time that passed: what happened before a crash is still there when recording begins again.
+It is always the oldest segment that is deleted, whole, and nothing that was not recorded into the
+ring. The bound in time counts what was recorded, not the time that passed: what happened before a
+crash is still there when recording begins again.
 """
 
 from __future__ import annotations
@@ -12,15 +13,23 @@ import re
 from collections.abc import Collection
 from pathlib import Path
 
-from dimos_record.errors import DimosRecordError, OptionError, RecordingDamaged, RecordingExists
+from dimos_record.errors import (
+    DimosRecordError,
+    NotARecording,
+    OptionError,
+    RecordingDamaged,
+    RecordingExists,
+)
+from dimos_record.store.open_segments import SUFFIX, names_in, segments_of
 from dimos_record.store.reader import RecordingReader
-from dimos_record.store.recording_file import is_unborn, remove_recording_file
-from dimos_record.store.segments import segments_of
+from dimos_record.store.recording_file import is_unborn, recording_files, remove_recording_file
 from dimos_record.store.unfinished import clean_up
 
 SESSION_KEY = "ring"
 """What a session says of itself that records into a ring."""
 _LEFT_OVER = re.compile(r"\.(.+)\.saving-[0-9]+")
+_PREFIX, _DAMAGED = "segment-", ".damaged"
+_OF_RING = re.compile(rf"{_PREFIX}[0-9]+\{SUFFIX}(\{_DAMAGED})?")
 _BESIDE = ("-wal", "-shm", "-journal")
 
 log = logging.getLogger("dimos_record")
@@ -55,20 +64,32 @@ class Ring:
             The segments that were deleted.
         """
         deleted = []
-        finished = [path for path in segments_of(self.folder) if path not in busy]
+        finished = self._finished(busy)
         while finished and self._is_too_long(finished, current_s):
             deleted.append(finished.pop(0))
             self._delete(deleted[-1])
         return deleted
 
-    def delete_oldest(self, busy: Collection[Path]) -> bool:
-        """Delete one segment, since the disk is nearly full; whether there was one."""
-        finished = [path for path in segments_of(self.folder) if path not in busy]
-        if not finished:
-            return False
-        log.warning("%s: the disk is nearly full; %s is deleted", self.folder, finished[0].name)
-        self._delete(finished[0])
-        return True
+    def make_room(self, missing_bytes: int, busy: Collection[Path]) -> bool:
+        """Delete as much as is missing on a nearly full disk; whether there was anything.
+
+        What is being kept at this moment, and so has a second name, gives its room back later.
+        """
+        finished = self._finished(busy)
+        remove_left_overs(self.folder)
+        for index, segment in enumerate(finished):
+            if missing_bytes <= 0:
+                return True
+            if not index:
+                log.warning("%s: the disk is nearly full; the oldest is deleted", self.folder)
+            missing_bytes -= sum(file.stat().st_size for file in recording_files(segment))
+            self._delete(segment)
+        return bool(finished)
+
+    def _finished(self, busy: Collection[Path]) -> list[Path]:
+        """What may be deleted, oldest first: nothing that was not recorded into this ring."""
+        names = sorted(filter(_OF_RING.fullmatch, names_in(self.folder)))
+        return [path for name in names if (path := self.folder / name) not in busy]
 
     def _is_too_long(self, finished: list[Path], current_s: float) -> bool:
         """Whether the bound holds without the oldest segment."""
@@ -80,7 +101,8 @@ class Ring:
 
     def _length_s(self, segment: Path) -> float:
         if segment not in self._lengths_s:
-            self._lengths_s[segment] = _recorded_s(segment)
+            whole = segment.suffix == SUFFIX  # and not set aside
+            self._lengths_s[segment] = _recorded_s(segment) if whole else 0.0
         return self._lengths_s[segment]
 
     def _delete(self, segment: Path) -> None:
@@ -106,7 +128,8 @@ def _size(folder: Path) -> int:
     with os.scandir(folder) as entries:
         for entry in entries:
             try:
-                total += entry.stat(follow_symlinks=False).st_size if entry.is_file() else 0
+                if entry.name.startswith(_PREFIX) and entry.is_file(follow_symlinks=False):
+                    total += entry.stat(follow_symlinks=False).st_size
             except FileNotFoundError:
                 continue  # deleted or finished a moment ago
     return total
@@ -118,6 +141,7 @@ def check_ring(folder: Path) -> None:
     Raises:
         RecordingExists: there is a recording that is no ring: its oldest parts would be deleted.
         OptionError: it is a file.
+        NotARecording: there is something else among the segments.
     """
     if not os.path.exists(folder):
         return
@@ -128,8 +152,10 @@ def check_ring(folder: Path) -> None:
     for segment in reversed(segments_of(folder)):
         try:
             said = _is_of_ring(segment)
-        except RecordingDamaged:
-            continue  # it is set aside
+        except (RecordingDamaged, NotARecording) as error:
+            if not may_be_set_aside(segment, error):
+                raise
+            continue
         if said is False:
             raise RecordingExists(
                 f"{folder} holds a recording that is no ring, of which a ring would delete the "
@@ -140,21 +166,16 @@ def check_ring(folder: Path) -> None:
 
 
 def prepare_ring(folder: Path) -> None:
-    """Put a ring in order, so that nothing stops a recorder from going on with it.
+    """Delete what a power failure left of files that were being deleted, or kept."""
+    if os.path.isdir(folder):
+        _remove_orphans(folder)
+        remove_left_overs(folder)
 
-    A segment that is damaged is set aside under another name; what is left of files that were being
-    deleted, and of what was being kept, when the power failed is deleted.
-    """
-    if not os.path.isdir(folder):
-        return
-    for segment in segments_of(folder):
-        try:
-            _is_of_ring(segment)
-        except RecordingDamaged as error:
-            _set_aside(segment, error)
-    _remove_orphans(folder)
-    for entry in list(os.scandir(folder)):
-        if match := _LEFT_OVER.fullmatch(entry.name):
+
+def remove_left_overs(folder: Path) -> None:
+    """Delete what killed processes left in a folder of what they were keeping."""
+    for name in os.listdir(folder):
+        if match := _LEFT_OVER.fullmatch(name):
             clean_up(folder / match[1])
 
 
@@ -162,7 +183,7 @@ def _is_of_ring(segment: Path) -> bool | None:
     """Whether a segment was recorded as one of a ring; None if it does not say.
 
     Raises:
-        RecordingDamaged: it cannot be read.
+        RecordingDamaged, NotARecording: it cannot be read.
     """
     if is_unborn(segment):
         return None
@@ -171,8 +192,15 @@ def _is_of_ring(segment: Path) -> bool | None:
     return SESSION_KEY in sessions[-1].meta if sessions else None
 
 
-def _set_aside(segment: Path, error: RecordingDamaged) -> None:
-    aside = segment.with_name(f"{segment.name}.damaged")
+def may_be_set_aside(segment: Path, error: DimosRecordError) -> bool:
+    """Whether a file that cannot be read is a segment that is damaged, if only by its name."""
+    is_segment = _OF_RING.fullmatch(segment.name) is not None
+    return isinstance(error, RecordingDamaged) or (isinstance(error, NotARecording) and is_segment)
+
+
+def set_aside(segment: Path, error: DimosRecordError) -> None:
+    """Give a damaged segment another name, so that nothing stops a ring from going on."""
+    aside = segment.with_name(f"{segment.name}{_DAMAGED}")
     log.warning("%s; it is called %s from now on, and recording goes on", error, aside.name)
     for suffix in ("", *_BESIDE):
         if os.path.exists(f"{segment}{suffix}"):
@@ -182,5 +210,5 @@ def _set_aside(segment: Path, error: RecordingDamaged) -> None:
 def _remove_orphans(folder: Path) -> None:
     for entry in list(os.scandir(folder)):
         base = next((entry.path.removesuffix(s) for s in _BESIDE if entry.name.endswith(s)), None)
-        if base is not None and base.endswith(".db") and not os.path.exists(base):
+        if base is not None and base.endswith(SUFFIX) and not os.path.exists(base):
             os.unlink(entry.path)

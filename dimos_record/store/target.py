@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from dimos_record.errors import (
     NotARecording,
     OptionError,
+    RecordingDamaged,
     StorageError,
 )
 from dimos_record.store.editing import refuse_if_edited
@@ -22,7 +24,7 @@ from dimos_record.store.recording_file import (
     refuse_if_busy,
     remove_recording_file,
 )
-from dimos_record.store.ring import check_ring, prepare_ring
+from dimos_record.store.ring import check_ring, may_be_set_aside, prepare_ring, set_aside
 from dimos_record.store.segments import SegmentedReader, next_segment_path, segments_of
 from dimos_record.store.writer import RecordingWriter
 
@@ -79,7 +81,7 @@ def open_target(
     if existing and not ring:
         refuse_if_edited(path)
     if os.path.isdir(path) or (split and not existing):
-        return _open_folder(path)
+        return _open_folder(path, ring=ring)
     return _append_to_file(path) if existing else _create_file(path)
 
 
@@ -131,14 +133,14 @@ def _append_to_file(path: Path) -> Target:
     return Target(writer, cannot_split, lambda: _close_unchanged(writer))
 
 
-def _open_folder(folder: Path) -> Target:
+def _open_folder(folder: Path, *, ring: bool = False) -> Target:
     created = not os.path.exists(folder)
     try:
         folder.mkdir(exist_ok=True)
     except OSError as error:
         raise StorageError(f"{folder} cannot be created: {error.strerror}") from None
     try:
-        writer = _first_writer(folder)
+        writer = _first_writer(folder, ring)
     except BaseException:
         if created:
             folder.rmdir()
@@ -152,26 +154,50 @@ def _open_folder(folder: Path) -> Target:
     return Target(writer, lambda earlier: _next_writer(folder, earlier), undo)
 
 
-def _first_writer(folder: Path) -> RecordingWriter:
-    """The writer of a new segment, after the segments that are there are put in order."""
+def _first_writer(folder: Path, ring: bool) -> RecordingWriter:
+    """The writer of a new segment, after the segments that are there are put in order.
+
+    Those of a ring that turn out to be damaged are set aside.
+    """
     present = segments_of(folder)
-    if present and is_unborn(present[-1]):
-        remove_recording_file(present.pop())
-    latest: Path | None = None
     last_ids: Counter[str] = Counter()
     last_seq = 0
+    with_streams = []
     for path in present:
-        with RecordingReader.open(path) as reader:
-            refuse_if_busy(reader.name, reader.sessions())
-            finished = reader.self_contained
-            latest = path if reader.streams else latest
-            ids, seq = reader.last_numbers()
-        last_ids |= ids  # the larger of both
-        last_seq = max(last_seq, seq)
-        if not finished:
-            RecordingWriter.append(path).close()
-    if latest is None:
-        return RecordingWriter.create(next_segment_path(folder))
+        with _set_aside_if_damaged(path, ring):
+            if path == present[-1] and is_unborn(path):
+                remove_recording_file(path)
+                continue
+            with RecordingReader.open(path) as reader:
+                known = reader.known()  # what everybody asks who reads the folder
+                refuse_if_busy(reader.name, known.sessions)
+                finished = reader.self_contained
+                ids, seq = reader.last_numbers()
+            last_ids |= ids  # the larger of both
+            last_seq = max(last_seq, seq)
+            if not finished:
+                RecordingWriter.append(path).close()
+            if known.streams:
+                with_streams.append(path)
+    for path in reversed(with_streams):
+        with _set_aside_if_damaged(path, ring):
+            return _writer_after(path, folder, last_ids, last_seq)
+    return RecordingWriter.create(next_segment_path(folder))
+
+
+@contextmanager
+def _set_aside_if_damaged(segment: Path, ring: bool) -> Iterator[None]:
+    try:
+        yield
+    except (RecordingDamaged, NotARecording) as error:
+        if not (ring and may_be_set_aside(segment, error)):
+            raise
+        set_aside(segment, error)
+
+
+def _writer_after(
+    latest: Path, folder: Path, last_ids: Counter[str], last_seq: int
+) -> RecordingWriter:
     earlier = RecordingWriter.append(latest)
     try:
         earlier.go_on_from(last_ids, last_seq)

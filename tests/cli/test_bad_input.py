@@ -92,6 +92,7 @@ READING = [
     ("mark", "bad.db", "1", "here"),
     ("markers", "bad.db"),
     ("doctor", "bad.db"),
+    ("keep", "bad.db"),
     ("markers", "export", "bad.db", "out.csv"),
     ("markers", "import", "bad.db", "good.csv"),
     ("undo", "bad.db"),

@@ -76,7 +76,13 @@ def test_a_section_of_any_recording_can_be_kept(tmp_path: Path) -> None:
         (("keep", "walk.db", "--as", "walk.db"), 2, "is, or lies in, the recording"),
         (("record", "ring", "--ring", "much"), 2, "neither a duration nor a size"),
         (("record", "ring", "--ring", "1m", "--ring", "2m"), 2, "give one time, one size"),
-        (("record", "ring", "--keep-on", "/estop"), 2, "give ring"),
+        (("record", "ring", "--keep-on", "/estop"), 2, "give --ring"),
+        (("record", "ring", "--ring", "1m", "--keep-last", "5s"), 2, "give its topic"),
+        (
+            ("record", "ring", "--ring", "1m", "--keep-on", "/estop", "--keep-last", "2m"),
+            2,
+            "--keep-last (keep_last_s: 120 s) reaches further back than the ring (60 s)",
+        ),
         (("record", "walk.db", "--ring", "1m"), 2, "is a single file"),
     ],
 )

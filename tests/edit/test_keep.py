@@ -17,6 +17,7 @@ import pytest
 from dimos_record import RecordReplay
 from dimos_record.bus import Bus
 from dimos_record.edit.keep import keep
+from dimos_record.edit.writing import SaveReport
 from dimos_record.errors import EditError, OptionError
 from dimos_record.store import open_recording
 from dimos_record.store.segments import segments_of
@@ -227,3 +228,29 @@ def test_a_message_on_a_topic_keeps_the_past(tmp_path: Path) -> None:
     assert numbers(Path(kept)) == list(range(50))
     assert numbers(folder) == list(range(60))
     assert [path.name for path in tmp_path.glob("*.db")] == [Path(kept).name]
+
+
+def test_a_message_that_comes_while_the_past_is_kept_is_not_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "ring"
+    options = {"ring_s": 60, "keep_on": "/estop", "keep_last_s": 0.05}
+    going_on = threading.Event()
+    moments: list[int] = []
+
+    def slow_keep(recording: Path, *, last_s: float, at_ns: int) -> SaveReport:
+        moments.append(at_ns)
+        assert going_on.wait(60)
+        return SaveReport(recording, 0, 0, 0, 0)
+
+    monkeypatch.setattr("dimos_record.edit.keep.keep", slow_keep)
+    with memory_bus("keep-again") as bus, session_on(bus, folder, **options) as session:
+        try:
+            bus.publish("/estop", b"1")
+            wait_until(lambda: len(moments) == 1)
+            wait_until(lambda: session.now_ns() > moments[0] + 60_000_000)
+            bus.publish("/estop", b"2")
+        finally:
+            going_on.set()
+        wait_until(lambda: len(session.progress().kept) == 2)
+    assert moments[1] > moments[0] + 50_000_000

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from dimos_record.record import keep_loop
 from dimos_record.record.options import RecordOptions, parse_ring
 from dimos_record.record.session import RecordingSession
 from dimos_record.store import open_recording
+from dimos_record.store.connection import PAGE_SIZE
 from dimos_record.store.segments import segments_of
 from dimos_record.store.target import open_target
 from tests.record.recordings import memory_bus, session_on, wait_until, written
@@ -174,18 +177,86 @@ def test_after_a_kill_the_same_command_goes_on(tmp_path: Path) -> None:
         assert reader.sessions()[-1].state == "finished"
 
 
-def test_a_damaged_segment_is_set_aside(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def truncated(content: bytes) -> bytes:
+    return content[:40_000]
+
+
+def never_written(content: bytes) -> bytes:
+    return bytes(len(content))
+
+
+def without_tables(content: bytes) -> bytes:
+    """All but the first two pages are gone: the header is right, and so are the sessions."""
+    return content[: 2 * PAGE_SIZE] + b"\xff" * (len(content) - 2 * PAGE_SIZE)
+
+
+@pytest.mark.parametrize("damage", [truncated, never_written, without_tables])
+@pytest.mark.parametrize("which", [1, -1])
+def test_a_damaged_segment_is_set_aside(
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    damage: Callable[[bytes], bytes],
+    which: int,
+) -> None:
     folder = tmp_path / "ring"
     with memory_bus("ring-damaged") as bus:
         with session_on(bus, folder, **SMALL) as session:
             fill(bus, session, 0, 80)
-        damaged = segments_of(folder)[1]
-        damaged.write_bytes(damaged.read_bytes()[:40_000])
+        damaged = segments_of(folder)[which]
+        damaged.write_bytes(damage(damaged.read_bytes()))
         with session_on(bus, folder, **SMALL):
             publish(bus, 80, 1)
     assert damaged.with_name(f"{damaged.name}.damaged").exists()
     assert f"{damaged.name}.damaged" in caplog.text
     assert numbers(folder)[-1] == 80
+
+
+def test_whatever_page_of_the_last_segment_is_lost_the_ring_goes_on(tmp_path: Path) -> None:
+    made = tmp_path / "made"
+    with memory_bus("ring-pages") as bus:
+        with session_on(bus, made, **SMALL):
+            bus.publish("/tf_static", b"static")
+            publish(bus, 0, 5, 100)
+        (segment,) = segments_of(made)
+        content = segment.read_bytes()
+        for page in range(1, len(content) // PAGE_SIZE):
+            at = page * PAGE_SIZE
+            segment.write_bytes(content[:at] + bytes(PAGE_SIZE) + content[at + PAGE_SIZE :])
+            folder = shutil.copytree(made, tmp_path / f"ring-{page}")
+            with session_on(bus, folder, **SMALL) as session:
+                publish(bus, 5, 1)
+            assert written(session) == 1
+
+
+def test_a_damaged_segment_is_deleted_when_its_turn_comes(tmp_path: Path) -> None:
+    folder = tmp_path / "ring"
+    with memory_bus("ring-turn") as bus:
+        with session_on(bus, folder, **SMALL) as session:
+            fill(bus, session, 0, 80)
+        damaged = segments_of(folder)[0]
+        damaged.write_bytes(truncated(damaged.read_bytes()))
+        with session_on(bus, folder, **SMALL) as session:
+            aside = damaged.with_name(f"{damaged.name}.damaged")
+            assert aside.exists()
+            count = 80
+            while aside.exists():
+                fill(bus, session, count, 20)
+                count += 20
+
+
+def test_a_ring_deletes_nothing_that_is_not_its_own(tmp_path: Path) -> None:
+    folder = tmp_path / "ring"
+    with memory_bus("ring-foreign") as bus:
+        with session_on(bus, folder, **SMALL):
+            publish(bus, 0, 1)
+        precious = folder / "fall.db"
+        shutil.copy(segments_of(folder)[0], precious)
+        with session_on(bus, folder, **SMALL) as session:
+            count = 1
+            while (folder / "segment-00001.db").exists():
+                fill(bus, session, count, 20)
+                count += 20
+    assert precious.exists()
 
 
 def test_a_ring_that_is_all_damaged_begins_anew(tmp_path: Path) -> None:
@@ -277,6 +348,7 @@ def test_a_ring_is_given_as_time_or_size(wanted: Any, expected: dict[str, float]
         {"ring_s": 60, "max_bytes": 10},
         {"keep_on": "/estop"},
         {"ring_s": 60, "keep_on": "/estop", "keep_last_s": 120},
+        {"ring_s": 60, "keep_last_s": 30},
         {"ring_s": 60, "split_s": 61},
     ],
 )
@@ -291,3 +363,28 @@ def test_the_length_of_segments_follows_from_the_ring() -> None:
     assert RecordOptions(ring_s=1).segment_s == 1
     assert RecordOptions(ring_bytes=20_000_000_000).segment_bytes == 1_000_000_000
     assert RecordOptions(ring_s=60).segment_bytes is None
+    both = RecordOptions(ring_s=60, split_bytes=10**9)  # one segment is never the whole ring
+    assert (both.segment_s, both.segment_bytes) == (5, 10**9)
+
+
+def test_a_message_keeps_two_minutes_or_the_whole_ring() -> None:
+    assert RecordOptions(ring_s=1800, keep_on="/estop").kept_s == 120
+    assert RecordOptions(ring_s=60, keep_on="/estop").kept_s == 60
+    assert RecordOptions(ring_s=60, keep_on="/estop", keep_last_s=30).kept_s == 30
+
+
+END_WITHOUT_STOPPING = """
+import sys
+from dimos_record import RecordReplay
+rec = RecordReplay(sys.argv[1], bus="memory://forgotten")
+rec.start_recording(ring="60s", keep_on="/estop", min_free_bytes=0)
+rec.bus.publish("/n", b"1")
+"""
+
+
+def test_a_program_that_ends_without_stopping_ends(tmp_path: Path) -> None:
+    folder = tmp_path / "ring"
+    arguments = [sys.executable, "-c", END_WITHOUT_STOPPING, str(folder)]
+    subprocess.run(arguments, cwd=Path(__file__).parents[2], check=True, timeout=60)
+    with open_recording(folder) as reader:
+        assert [session.reason for session in reader.sessions()] == ["end of the program"]
