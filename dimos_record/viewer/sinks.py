@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from dimos_record.viewer import program
 APPLICATION = "dimos-record"
 _SCHEMES = ("rerun", "rerun+http", "rerun+https")
 _FLUSH_S = 60.0
+_LOOK_EVERY_S = 1.0
 
 
 @dataclass
@@ -136,7 +138,22 @@ def _sending(url: str, name: str, place: str) -> Iterator[Sink]:
     try:
         yield Sink(recording, place, url)
     finally:
-        recording.disconnect()
+        _end(recording, url)
+
+
+def _end(recording: Any, url: str) -> None:
+    """Send what still waits, as long as the viewer can be reached; Ctrl-C ends that, too."""
+    import rerun as rr
+
+    ending = threading.Thread(target=recording.disconnect, name="viewer-end", daemon=True)
+    ending.start()
+    try:
+        ending.join(_LOOK_EVERY_S)
+        while ending.is_alive() and _is_there(url):
+            ending.join(_LOOK_EVERY_S)
+    finally:
+        if ending.is_alive():
+            rr.unregister_shutdown()  # which would wait for the same when this process ends
 
 
 def _is_there(url: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import signal
 import time
 import warnings
 from collections import defaultdict
@@ -66,6 +67,10 @@ class SavingViewer:
 
     def __exit__(self, *exc: object) -> None:
         program.stop(self._process)
+
+    def stall(self, *, over: bool = False) -> None:
+        """Take nothing any more, as if the network were gone; or go on."""
+        self._process.send_signal(signal.SIGCONT if over else signal.SIGSTOP)
 
     def wait_for(self, entity: str, component: str, count: int = 1) -> list[Logged]:
         """Wait until so many values of a component are written."""

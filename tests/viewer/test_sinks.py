@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import urllib.request
 from pathlib import Path
 
@@ -83,6 +84,28 @@ def test_a_recording_arrives_at_a_viewer_that_runs_already(tmp_path: Path) -> No
     times = [one.times["position"] for one in found]
     assert (read, times) == (5, [i * S for i in range(5, 10)])
     assert progress[-1] == (5, 5)
+
+
+def test_a_viewer_that_is_out_of_reach_holds_nobody_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import numpy as np
+    import rerun as rr
+
+    monkeypatch.setattr(sinks, "_LOOK_EVERY_S", 0.1)
+    with SavingViewer(tmp_path / "a.rrd") as viewer:
+        try:
+            with sinks.connected(f"127.0.0.1:{viewer.port}", name="a") as sink:
+                viewer.stall()
+                for _ in range(60):
+                    sink.recording.log("a", rr.Image(np.zeros((480, 640, 3), np.uint8)))
+                monkeypatch.setattr(sinks, "_is_there", lambda url: False)
+            ending = [one for one in threading.enumerate() if one.name == "viewer-end"]
+            assert len(ending) == 1
+        finally:
+            viewer.stall(over=True)
+        ending[0].join(60.0)
+        assert not ending[0].is_alive()
 
 
 def test_a_browser_gets_the_viewer_from_loopback_only() -> None:
