@@ -18,6 +18,7 @@ from dimos_record.bus import Bus, Selection, open_bus, zenoh_session
 from dimos_record.bus.zenoh_url import parse_zenoh_url
 from dimos_record.errors import BusError, MissingExtra, PatternError
 from dimos_record.testing import Collector, free_zenoh_url
+from tests.record.recordings import wait_until
 
 RECEIVER = """
 import sys
@@ -370,7 +371,7 @@ def test_a_link_to_another_machine_ends_what_is_local(
         assert own.is_local
         assert own.reach == "Zenoh (this machine only)"
         monkeypatch.setattr(zenoh_session, "is_loopback", lambda far: "127.0.0.2" not in far)
-        assert not own.is_local
+        wait_until(lambda: not own.is_local)  # once gossip has linked the two
         assert own.reach == f"Zenoh via {address}"
 
 

@@ -8,7 +8,6 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
-import duckdb
 import numpy as np
 import pandas as pd
 import pytest
@@ -18,6 +17,7 @@ from dimos_record.interop.csv_tables import CsvWriter
 from dimos_record.interop.exporting import ExportReport, export
 from dimos_record.messages import message_class
 
+from .duckdb_process import ask
 from .recordings import STEP_NS, T0, write_shapes
 
 pytestmark = pytest.mark.once
@@ -72,7 +72,7 @@ def test_pandas_and_duckdb_read_the_same_numbers(rec: RecordReplay, tmp_path: Pa
     ]
     assert odom["pose.pose.position.x"].tolist() == [i / 10 for i in range(20)]
     query = f"""SELECT max(ts_ns), max("pose.pose.position.x") FROM '{tmp_path}/odom.csv'"""
-    assert duckdb.sql(query).fetchall() == [(T0 + 19 * STEP_NS, 1.9)]
+    assert ask(query) == [(T0 + 19 * STEP_NS, 1.9)]
 
 
 def test_what_no_table_can_hold_is_said(rec: RecordReplay, tmp_path: Path) -> None:

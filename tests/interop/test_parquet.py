@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -25,6 +24,7 @@ from dimos_record.interop.parquet import METADATA, ParquetImport, ParquetWriter
 from dimos_record.messages import message_class
 from dimos_record.replay.view import ReplayView
 
+from .duckdb_process import ask
 from .recordings import STEP_NS, T0, odometry, write_shapes
 
 pytestmark = pytest.mark.once
@@ -91,10 +91,10 @@ def test_pandas_reads_exact_numbers_and_times(rec: RecordReplay, tmp_path: Path)
 def test_duckdb_queries_columns_and_lists(rec: RecordReplay, tmp_path: Path) -> None:
     export_parquet(rec.view(), tmp_path / "out")
     odom, scan = tmp_path / "out" / "odom.parquet", tmp_path / "out" / "scan.parquet"
-    farthest = duckdb.sql(f"""SELECT max("pose.pose.position.x"), count(pose_x) FROM '{odom}'""")
-    assert farthest.fetchall() == [(1.9, 10)]
-    near = duckdb.sql(f"SELECT min(r) FROM (SELECT unnest(ranges) AS r FROM '{scan}') WHERE r > 0")
-    assert near.fetchall() == [(pytest.approx(0.1),)]
+    farthest = ask(f"""SELECT max("pose.pose.position.x"), count(pose_x) FROM '{odom}'""")
+    assert farthest == [(1.9, 10)]
+    near = ask(f"SELECT min(r) FROM (SELECT unnest(ranges) AS r FROM '{scan}') WHERE r > 0")
+    assert near == [(pytest.approx(0.1),)]
 
 
 def test_with_the_raw_bytes_nothing_is_lost_on_the_way_back(

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import runpy
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
@@ -23,6 +21,7 @@ from dimos_record.interop.partitions import add_to_data_set, check_keys
 from dimos_record.messages import message_class
 from tests.messages.samples import NS
 
+from .duckdb_process import ask
 from .recordings import odometry, write_shapes
 
 pytestmark = pytest.mark.once
@@ -80,13 +79,13 @@ def test_duckdb_and_pyarrow_have_the_names_of_folders_as_columns(
     fleet: Path, tmp_path: Path
 ) -> None:
     add(write_night(tmp_path / "more.db", hours=1), fleet, robot="r 2/é")
-    found = duckdb.sql(
+    found = ask(
         f"""
         SELECT robot, CAST(day AS VARCHAR), count(*), max("pose.pose.position.x")
         FROM read_parquet('{fleet}/stream=odom/**/*.parquet', hive_partitioning = true)
         GROUP BY ALL ORDER BY ALL
         """
-    ).fetchall()
+    )
     assert found == [
         ("r 2/é", "2025-11-20", 2, 0.1),
         ("r1", "2025-11-20", 3, 0.2),
@@ -185,14 +184,10 @@ def test_what_is_no_data_set_of_these_keys_is_refused(
     assert check_keys("robot") == ("stream", "robot")
 
 
-def test_the_example_gets_the_same_answer_from_duckdb_and_dask(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_example_gets_the_same_answer_from_duckdb_and_dask(tmp_path: Path) -> None:
     example = ROOT / "docs" / "examples" / "fleet.py"
-    arguments = [str(example), "--recordings", "6", "--folder", str(tmp_path)]
-    monkeypatch.setattr(sys, "argv", arguments)
-    runpy.run_path(str(example), run_name="__main__")
-    out = capsys.readouterr().out
+    command = [sys.executable, str(example), "--recordings", "6", "--folder", str(tmp_path)]
+    out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     assert "12 files" in out
     assert "Both say the same" in out
     assert partitions.UNKNOWN not in "".join(files(tmp_path / "fleet"))
