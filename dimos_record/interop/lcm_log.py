@@ -176,19 +176,19 @@ class LcmLogImport:
             StorageError: the log cannot be read.
         """
         wanted = wanted or Wanted()
-        topics: dict[str, tuple[str, str | None, bool, bool]] = {}
+        topics: dict[str, tuple[str, str | None, bool]] = {}
         self._odd_times = Losses()
         last_us = 0
         for event in self._events():
             if event.channel not in topics:
                 topic, type_name = split_channel(event.channel)
                 latched = is_latched(topic, type_name)
-                topics[event.channel] = topic, type_name, wanted.topic(topic, type_name), latched
-            topic, type_name, is_wanted, latched = topics[event.channel]
+                topics[event.channel] = topic, type_name, latched
+            topic, type_name, latched = topics[event.channel]
             late = event.time_us < last_us
             last_us = _in_order(event.time_us, last_us)
             ts_ns = last_us * 1000
-            if is_wanted and wanted.time(ts_ns, latched=latched):
+            if wanted.topic(topic, type_name) and wanted.time(ts_ns, latched=latched):
                 if late:
                     self._odd_times.note(topic, _LATE if last_us > event.time_us else _SET_BACK)
                 yield ImportedMessage(topic, type_name, event.data, ts_ns, ts_ns, event.channel)

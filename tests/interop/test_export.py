@@ -125,6 +125,23 @@ def test_a_section_begins_with_what_latched_topics_said_before(
     ]
 
 
+def test_an_import_of_a_section_begins_with_each_static_transform_once(tmp_path: Path) -> None:
+    with RecordReplay(tmp_path / "walk.db") as rec:
+        static = rec.stream("tf_static", type_name="tf2_msgs.TFMessage")
+        for i in range(6):  # as publishers do that repeat what is still valid
+            static.append(transform(("lidar", "camera")[i % 2]), ts_ns=T0 + i * S)
+        rec.stream("odom").append(b"", ts_ns=T0 + 9 * S)
+        rec.export(tmp_path / "walk.lcm")
+    import_file(tmp_path / "walk.lcm", tmp_path / "part.db", section=(8, None))
+    with RecordReplay(tmp_path / "part.db") as rec:
+        found = [(row.stream.topic, row.ts_ns - T0, row.data) for row in rec.view().rows()]
+    assert found == [
+        ("/tf_static", 8 * S, transform("lidar").lcm_encode()),
+        ("/tf_static", 8 * S, transform("camera").lcm_encode()),
+        ("/odom", 9 * S, b""),
+    ]
+
+
 def test_tables_have_only_what_is_in_the_section(rec: RecordReplay, tmp_path: Path) -> None:
     report = rec.export(tmp_path / "tables", "csv", section=(5, 5.2))
     assert [path.name for path in report.path.iterdir()] == ["odom.csv"]

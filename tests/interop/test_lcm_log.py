@@ -6,11 +6,12 @@ import errno
 import os
 import random
 import shutil
+import signal
 import struct
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import lcm
 import pytest
@@ -161,8 +162,9 @@ def test_what_lcm_logger_logged_until_it_was_killed_is_imported(tmp_path: Path) 
     url, log = free_lcm_url(), tmp_path / "logged"
     logger = subprocess.Popen(
         ["lcm-logger", f"--lcm-url={url}", "-q", "--flush-interval=10", str(log)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
     )
     try:
         with open_bus(url) as bus:
@@ -175,8 +177,8 @@ def test_what_lcm_logger_logged_until_it_was_killed_is_imported(tmp_path: Path) 
 
             until(has_logged_some, "that lcm-logger hears us")
     finally:
-        logger.kill()
-        logger.wait()
+        os.killpg(logger.pid, signal.SIGKILL)  # what pip installs is a script that starts another
+        logger.communicate()  # ends when the last of them has ended
     import_file(log, tmp_path / "out.db")
     there = read_log(log)  # it loses some of what comes at once
     with RecordReplay(tmp_path / "out.db") as rec:
@@ -299,6 +301,24 @@ def test_what_is_no_log_is_refused(tmp_path: Path) -> None:
     with pytest.raises(NotARecording, match="folder"):
         LcmLogImport(tmp_path)
     assert not (tmp_path / "out.db").exists()
+
+
+@pytest.mark.parametrize("choice", [{"topics": "/nope"}, {"section": (1000, None)}])
+def test_an_import_can_be_cancelled_while_it_passes_messages_over(
+    tmp_path: Path, choice: dict[str, Any]
+) -> None:
+    log = write_log(tmp_path / "log", numbered(600))
+    seen: list[tuple[int, int]] = []
+
+    def cancel(done: int, total: int) -> None:
+        seen.append((done, total))
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        import_file(log, tmp_path / "a.db", on_progress=cancel, **choice)
+    ((done, total),) = seen
+    assert 0 < done < total
+    assert list(tmp_path.iterdir()) == [log]
 
 
 @pytest.mark.parametrize("format", ["lcm", None])
