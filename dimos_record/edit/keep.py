@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,13 +15,14 @@ from dimos_record.edit.progress import OnProgress
 from dimos_record.edit.writing import SaveReport
 from dimos_record.errors import EditError, OptionError
 from dimos_record.store import open_recording
-from dimos_record.store.connection import has_log, is_wal, read_header
+from dimos_record.store.connection import has_log
 from dimos_record.store.edit_state import EditState, Piece
 from dimos_record.store.edited import EditedReader
 from dimos_record.store.live import wait_until_written
 from dimos_record.store.paths import path_for_writing
-from dimos_record.store.segments import SegmentedReader
-from dimos_record.store.unfinished import clean_up, remove, unfinished_path
+from dimos_record.store.ring import remove_left_overs
+from dimos_record.store.segments import SegmentedReader, segments_of
+from dimos_record.store.unfinished import remove, unfinished_path
 
 PATIENCE_S = 10.0
 """How long to wait for a recorder to write what it has received."""
@@ -61,21 +62,22 @@ def keep(
     if last_s is not None and not last_s > 0:
         raise OptionError(f"last_s must be above 0, not {last_s}")
     target = _beside(recording) if name is None else path_for_writing(name)
-    now_ns = wait_until_written(recording, at_ns, PATIENCE_S)
-    with open_recording(recording) as reader:
-        a, b = section_ns if last_s is None else _last(reader, last_s, now_ns)
-        if b is None and now_ns is not None:
-            b = now_ns + 1
-        with _pinned(reader, target, a, b) as pinned:
-            part = part_of(pinned, (a, None))
-            state = _until(part.state, b)
-            starts_ns = _start(part, a, b)
-            if starts_ns is None:
-                raise EditError(f"{recording} has no message in that time; nothing was kept")
-            timeline = replace(Timeline.of(part), origin_ns=starts_ns)
-            return write_new(
-                pinned, state, timeline, target, overwrite=overwrite, on_progress=on_progress
-            )
+    with _Pins(recording, target) as pins:
+        now_ns = wait_until_written(recording, at_ns, PATIENCE_S)
+        with pins.opened() as reader:
+            a, b = section_ns if last_s is None else _last(reader, last_s, now_ns)
+            if b is None and now_ns is not None:
+                b = now_ns + 1
+            with _segments_between(reader, a, b) as segments:
+                part = part_of(segments, (a, None))
+                state = _until(part.state, b)
+                starts_ns = _start(part, a, b)
+                if starts_ns is None:
+                    raise EditError(f"{recording} has no message in that time; nothing was kept")
+                timeline = replace(Timeline.of(part), origin_ns=starts_ns)
+                return write_new(
+                    segments, state, timeline, target, overwrite=overwrite, on_progress=on_progress
+                )
 
 
 def _beside(recording: Path) -> Path:
@@ -96,51 +98,64 @@ def _last(reader: EditedReader, last_s: float, now_ns: int | None) -> tuple[int,
     return now_ns - round(last_s * 1e9), now_ns + 1
 
 
-@contextmanager
-def _pinned(
-    reader: EditedReader, target: Path, a: int | None, b: int | None
-) -> Iterator[EditedReader]:
-    """The segments with messages of a section as a recording from which nothing is deleted.
+class _Pins:
+    """Other names for the finished segments of a ring, by hard links, so that none is lost.
 
-    Finished segments get another name, by a hard link, where the file system and the rights allow
-    that. Those that are written to are the last that a ring would delete.
+    Where the file system or the rights do not allow that, there are none. The last segment needs
+    none: it is the last that a ring would delete.
     """
+
+    def __init__(self, recording: Path, target: Path) -> None:
+        self._recording = recording
+        self._folder = unfinished_path(recording / target.name)
+        self._descriptor: int | None = None
+        self._links: dict[str, Path] = {}
+
+    def __enter__(self) -> _Pins:
+        if self._recording.is_dir() and segments_of(self._recording):
+            with suppress(OSError):
+                self._folder.mkdir()
+                # what is open is not left over from a kill
+                self._descriptor = os.open(self._folder, os.O_RDONLY)
+                remove_left_overs(self._recording)
+            self._pin()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            remove(self._folder)
+
+    def opened(self) -> EditedReader:
+        """The recording, with what has been finished meanwhile, and what has been deleted."""
+        if not self._recording.is_dir():
+            return open_recording(self._recording)
+        return EditedReader(SegmentedReader(self._recording, self._pin()))
+
+    def _pin(self) -> list[Path]:
+        """Pin what is finished by now; returns all segments, in order."""
+        files = segments_of(self._recording)
+        for file in files[:-1]:
+            if self._descriptor is not None and file.name not in self._links and not has_log(file):
+                with suppress(OSError):
+                    os.link(file, self._folder / file.name)
+                    self._links[file.name] = self._folder / file.name
+        found = {file.name: file for file in files} | self._links
+        return [found[name] for name in sorted(found)]
+
+
+@contextmanager
+def _segments_between(reader: EditedReader, a: int | None, b: int | None) -> Iterator[EditedReader]:
+    """The segments with messages of a section as one recording; a file as it is."""
     base = reader.base
     if not isinstance(base, SegmentedReader):
         yield reader
         return
-    folder = unfinished_path(base.path / target.name)
-    clean_up(base.path / target.name)
     files = base.files_between(a, b)
-    try:
-        folder.mkdir()
-        descriptor = os.open(folder, os.O_RDONLY)  # what is open is not left over from a kill
-    except OSError:
-        yield _only(base.path, files)
-        return
-    try:
-        with _only(base.path, [_link(file, folder) for file in files]) as pinned:
-            yield pinned
-    finally:
-        os.close(descriptor)
-        remove(folder)
-
-
-def _only(folder: Path, files: Sequence[Path]) -> EditedReader:
     if not files:
-        raise EditError(f"{folder} has no message in that time; nothing was kept")
-    return EditedReader(SegmentedReader(folder, list(files)))
-
-
-def _link(file: Path, folder: Path) -> Path:
-    """Another name for a finished file; its own for one that has a log, which goes by the name."""
-    if has_log(file) or is_wal(read_header(file)):
-        return file
-    try:
-        os.link(file, folder / file.name)
-    except OSError:
-        return file
-    return folder / file.name
+        raise EditError(f"{base.path} has no message in that time; nothing was kept")
+    with EditedReader(SegmentedReader(base.path, files)) as segments:
+        yield segments
 
 
 def _until(state: EditState, b: int | None) -> EditState:

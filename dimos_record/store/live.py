@@ -26,8 +26,8 @@ class _Standing(NamedTuple):
     is_recording: bool
     complete_until_ns: int | None
     """Receive time up to which everything that was received is written."""
-    wall_ahead_ns: int | None
-    """How far the wall clock is ahead of receive times."""
+    clock: tuple[int, int] | None
+    """A receive time, and how far the wall clock was ahead of receive times then."""
 
 
 def wait_until_written(path: Path, at_ns: int | None, timeout_s: float) -> int | None:
@@ -44,22 +44,28 @@ def wait_until_written(path: Path, at_ns: int | None, timeout_s: float) -> int |
     Raises:
         RecordingNotFound, NotARecording, RecordingDamaged, NewerSchema, StorageError
     """
-    asked_ns, end_s = time.time_ns(), time.monotonic() + timeout_s
+    asked_ns, asked_s = time.time_ns(), time.monotonic()
+    first: _Standing | None = None
     while True:
         standing = _standing(path)
         if not standing.is_recording:
             return at_ns
-        if at_ns is None and standing.wall_ahead_ns is not None:
-            at_ns = asked_ns - standing.wall_ahead_ns
-        if at_ns is not None and (standing.complete_until_ns or 0) >= at_ns:
-            return at_ns
-        if time.monotonic() > end_s:
+        first = first or standing
+        until_ns = at_ns
+        if until_ns is None and standing.clock is not None:
+            ago_ns = round((time.monotonic() - asked_s) * 1e9)
+            until_ns = time.time_ns() - ago_ns - standing.clock[1]
+        # what the recorder said before the call may be from before a step of the wall clock
+        is_certain = at_ns is not None or standing.clock != first.clock
+        if is_certain and until_ns is not None and (standing.complete_until_ns or 0) >= until_ns:
+            return until_ns
+        if time.monotonic() > asked_s + timeout_s:
             log.warning(
                 "%s: its recorder has not written for %g s; what it holds is missing",
                 path,
                 timeout_s,
             )
-            return asked_ns if at_ns is None else at_ns
+            return asked_ns if until_ns is None else until_ns
         time.sleep(_POLL_S)
 
 
@@ -86,11 +92,12 @@ def _standing_in(connection: sqlite3.Connection) -> _Standing | None:
     known = connection.execute("SELECT value FROM _dr_meta WHERE key = ?", (COMPLETE_UNTIL,))
     complete = known.fetchone()
     clocks = connection.execute(
-        "SELECT wall_ns - ts_ns FROM _dr_clock WHERE session = ? ORDER BY ts_ns DESC LIMIT 1",
+        "SELECT ts_ns, wall_ns - ts_ns FROM _dr_clock WHERE session = ? "
+        "ORDER BY ts_ns DESC LIMIT 1",
         (sessions[-1].id,),
     ).fetchone()
     return _Standing(
         sessions[-1].state == "recording",
         complete[0] if complete is not None and isinstance(complete[0], int) else None,
-        clocks[0] if clocks is not None else None,
+        clocks,
     )

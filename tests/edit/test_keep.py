@@ -20,6 +20,8 @@ from dimos_record.edit.keep import keep
 from dimos_record.edit.writing import SaveReport
 from dimos_record.errors import EditError, OptionError
 from dimos_record.store import open_recording
+from dimos_record.store.connection import has_log
+from dimos_record.store.live import wait_until_written
 from dimos_record.store.segments import segments_of
 from tests.record.recordings import memory_bus, session_on, wait_until, written
 
@@ -189,6 +191,73 @@ def test_what_the_ring_deletes_meanwhile_is_still_kept(tmp_path: Path) -> None:
     report = keep(folder, last_s=30, name=tmp_path / "kept.db", on_progress=delete_all_but_the_last)
     assert len(segments_of(folder)) == 1
     assert numbers(report.path) == list(range(60))
+
+
+def test_what_the_ring_deletes_before_anything_is_written_is_still_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "ring"
+    with memory_bus("keep-edge") as bus, session_on(bus, folder, split_s=0.1) as session:
+        for first in range(0, 30, 10):
+            publish(bus, first, 10)
+            wait_until(lambda: written(session) == first + 10)  # noqa: B023 - called at once
+            segments = session.progress().segments
+            wait_until(lambda: session.progress().segments > segments)  # noqa: B023 - as above
+
+    def the_ring_deletes(path: Path, at_ns: int | None, timeout_s: float) -> int | None:
+        for segment in segments_of(path)[:-1]:
+            segment.unlink()
+        return wait_until_written(path, at_ns, timeout_s)
+
+    monkeypatch.setattr("dimos_record.edit.keep.wait_until_written", the_ring_deletes)
+    report = keep(folder, last_s=30, name=tmp_path / "kept.db")
+    assert len(segments_of(folder)) == 1
+    assert numbers(report.path) == list(range(30))
+    assert not list(folder.glob(".*")), "links are left in the ring"
+
+
+def test_a_segment_that_was_read_while_it_was_finished_is_pinned_too(tmp_path: Path) -> None:
+    folder = tmp_path / "ring"
+    with memory_bus("keep-read") as bus, session_on(bus, folder, split_s=0.1) as session:
+        publish(bus, 0, 10)
+        wait_until(lambda: written(session) == 10)
+        with open_recording(folder) as reader:
+            assert reader.stats("n").count == 10
+            wait_until(lambda: session.progress().segments > 2)
+            wait_until(lambda: not has_log(folder / "segment-00001.db"))
+
+    def delete_all_but_the_last(done: int, total: int) -> None:
+        for segment in segments_of(folder)[:-1]:
+            segment.unlink()
+
+    report = keep(folder, last_s=30, name=tmp_path / "kept.db", on_progress=delete_all_but_the_last)
+    assert numbers(report.path) == list(range(10))
+
+
+def test_what_a_killed_keep_left_goes(tmp_path: Path) -> None:
+    folder = tmp_path / "ring"
+    with memory_bus("keep-left") as bus, session_on(bus, folder, split_s=60):
+        publish(bus, 0, 10)
+    left = folder / ".ring-20260101-000000.db.saving-999999999"
+    left.mkdir()
+    os.link(segments_of(folder)[0], left / "segment-00001.db")
+    keep(folder, last_s=30, name=tmp_path / "kept.db")
+    assert not left.exists()
+
+
+def test_a_step_of_the_wall_clock_does_not_change_what_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wall_ns = time.time_ns
+    folder = tmp_path / "ring"
+    with memory_bus("keep-step") as bus, session_on(bus, folder, ring_s=600) as session:
+        publish(bus, 0, 10)
+        keep(folder, last_s=60, name=tmp_path / "before.db")  # the recorder has told its clock
+        publish(bus, 10, 10)
+        wait_until(lambda: written(session) == 20)
+        monkeypatch.setattr(time, "time_ns", lambda: wall_ns() - 3600 * 10**9)
+        report = keep(folder, last_s=60, name=tmp_path / "after.db")
+    assert numbers(report.path) == list(range(20))
 
 
 def test_a_section_is_kept(tmp_path: Path) -> None:
