@@ -14,6 +14,8 @@ from dimos_record.store import open_recording
 from dimos_record.testing import free_lcm_url
 from tests.cli.commands import Running, run, until, write_recording
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture
 def url() -> str:

@@ -20,10 +20,12 @@ from dimos_record.edit.keep import keep
 from dimos_record.edit.writing import SaveReport
 from dimos_record.errors import EditError, OptionError
 from dimos_record.store import open_recording
-from dimos_record.store.connection import has_log
+from dimos_record.store.connection import has_log, is_wal, read_header
 from dimos_record.store.live import wait_until_written
 from dimos_record.store.segments import segments_of
 from tests.record.recordings import memory_bus, session_on, wait_until, written
+
+pytestmark = pytest.mark.once
 
 ROOT = Path(__file__).parents[2]
 
@@ -223,8 +225,10 @@ def test_a_segment_that_was_read_while_it_was_finished_is_pinned_too(tmp_path: P
         wait_until(lambda: written(session) == 10)
         with open_recording(folder) as reader:
             assert reader.stats("n").count == 10
-            wait_until(lambda: session.progress().segments > 2)
-            wait_until(lambda: not has_log(folder / "segment-00001.db"))
+            wait_until(lambda: not session.progress().self_contained)
+    first = folder / "segment-00001.db"
+    assert is_wal(read_header(first))
+    assert not has_log(first)
 
     def delete_all_but_the_last(done: int, total: int) -> None:
         for segment in segments_of(folder)[:-1]:

@@ -25,6 +25,8 @@ from dimos_record.store.segments import segments_of
 from dimos_record.store.target import open_target
 from tests.record.recordings import memory_bus, session_on, wait_until, written
 
+pytestmark = pytest.mark.once
+
 SMALL: dict[str, Any] = {"split_bytes": 1_000_000, "ring_bytes": 6_000_000}
 
 

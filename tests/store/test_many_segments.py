@@ -15,6 +15,8 @@ from dimos_record.store.segments import SegmentedReader, segments_of
 from dimos_record.store.target import open_target
 from tests.store.samples import START_NS, begin, end, messages
 
+pytestmark = pytest.mark.once
+
 SEGMENTS = 2 * MAX_OPEN + 6
 
 
