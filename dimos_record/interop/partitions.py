@@ -62,23 +62,23 @@ def add_to_data_set(
         on_progress: see `export`.
 
     Raises:
-        OptionError: there is no such key, or the data set has others.
+        OptionError: there is no such key, the data set has others, or `robot` is none of them.
         RecordingExists: the data set has a recording of this name and robot, and `overwrite` is
             not set; or the folder is no data set.
         Others: see `export`.
     """
     keys = check_keys(by)
+    if robot is not None and "robot" not in keys:
+        raise OptionError(
+            f"the robot {robot!r} has no place in {','.join(keys)}; add robot to the keys, or "
+            "leave it out"
+        )
     out = Path(out).expanduser()
     if not out.name or not out.parent.is_dir():
         raise StorageError(f"there is no folder {out.parent}; create it first")
     _check_data_set(out, keys)
     names = _Naming(view, keys, robot)
-    there = names.files_in(out)
-    if there and not overwrite:
-        raise RecordingExists(
-            f"{names.recording} is in {out} already, as {there[0].relative_to(out)}; replace it "
-            "with --overwrite, or rename the recording"
-        )
+    names.replaced_in(out, overwrite)
     with _staging_folder(out) as staging:
         report = export(
             view,
@@ -87,8 +87,8 @@ def add_to_data_set(
             format="parquet",
             on_progress=on_progress,
         )
-        with writing(out):
-            _put(staging, there, out)
+        with writing(out), _alone_in(out.parent):  # another may have added it meanwhile
+            _put(staging, names.replaced_in(out, overwrite), out)
     return replace(report, path=out)
 
 
@@ -173,6 +173,20 @@ class _Naming:
             for robot in set(self._robots)
             for path in self._glob(out, stream, robot)
         )
+
+    def replaced_in(self, out: Path, overwrite: bool) -> list[Path]:
+        """What has to go before this recording is added.
+
+        Raises:
+            RecordingExists: there is something, and it is not to be replaced.
+        """
+        there = self.files_in(out)
+        if there and not overwrite:
+            raise RecordingExists(
+                f"{self.recording} is in {out} already, as {there[0].relative_to(out)}; replace it "
+                "with --overwrite, or rename the recording"
+            )
+        return there
 
     def _glob(self, out: Path, stream: str, robot: str) -> Iterator[Path]:
         parts = self._make_place(stream, 0, robot).name.split("/")

@@ -106,6 +106,31 @@ def test_hours_and_recordings_may_be_folders_too(night: Path, tmp_path: Path) ->
     ]
 
 
+def test_a_robot_that_no_folder_is_named_for_is_refused(night: Path, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="'r1' has no place in stream,day"):
+        add(night, tmp_path / "out", by="day", robot="r1")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_recording_that_another_process_adds_meanwhile_is_refused(
+    night: Path, tmp_path: Path
+) -> None:
+    def add_the_same(done: int, total: int) -> None:
+        if not (tmp_path / "out").exists():
+            program = (
+                "import sys\n"
+                "from dimos_record import RecordReplay\n"
+                "from dimos_record.interop.partitions import add_to_data_set\n"
+                "add_to_data_set(RecordReplay(sys.argv[1]).view(), sys.argv[2])\n"
+            )
+            subprocess.run([sys.executable, "-c", program, night, tmp_path / "out"], check=True)
+
+    with pytest.raises(RecordingExists, match="night is in"):
+        add(night, tmp_path / "out", on_progress=add_the_same)
+    assert len(files(tmp_path / "out")) == 3
+    assert [path.name for path in tmp_path.iterdir() if "out" in path.name] == ["out"]
+
+
 def test_the_robot_is_the_host_that_has_recorded(tmp_path: Path) -> None:
     with (
         RecordReplay(tmp_path / "run.db", bus="memory://test-partitions") as rec,
