@@ -83,13 +83,20 @@ class CdrCodec:
             for step in self._steps:
                 step.away(way)
         except (struct.error, OverflowError) as error:
-            plan = whole(self.type_name)
-            if plan is not None:
-                plan.check(data)  # which says more
+            self._check_whole(data)
             raise DecodeError("a number is below 0 that has no sign in ROS 2") from error
         if way.at != len(data):
             raise DecodeError("there are bytes behind the end of the message")
         return Cdr(bytes(way.out), tuple(way.seqs))
+
+    def _check_whole(self, data: bytes) -> None:
+        """Raise, with the same sentence for all of a type, if the bytes are no message of it."""
+        plan = whole(self.type_name)
+        try:
+            if plan is not None:
+                plan.check(data)
+        except DecodeError as damage:  # which names the length
+            raise DecodeError(f"the bytes are no {self.type_name}") from damage
 
     def to_lcm(self, data: bytes, seqs: Callable[[], Iterator[int]]) -> bytes:
         """A message as LCM.

@@ -227,8 +227,9 @@ class _Topic:
         if not self._as_cdr:
             return None
         if self._codec is None:
-            named = self.stream.type_name or "a channel without a type"
-            losses.note(self.stream.topic, f"ROS 2 has no {named}: written as LCM bytes")
+            named = self.stream.type_name
+            reason = f"ROS 2 has no {named}" if named else "the channel names no type"
+            losses.note(self.stream.topic, f"{reason}: written as LCM bytes")
             return None
         try:
             return self._codec.to_cdr(data)
