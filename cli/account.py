@@ -45,7 +45,7 @@ def _streams(rec: RecordReplay, progress: Progress) -> list[_Recorded]:
     try:
         infos, start_ns = rec.reader.streams, rec.reader.sessions()[-1].start_ns
         return [
-            _Recorded(infos[name], account, _rate_hz(rec.reader, name, account, start_ns))
+            _Recorded(infos[name], account, _rate_hz(rec.reader, name, start_ns))
             for name, account in accounts
         ]
     except DimosRecordError:
@@ -56,13 +56,16 @@ def _streams(rec: RecordReplay, progress: Progress) -> list[_Recorded]:
         ]
 
 
-def _rate_hz(reader: StoreReader, name: str, account: StreamAccount, start_ns: int) -> float:
-    """Messages per second from the first of the session to its last; 0 where there are too few."""
+def _rate_hz(reader: StoreReader, name: str, start_ns: int) -> float:
+    """Messages per second from the first of the session to its last; 0 where there are too few.
+
+    In a ring, the first is the oldest that is still there.
+    """
     first = next(iter(reader.rows(name, start_ns=start_ns)), None)
     last = next(iter(reader.rows(name, start_ns=start_ns, reverse=True)), None)
-    if first is None or last is None or first.ts_ns == last.ts_ns or account.written < 3:
+    if first is None or last is None or first.ts_ns == last.ts_ns or last.id - first.id < 2:
         return 0.0
-    return (account.written - 1) * 1e9 / (last.ts_ns - first.ts_ns)
+    return (last.id - first.id) * 1e9 / (last.ts_ns - first.ts_ns)
 
 
 def _row(one: _Recorded) -> TopicRow:

@@ -36,8 +36,8 @@ def check_room(target: Path, plans: Iterable[FilePlan], otherwise: str) -> None:
     free = shutil.disk_usage(target.parent).free
     if needed + _SPARE_BYTES > free:
         raise DiskFull(
-            f"{target} needs about {_in_mb(needed)} and {_in_mb(free)} are free in "
-            f"{target.parent.absolute()}; free some space, or {otherwise}"
+            f"{target} needs about {_in_mb(needed)}, and {_in_mb(_SPARE_BYTES)} are to stay free, "
+            f"but {target.parent.absolute()} has {_in_mb(free)}; free some space, or {otherwise}"
         )
 
 
