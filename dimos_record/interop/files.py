@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,9 @@ from dimos_record.errors import (
 from dimos_record.store.unfinished import clean_up, remove, replaced_path, unfinished_path
 
 _SQLITE = b"SQLite format 3\x00"
+_LOCK = threading.Lock()
+_WRITTEN: set[str] = set()
+"""What threads of this process are writing."""
 
 
 class NewExport:
@@ -110,19 +114,38 @@ def new_export(path: Path, suffix: str, overwrite: bool) -> Iterator[NewExport]:
     if not path.parent.is_dir():
         raise StorageError(f"there is no folder {path.parent}; create it first")
     new = NewExport(path, suffix, overwrite)
-    with writing(path):
-        clean_up(path)
-        new.check()
-        if os.path.lexists(new.unfinished):
+    with only_writer(path):
+        with writing(path):
+            clean_up(path)
+            new.check()
+            remove(new.unfinished)  # of a killed process that had our number
+        try:
+            with naming(path, new.unfinished):
+                yield new
+        except BaseException:
+            remove(new.unfinished)
+            raise
+        finally:
+            new.release()
+
+
+@contextmanager
+def only_writer(path: Path) -> Iterator[None]:
+    """Be the only thread of this process that writes a file: unfinished, it has one name only.
+
+    Raises:
+        RecordingBusy: another thread writes it.
+    """
+    written = os.path.realpath(path)
+    with _LOCK:
+        if written in _WRITTEN:
             raise RecordingBusy(f"{path} is being written already by this process")
+        _WRITTEN.add(written)
     try:
-        with naming(path, new.unfinished):
-            yield new
-    except BaseException:
-        remove(new.unfinished)
-        raise
+        yield
     finally:
-        new.release()
+        with _LOCK:
+            _WRITTEN.discard(written)
 
 
 @contextmanager

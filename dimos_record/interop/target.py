@@ -11,7 +11,7 @@ from typing import Any
 
 from dimos_record.edit.replacing import put_new
 from dimos_record.errors import RecordingExists, StorageError
-from dimos_record.interop.files import naming
+from dimos_record.interop.files import naming, only_writer
 from dimos_record.store.base import Marker
 from dimos_record.store.editing import refuse_if_edited
 from dimos_record.store.recording_file import (
@@ -27,6 +27,12 @@ from dimos_record.store.writer import RecordingWriter
 @contextmanager
 def creating(path: Path, overwrite: bool) -> Iterator[RecordingWriter]:
     """A new file, which gets its name when it is complete."""
+    with only_writer(path), _creating(path, overwrite) as writer:
+        yield writer
+
+
+@contextmanager
+def _creating(path: Path, overwrite: bool) -> Iterator[RecordingWriter]:
     if path.exists():
         _check_replaceable(path, overwrite)
     if not path.parent.is_dir():

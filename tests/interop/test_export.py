@@ -22,6 +22,7 @@ from dimos_record.errors import (
     DiskFull,
     EditError,
     OptionError,
+    RecordingBusy,
     RecordingExists,
     StorageError,
     UnknownTopic,
@@ -392,6 +393,23 @@ def test_what_another_process_is_writing_is_left_to_it(
 
 def _size(path: Path) -> int:
     return sum(one.stat().st_size for one in (path.iterdir() if path.is_dir() else [path]))
+
+
+def test_what_another_thread_is_writing_is_left_to_it(rec: RecordReplay, tmp_path: Path) -> None:
+    log, out = tmp_path / "walk.lcm", tmp_path / "walk.db"
+
+    def export_too(done: int, total: int) -> None:
+        with pytest.raises(RecordingBusy, match=r"walk\.lcm is being written already"):
+            rec.export(log, overwrite=True)
+
+    def import_too(done: int, total: int) -> None:
+        with pytest.raises(RecordingBusy, match=r"walk\.db is being written already"):
+            import_file(log, out)
+
+    rec.export(log, on_progress=export_too)
+    import_file(log, out, on_progress=import_too)
+    assert rec.compare(out).equal
+    assert sorted(tmp_path.iterdir()) == [out, log]
 
 
 def test_a_section_without_a_message_is_refused(rec: RecordReplay, tmp_path: Path) -> None:
