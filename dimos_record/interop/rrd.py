@@ -46,12 +46,10 @@ class RrdWriter:
 
     def begin(self, about: About) -> None:
         """Create the file, with the layout and the markers first."""
-        import rerun as rr
-
         from dimos_record.viewer import RecordingLogger
+        from dimos_record.viewer.sinks import new_recording
 
-        self._recording = rr.RecordingStream("dimos-record")
-        self._recording.send_recording_name(Path(about.name).name)
+        self._recording = new_recording(Path(about.name).name)
         self._recording.save(self._path)
         self._logger = RecordingLogger(
             self._recording, about.streams, about.origin_ns, max_rate_hz=self._max_rate_hz

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -15,7 +16,6 @@ from dimos_record.viewer import program
 
 APPLICATION = "dimos-record"
 _SCHEMES = ("rerun", "rerun+http", "rerun+https")
-_FLUSH_S = 60.0
 _LOOK_EVERY_S = 1.0
 
 
@@ -42,7 +42,7 @@ class Sink:
             DimosRecordError: the viewer does not take it any more.
         """
         try:
-            self.recording.flush(timeout_sec=_FLUSH_S)
+            _waiting_for(self.recording.flush, self.url)
         except (RuntimeError, ValueError) as error:
             raise DimosRecordError(f"{self.place} takes no more messages: {error}") from error
 
@@ -133,26 +133,47 @@ def viewer_url(text: str) -> str:
 
 @contextmanager
 def _sending(url: str, name: str, place: str) -> Iterator[Sink]:
-    recording = _recording(name)
+    recording = new_recording(name)
     recording.connect_grpc(url)
+    cancelled = False
     try:
         yield Sink(recording, place, url)
+    except KeyboardInterrupt:
+        cancelled = True
+        raise
     finally:
-        _end(recording, url)
+        with suppress(RuntimeError, ValueError):  # the viewer is gone, as viewers go
+            _waiting_for(recording.disconnect, url, patient=not cancelled)
 
 
-def _end(recording: Any, url: str) -> None:
-    """Send what still waits, as long as the viewer can be reached; Ctrl-C ends that, too."""
+def _waiting_for(call: Callable[[], None], url: str, *, patient: bool = True) -> None:
+    """Do something in Rerun that waits for the viewer, and nothing else: not even for Ctrl-C.
+
+    It goes on as long as the viewer can be reached, which may be slow; Ctrl-C ends the wait.
+
+    Raises:
+        RuntimeError, ValueError: the viewer cannot be reached, or Rerun says so.
+    """
     import rerun as rr
 
-    ending = threading.Thread(target=recording.disconnect, name="viewer-end", daemon=True)
-    ending.start()
+    done: Future[None] = Future()
+
+    def run() -> None:
+        try:
+            call()
+        except (RuntimeError, ValueError) as error:
+            done.set_exception(error)
+        else:
+            done.set_result(None)
+
+    threading.Thread(target=run, name="viewer-wait", daemon=True).start()
     try:
-        ending.join(_LOOK_EVERY_S)
-        while ending.is_alive() and _is_there(url):
-            ending.join(_LOOK_EVERY_S)
+        while not wait([done], _LOOK_EVERY_S).done:
+            if not (patient and _is_there(url)):
+                raise RuntimeError("it cannot be reached")
+        done.result()
     finally:
-        if ending.is_alive():
+        if not done.done():
             rr.unregister_shutdown()  # which would wait for the same when this process ends
 
 
@@ -161,7 +182,12 @@ def _is_there(url: str) -> bool:
     return program.listens(parts.hostname or "", parts.port or program.GRPC_PORT)
 
 
-def _recording(name: str) -> Any:
+def new_recording(name: str) -> Any:
+    """A `rerun.RecordingStream` that goes nowhere yet, of a name for people.
+
+    Raises:
+        MissingExtra: the viewer is not installed.
+    """
     program.need_rerun()
     os.environ.setdefault("RUST_LOG", "off")  # rerun would log, in colours, what is said here
     import rerun as rr
