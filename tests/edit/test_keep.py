@@ -11,11 +11,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dimos_record import RecordReplay
 from dimos_record.bus import Bus
+from dimos_record.edit.derive import write_new
 from dimos_record.edit.keep import keep
 from dimos_record.edit.writing import SaveReport
 from dimos_record.errors import EditError, OptionError
@@ -177,7 +179,20 @@ def test_the_past_of_a_killed_recorder_is_kept(tmp_path: Path) -> None:
         assert [row.data for row in reader.rows("tf_static")] == [b"static"]
 
 
-def test_what_the_ring_deletes_meanwhile_is_still_kept(tmp_path: Path) -> None:
+def delete_before_writing(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Do as a ring does, all but the last segment, just before what is kept is copied."""
+
+    def then_write(*args: Any, **kwargs: Any) -> SaveReport:
+        for segment in segments_of(folder)[:-1]:
+            segment.unlink()
+        return write_new(*args, **kwargs)
+
+    monkeypatch.setattr("dimos_record.edit.keep.write_new", then_write)
+
+
+def test_what_the_ring_deletes_meanwhile_is_still_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = tmp_path / "ring"
     with memory_bus("keep-deleted") as bus, session_on(bus, folder, split_s=0.1) as session:
         for first in range(0, 60, 10):
@@ -186,11 +201,8 @@ def test_what_the_ring_deletes_meanwhile_is_still_kept(tmp_path: Path) -> None:
             time.sleep(0.1)
     assert len(segments_of(folder)) > 3
 
-    def delete_all_but_the_last(done: int, total: int) -> None:
-        for segment in segments_of(folder)[:-1]:
-            segment.unlink()
-
-    report = keep(folder, last_s=30, name=tmp_path / "kept.db", on_progress=delete_all_but_the_last)
+    delete_before_writing(monkeypatch, folder)
+    report = keep(folder, last_s=30, name=tmp_path / "kept.db")
     assert len(segments_of(folder)) == 1
     assert numbers(report.path) == list(range(60))
 
@@ -218,7 +230,9 @@ def test_what_the_ring_deletes_before_anything_is_written_is_still_kept(
     assert not list(folder.glob(".*")), "links are left in the ring"
 
 
-def test_a_segment_that_was_read_while_it_was_finished_is_pinned_too(tmp_path: Path) -> None:
+def test_a_segment_that_was_read_while_it_was_finished_is_pinned_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = tmp_path / "ring"
     with memory_bus("keep-read") as bus, session_on(bus, folder, split_s=0.1) as session:
         publish(bus, 0, 10)
@@ -230,11 +244,8 @@ def test_a_segment_that_was_read_while_it_was_finished_is_pinned_too(tmp_path: P
     assert is_wal(read_header(first))
     assert not has_log(first)
 
-    def delete_all_but_the_last(done: int, total: int) -> None:
-        for segment in segments_of(folder)[:-1]:
-            segment.unlink()
-
-    report = keep(folder, last_s=30, name=tmp_path / "kept.db", on_progress=delete_all_but_the_last)
+    delete_before_writing(monkeypatch, folder)
+    report = keep(folder, last_s=30, name=tmp_path / "kept.db")
     assert numbers(report.path) == list(range(10))
 
 
