@@ -17,10 +17,12 @@ from dimos_record import RecordReplay
 from dimos_record.bus import Bus
 from dimos_record.errors import OptionError, RecordingExists
 from dimos_record.record import keep_loop
+from dimos_record.record.keeper import FileKeeper
 from dimos_record.record.options import RecordOptions, parse_ring
 from dimos_record.record.session import RecordingSession
 from dimos_record.store import open_recording
 from dimos_record.store.connection import PAGE_SIZE
+from dimos_record.store.ring import Ring
 from dimos_record.store.segments import segments_of
 from dimos_record.store.target import open_target
 from tests.record.recordings import memory_bus, session_on, wait_until, written
@@ -312,8 +314,6 @@ def test_edits_do_not_stop_a_ring_from_going_on(tmp_path: Path) -> None:
 def test_a_nearly_full_disk_makes_the_ring_shorter(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dimos_record.record.keeper import FileKeeper
-
     folder = tmp_path / "ring"
     with memory_bus("ring-full") as bus:
         with session_on(bus, folder, split_bytes=1_000_000, ring_bytes=10**9) as session:
@@ -324,6 +324,35 @@ def test_a_nearly_full_disk_makes_the_ring_shorter(
             publish(bus, 80, 1)
     assert len(segments_of(folder)) == 3 < before
     assert numbers(folder)[-1] == 80
+
+
+def test_a_disk_that_fills_up_meanwhile_does_not_end_the_recording(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "ring"
+    options = {"split_bytes": 1_000_000, "ring_bytes": 10**9, "min_free_bytes": 1_500_000}
+    with memory_bus("ring-fills") as bus, session_on(bus, folder, **options) as session:
+        fill(bus, session, 0, 200)
+        assert len(segments_of(folder)) > 3
+        monkeypatch.setattr(FileKeeper, "room", lambda self: 10**9 if _few(folder) else 0)
+        wait_until(lambda: _few(folder))
+        fill(bus, session, 200, 20)
+        assert session.progress().reason is None
+    left = numbers(folder)
+    assert left == list(range(left[0], 220))
+
+
+def test_as_many_segments_are_deleted_as_the_room_that_is_missing(tmp_path: Path) -> None:
+    folder = tmp_path / "ring"
+    with memory_bus("ring-room") as bus, session_on(bus, folder, **SMALL) as session:
+        fill(bus, session, 0, 200)
+    first, second, third, *_ = segments_of(folder)
+    ring = Ring(folder, None, 10**9)
+    assert ring.make_room(first.stat().st_size + 1, set())
+    assert not first.exists()
+    assert not second.exists()
+    assert third.exists()
+    assert not ring.make_room(1, set(segments_of(folder)))
 
 
 def _few(folder: Path) -> bool:
