@@ -206,8 +206,8 @@ class _Exporting:
         with writing(self._target.path):
             self._writer.begin(about(view))
             self._target.hold()
-        for row in _state(view) if with_state else ():
-            self._write(row, None)
+        for row, meta in _state(view) if with_state else ():
+            self._write(row, meta)
         done = size = 0
         for row, meta in rows_with_meta(view):
             self._write(row, meta)
@@ -233,12 +233,18 @@ class _Exporting:
         self.counts[key] = self.counts.get(key, 0) + written
 
 
-def _state(view: ReplayView) -> Iterator[Row]:
+def _state(view: ReplayView) -> Iterator[tuple[Row, Meta | None]]:
     """What latched topics said before the section, as if it had been said at its start."""
     start_ns, _ = _section(view)
-    if start_ns is not None:
-        for row in view.latched_before(start_ns):
-            yield row._replace(ts_ns=start_ns)
+    if start_ns is None:
+        return
+    reader = view.recording.reader
+    for row in view.latched_before(start_ns):
+        stored = None
+        if not view.operators:  # what those make of a message has nothing stored beside it
+            where = _HAS_META.also(Where("id = ?", (row.id,)))
+            stored = next(reader.meta_rows(row.stream.name, where), None)
+        yield row._replace(ts_ns=start_ns), stored.meta if stored is not None else None
 
 
 def _section(view: ReplayView) -> tuple[int | None, int | None]:

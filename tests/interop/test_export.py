@@ -126,6 +126,21 @@ def test_a_section_begins_with_what_latched_topics_said_before(
     ]
 
 
+def test_what_is_stored_beside_the_state_before_a_section_is_carried_too(tmp_path: Path) -> None:
+    with RecordReplay(tmp_path / "tagged.db") as rec:
+        grid = OccupancyGrid(header=Header(frame_id="map"))
+        rec.stream("map", type_name="nav_msgs.OccupancyGrid").append(
+            grid, ts_ns=T0, tags={"floor": 2}
+        )
+        rec.stream("odom", type_name="geometry_msgs.PoseStamped").append(
+            PoseStamped(), ts_ns=T0 + S
+        )
+        rec.export(tmp_path / "part.mcap", section=(0.5, None))
+    import_file(tmp_path / "part.mcap", tmp_path / "part.db")
+    with RecordReplay(tmp_path / "part.db") as part:
+        assert [one.tags for one in part.streams.map] == [{"floor": 2}]
+
+
 def test_an_import_of_a_section_begins_with_each_static_transform_once(tmp_path: Path) -> None:
     with RecordReplay(tmp_path / "walk.db") as rec:
         static = rec.stream("tf_static", type_name="tf2_msgs.TFMessage")
