@@ -76,8 +76,11 @@ def plot(
     with RecordReplay(file) as rec:
         view = view_of(rec.view(), What(file, None, None, start, end))
         if not fields:
-            for one in plottable(view):
+            there = list(plottable(view))
+            for one in there:
                 print(printable(one))
+            if not there:
+                say(f"{file} has no topic with numbers that could be plotted")
             return
         made = read(view, fields, out, stamp=stamp, overwrite=overwrite)
     if out is None:

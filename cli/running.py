@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import io
 import logging
 import os
 import signal
@@ -38,6 +39,7 @@ Json = Annotated[bool, typer.Option("--json", help="JSON on stdout instead of a 
 def run(app: typer.Typer) -> None:
     """Run the application and exit; an error of ours becomes one line and its exit code."""
     _open_what_is_closed()
+    _print_what_can_be_printed()
     _log_to_stderr()
     try:
         arguments = sys.argv[1:] or ["--help"]
@@ -84,6 +86,12 @@ def _open_what_is_closed() -> None:
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - until the process ends
+
+
+def _print_what_can_be_printed() -> None:
+    """Let a terminal that lacks a character show a ? instead of ending the command."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
 
 
 def discard(fd: int) -> None:

@@ -8,7 +8,7 @@ from dimos_record.errors import DimosRecordError
 
 _NAMED = 3
 _ADVICE = (
-    (r"; add to it with --append, .*", "; choose another name"),
+    (r"; (add to it with --append, )?replace it with --overwrite, .*", "; choose another name"),
     (
         r": stop the module that publishes them, .*",
         ": stop that, or mute these streams with m",

@@ -241,6 +241,8 @@ class Target:
         """
         refuse_itself(source, path)
         clean_up(path)
+        if os.path.exists(path) and not overwrite:
+            raise already_exists(path, may_append=False)
         check_target(path, overwrite=overwrite)
         path = path.resolve() if path.is_symlink() else path
         new = NewFile(unfinished_path(path), path)
@@ -259,7 +261,7 @@ class Target:
             try:
                 put_new(self.new.path, self.path)
             except FileExistsError:
-                raise already_exists(self.path) from None
+                raise already_exists(self.path, may_append=False) from None
         return SaveReport(self.path, *written, size_before, os.path.getsize(self.path))
 
 

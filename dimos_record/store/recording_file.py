@@ -11,11 +11,11 @@ from dimos_record.store.connection import connect_for_reading, errors_about
 from dimos_record.store.sessions import load_sessions
 
 
-def already_exists(path: Path) -> RecordingExists:
+def already_exists(path: Path, *, may_append: bool = True) -> RecordingExists:
     """The error for a recording that is to be created where there is something."""
+    append = "add to it with --append, " if may_append else ""
     return RecordingExists(
-        f"{path} exists already; add to it with --append, replace it with --overwrite, "
-        f"or choose another name"
+        f"{path} exists already; {append}replace it with --overwrite, or choose another name"
     )
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from dimos_record import RecordReplay
+from tests.cli.commands import CLI
 from tests.cli.conftest import RunHere
 from tests.cli.samples import write_robot
 
@@ -30,6 +33,23 @@ def test_without_a_field_they_are_listed(run_here: RunHere, robot: Path) -> None
     code, out, _ = run_here("plot", "./robot.db")
     assert code == 0
     assert {"/odom.pose.position.x", "/scan.ranges.0"} <= set(out.splitlines())
+
+
+def test_that_there_is_nothing_to_plot_is_said(run_here: RunHere, tmp_path: Path) -> None:
+    with RecordReplay(tmp_path / "raw.db", bus="memory://test-plot") as rec, rec.recording():
+        rec.bus.publish("/raw", b"1")
+    code, out, err = run_here("plot", "./raw.db")
+    assert (code, out) == (0, "")
+    assert "./raw.db has no topic with numbers" in err
+
+
+def test_a_terminal_without_the_characters_shows_others(
+    robot: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    command = [*CLI, "plot", str(robot), "/odom.pose.position.x"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert "4.9 ?" in done.stdout
 
 
 def test_a_picture_is_written(run_here: RunHere, robot: Path, tmp_path: Path) -> None:

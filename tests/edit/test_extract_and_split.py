@@ -75,7 +75,10 @@ def test_split_makes_all_parts_or_none(tmp_path: Path, monkeypatch: pytest.Monke
         return put(self, *arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(derive.Target, "put", second_is_taken)
-    with open_recording(path) as reader, pytest.raises(RecordingExists, match=r"b\.db"):
+    with (
+        open_recording(path) as reader,
+        pytest.raises(RecordingExists, match=r"b\.db exists already; replace"),
+    ):
         split(reader, [START_NS + S], names)
     assert names_in(tmp_path) == {"walk.db", "b.db"}
     assert names[1].read_text() == "somebody else's"
