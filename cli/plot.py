@@ -83,6 +83,9 @@ def plot(
                 say(f"{file} has no topic with numbers that could be plotted")
             return
         made = read(view, fields, out, stamp=stamp, overwrite=overwrite)
+    for series in made.series:
+        if not (series.y == series.y).any():  # NaN equals nothing
+            say(f"{printable(series.label)}: no message there has this number")
     if out is None:
         colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
         print(made.text(colour=colour))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from dimos_record.cli.editing import Overwrite, Quiet, Topics
+from dimos_record.cli.editing import Overwrite, Quiet, Topics, counted
 from dimos_record.cli.running import BusUrl, say, stop_signals
 from dimos_record.cli.text import printable
 
@@ -249,7 +249,7 @@ def _save(shown: ReplayView, save: str, how: _How, *, overwrite: bool) -> None:
             max_rate_hz=how.max_rate_hz,
         )
     for loss in report.losses:
-        say(f"Not shown: {printable(loss.topic)}: {loss.count:,} messages, {loss.what}")
+        say(f"Not shown: {printable(loss.topic)}: {counted(loss.count)}, {loss.what}")
     say(f"{report.path}: {report.messages:,} messages, {size(report.bytes)}")
 
 
@@ -343,4 +343,4 @@ def say_unshown(unshown: list[Unshown]) -> None:
     """List what the viewer does not get, once per topic."""
     for one in unshown:
         what = f" ({one.type_name})" if one.type_name else ""
-        say(f"Not shown: {printable(one.topic)}{what}: {one.count:,} messages, {one.reason}")
+        say(f"Not shown: {printable(one.topic)}{what}: {counted(one.count)}, {one.reason}")

@@ -81,7 +81,7 @@ def plot(
 
     Raises:
         OptionError: there is no such topic or field; the sentence names those that there are.
-        EditError: there is no number in the section.
+        EditError: there is no message in the section.
         Others: see `Plot.save`.
     """
     chosen = [fields] if isinstance(fields, str) else list(fields)

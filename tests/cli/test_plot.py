@@ -43,6 +43,12 @@ def test_that_there_is_nothing_to_plot_is_said(run_here: RunHere, tmp_path: Path
     assert "./raw.db has no topic with numbers" in err
 
 
+def test_that_no_message_has_a_number_is_said(run_here: RunHere, robot: Path) -> None:
+    code, _, err = run_here("plot", "./robot.db", "/scan.ranges.999", "/odom.pose.position.x")
+    assert code == 0
+    assert err == "/scan.ranges.999: no message there has this number\n"
+
+
 def test_a_terminal_without_the_characters_shows_others(
     robot: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

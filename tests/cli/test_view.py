@@ -34,7 +34,7 @@ def test_a_recording_is_shown_in_a_viewer_that_runs(robot: Path, tmp_path: Path)
         found = viewer.wait_for(*SHOWN, 10)
     assert done.returncode == 0, done.stderr
     assert f"Showing {robot} in the viewer at rerun+http://{at}/proxy" in done.stderr
-    assert "Not shown: /bytes: 1 messages" not in done.stderr  # it is not in the section
+    assert "Not shown: /bytes" not in done.stderr  # it is not in the section
     assert "11 messages are in the viewer" in done.stderr
     assert [one.times["position"] for one in found] == [10**9 + i * 10**8 for i in range(10)]
 
@@ -54,7 +54,7 @@ def test_a_recording_is_saved_for_the_viewer(robot: Path, run_here: RunHere) -> 
 def test_what_cannot_be_shown_is_listed_once(robot: Path, run_here: RunHere) -> None:
     done = run_here("view", robot, "--save", "robot.rrd")
     assert [line for line in done.err.splitlines() if "Not shown" in line] == [
-        "Not shown: /bytes: 1 messages, nobody can show this type"
+        "Not shown: /bytes: 1 message, nobody can show this type"
     ]
 
 
