@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import chain, pairwise
 from pathlib import Path
@@ -147,9 +148,12 @@ class SegmentedReader:
         return [segment.path for segment, _ in found]
 
     def each(self) -> Iterator[RecordingReader]:
-        """The reader of each segment, in order, to be used before the next is asked for."""
+        """The reader of each segment, in order, to be used before the next is asked for.
+
+        What it raises when its segment is deleted meanwhile means to go on with the next.
+        """
         for segment, _ in self._known():
-            with self._open.reading(segment) as reader:
+            with suppress(RecordingNotFound), self._open.reading(segment) as reader:
                 yield reader
 
     @property
@@ -341,7 +345,8 @@ class SegmentedReader:
     def log_lines(self) -> Iterator[LogLine]:
         """What the recorded program has logged, segment after segment, lazily."""
         for reader in self.each():
-            yield from reader.log_lines()
+            with suppress(RecordingNotFound):
+                yield from reader.log_lines()
 
     def count_between(self, stream: str, start_ns: int | None, end_ns: int | None) -> int:
         """How many messages of a stream have ``start_ns <= ts_ns < end_ns``."""

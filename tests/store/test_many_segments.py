@@ -107,6 +107,7 @@ def test_segments_that_are_deleted_while_they_are_read_are_passed_over(
                 reader.ends("a", START_NS, START_NS + 10**9)
                 reader.stats("a")
                 reader.sessions()
+                list(reader.log_lines())
                 reader.span_ns()
 
         in_threads(read, 4)
