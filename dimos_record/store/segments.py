@@ -150,7 +150,7 @@ class SegmentedReader:
     def each(self) -> Iterator[RecordingReader]:
         """The reader of each segment, in order, to be used before the next is asked for.
 
-        What it raises when its segment is deleted meanwhile means to go on with the next.
+        Those that were deleted a moment ago are passed over.
         """
         for segment, _ in self._known():
             with suppress(RecordingNotFound), self._open.reading(segment) as reader:
