@@ -81,8 +81,11 @@ def keep(
 
 
 def _beside(recording: Path) -> Path:
+    """`ring-20261120-140305-417.db`: to the millisecond, since a trigger and a person may agree."""
     stem = recording.name if recording.is_dir() else recording.stem
-    base = recording.absolute().with_name(f"{stem}-{time.strftime('%Y%m%d-%H%M%S')}.db")
+    milliseconds = time.time_ns() // 1_000_000
+    at = time.strftime("%Y%m%d-%H%M%S", time.localtime(milliseconds // 1000))
+    base = recording.absolute().with_name(f"{stem}-{at}-{milliseconds % 1000:03d}.db")
     path, number = base, 1
     while os.path.lexists(path):
         number += 1
