@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 from dimos_record.errors import NotARecording, OptionError, RecordingNotFound, StorageError
 from dimos_record.interop.exporting import ExportReport, ExportWriter, OnProgress, export
 from dimos_record.interop.importing import ImportSource
+from dimos_record.store.open_segments import segments_of
 
 if TYPE_CHECKING:
     from dimos_record.replay.view import ReplayView
 
 _HEAD_BYTES = 64
+_SQLITE = b"SQLite format 3\x00"
 
 
 @dataclass(frozen=True)
@@ -233,7 +235,7 @@ def recognise(path: Path) -> Format:
     for one in IMPORTED:
         if path.suffix.lower() in one.suffixes:
             return one
-    if head.startswith(b"SQLite format 3\x00"):
+    if head.startswith(_SQLITE):
         raise NotARecording(
             f"{path} is an SQLite file: a recording needs no import (see: dimos-record info), and "
             "of a ROS 2 bag the folder is imported"
@@ -257,10 +259,23 @@ def _recognise_folder(path: Path) -> Format:
         return find("bag")
     if any(path.rglob("*.parquet")):
         return find("parquet")
+    if any(_is_sqlite(file) for file in segments_of(path)):
+        raise NotARecording(
+            f"{path} is a folder of SQLite files: a recording needs no import, in segments or not "
+            "(see: dimos-record info)"
+        )
     raise NotARecording(
         f"{path} is a folder without metadata.yaml (a ROS 2 bag) and without Parquet files; "
         "name the file to import"
     )
+
+
+def _is_sqlite(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_SQLITE)) == _SQLITE
+    except OSError:
+        return False
 
 
 def _load(place: str) -> Any:

@@ -159,6 +159,10 @@ def test_formats_are_told_by_their_content(tmp_path: Path) -> None:
         rec.stream("odom").append(b"", ts_ns=1)
     with pytest.raises(NotARecording, match="a recording needs no import"):
         formats.recognise(tmp_path / "a.db")
+    (tmp_path / "segments").mkdir()
+    (tmp_path / "a.db").rename(tmp_path / "segments" / "segment-00001.db")
+    with pytest.raises(NotARecording, match="a recording needs no import"):
+        formats.recognise(tmp_path / "segments")
     (tmp_path / "folder").mkdir()
     with pytest.raises(NotARecording, match=r"metadata\.yaml"):
         formats.recognise(tmp_path / "folder")
