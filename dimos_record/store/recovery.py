@@ -92,7 +92,7 @@ def rescue(
             return Recovered(path, recover(path))
         damaged = _damaged_files(path, found)
     except (RecordingDamaged, NotARecording) as error:
-        if path.is_dir():
+        if not path.is_file():  # a folder, or a device that any process may have open
             raise
         refusal, damaged = error, [path]
     target = target or path.with_name(f"{path.stem}-recovered{path.suffix}")

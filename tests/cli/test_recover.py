@@ -125,6 +125,8 @@ def test_what_was_never_a_recording_is_refused(tmp_path: Path, run_here: RunHere
     assert ran.code == 4
     assert "notes.db is not a recording" in ran.err
     assert [path.name for path in tmp_path.iterdir()] == ["notes.db"]
+    ran = run_here("recover", "/dev/null")
+    assert (ran.code, ran.err) == (4, "error: /dev/null is not a recording: it is empty\n")
 
 
 def test_a_damaged_log_is_not_thrown_away(tmp_path: Path, run_here: RunHere) -> None:
