@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -49,7 +49,7 @@ def run(app: typer.Typer) -> None:
         say(f"error: {error}")
         sys.exit(error.exit_code)
     except UsageError as error:
-        say(f"error: {_usage_sentence(error)}")
+        say(f"error: {_usage_sentence(error, _command(app, arguments))}")
         sys.exit(2)
     except (BrokenPipeError, SystemExit) as error:
         # typer and rich turn a broken pipe into SystemExit(1)
@@ -66,11 +66,21 @@ def run(app: typer.Typer) -> None:
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _usage_sentence(error: Exception) -> str:
+def _usage_sentence(error: Exception, command: str) -> str:
     text = " ".join(str(getattr(error, "format_message", error.__str__)()).split())
-    context = getattr(error, "ctx", None)
-    command = context.command_path if context is not None else "dimos-record"
     return f"{text.rstrip('.')}; see: {command} --help"
+
+
+def _command(app: typer.Typer, arguments: list[str]) -> str:
+    """The command that arguments are for, `dimos-record export mcap`: not every error knows it."""
+    words = ["dimos-record"]
+    command: Any = typer.main.get_command(app)
+    for word in arguments:
+        command = getattr(command, "commands", {}).get(word)
+        if command is None:
+            break
+        words.append(word)
+    return " ".join(words)
 
 
 def _system_sentence(error: OSError) -> str:

@@ -319,6 +319,7 @@ OTHERS = [
     (("echo",), 2, "TOPIC"),
     (("compare", "good.db"), 2, "B"),
     (("record", "new.db", "--nope"), 2, "--nope"),
+    (("view", "good.db", "--connect"), 2, "dimos-record view --help"),
 ]
 
 
