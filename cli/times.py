@@ -123,6 +123,24 @@ def parse_end(
     return parse_position(text, option, scale, after_s)
 
 
+def parse_start_and_end(
+    start: str | None, end: str | None, scale: Timescale
+) -> tuple[float | None, float | None]:
+    """Seconds from the start of what `--start` and `--end` say; None where there is no limit.
+
+    Raises:
+        OptionError: they are no positions, or there is nothing between them.
+    """
+    a_s = None if start is None else parse_position(start, "--start", scale)
+    b_s = None if end is None else parse_end(end, "--end", scale, after_s=a_s)
+    if start is not None and end is not None and a_s is not None and b_s is not None and a_s >= b_s:
+        raise OptionError(
+            f"--start {_plain(start)} ({clock(a_s)}) is not before "
+            f"--end {_plain(end)} ({clock(b_s)})"
+        )
+    return a_s, b_s
+
+
 def parse_section(
     words: Sequence[str], scale: Timescale, option: str = "FROM"
 ) -> tuple[float | None, float | None]:

@@ -228,11 +228,9 @@ def _memory(wanted: str | None, *, live: bool) -> str:
 def _section(
     shown: ReplayView, rec: RecordReplay, start: str | None, end: str | None
 ) -> ReplayView:
-    from dimos_record.cli.times import Timescale, parse_end, parse_position
+    from dimos_record.cli.times import Timescale, parse_start_and_end
 
-    scale = Timescale.of(rec.reader)
-    a_s = parse_position(start, "--start", scale) if start is not None else None
-    b_s = parse_end(end, "--end", scale, a_s) if end is not None else None
+    a_s, b_s = parse_start_and_end(start, end, Timescale.of(rec.reader))
     return shown if a_s is None and b_s is None else shown.between(a_s, b_s)
 
 

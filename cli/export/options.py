@@ -100,11 +100,10 @@ def view_of(view: ReplayView, what: What) -> ReplayView:
     Raises:
         OptionError: a time is none.
     """
-    from dimos_record.cli.times import Timescale, parse_end, parse_position
+    from dimos_record.cli.times import Timescale, parse_start_and_end
 
     scale = Timescale.of(view.recording.reader)
-    a_s = None if what.start is None else parse_position(what.start, "--start", scale)
-    b_s = None if what.end is None else parse_end(what.end, "--end", scale, after_s=a_s)
+    a_s, b_s = parse_start_and_end(what.start, what.end, scale)
     return view.select(chosen(what.topics), what.exclude or ()).between(a_s, b_s)
 
 

@@ -74,7 +74,7 @@ def test_a_picture_is_written(run_here: RunHere, robot: Path, tmp_path: Path) ->
         (("/odom.pose.nope",), 2, "pose.position.x"),
         (("/nope.x",), 2, "/odom"),
         (("/odom.pose.position.x", "--start", "100"), 6, "/odom"),
-        (("/odom.pose.position.x", "--start", "4", "--end", "2"), 2, "2"),
+        (("/odom.pose.position.x", "--start", "4", "--end", "2"), 2, "not before --end 2"),
         (("/odom.pose.position.x", "--out", "x.gif"), 2, ".png"),
         (("/odom.pose.position.x", "--overwrite"), 2, "--out"),
         (("--out", "x.png"), 2, "no field"),
