@@ -113,15 +113,18 @@ def _difference(one: StreamComparison) -> str:
 
 
 def _verdict(comparison: Comparison) -> str:
+    from dimos_record.cli.text import counted
+
     streams = comparison.streams
     if not streams:
         return "Equal: neither has a message"
     if comparison.equal:
-        count = sum(one.count_a for one in streams)
-        verdict = f"Equal: {count:,} messages in {len(streams):,} streams, byte by byte in order"
+        count = counted(sum(one.count_a for one in streams), "message")
+        verdict = f"Equal: {count} in {counted(len(streams), 'stream')}, byte by byte in order"
     else:
         different = sum(not one.equal for one in streams)
-        verdict = f"Not equal: {different:,} of {len(streams):,} streams differ"
+        differ = "differs" if different == 1 else "differ"
+        verdict = f"Not equal: {different:,} of {counted(len(streams), 'stream')} {differ}"
     return "\n".join([verdict, *_pace(comparison)])
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from dimos_record.cli import text
-from dimos_record.cli.editing import Overwrite, Quiet
+from dimos_record.cli.editing import Overwrite, Quiet, counted
 from dimos_record.cli.running import Json, say
 
 
@@ -43,6 +43,6 @@ def fetch(
     if as_json:
         print_json({"path": str(path), "messages": summary.count})
     say(
-        f"{path}: {summary.count:,} messages in {len(summary.topics)} topics, "
+        f"{path}: {counted(summary.count)} in {text.counted(len(summary.topics), 'topic')}, "
         f"{text.seconds(summary.duration_s)}"
     )

@@ -97,7 +97,7 @@ def _say_result(path: Path, done: Recovered) -> None:
     with open_recording(done.path) as reader:
         summary = summarize(reader)
     figures = (
-        f"{counted(summary.count)} in {len(summary.topics)} topics, "
+        f"{counted(summary.count)} in {text.counted(len(summary.topics), 'topic')}, "
         f"{text.seconds(summary.duration_s)}"
     )
     if done.reports:

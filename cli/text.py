@@ -14,6 +14,11 @@ def size(number: float) -> str:
     return f"{number:.3g} TB"
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 topic`, `1,234 topics`"""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def rate(hertz: float) -> str:
     """`199.8 Hz`, `0.50 Hz`, `12,345 Hz`"""
     digits = 2 if hertz < 10 else 1 if hertz < 1000 else 0

@@ -137,7 +137,8 @@ def _pull(archive: Path, pointer: Pointer, progress: _Progress) -> None:
     relative = repository.relative(folder / archive.name)
     if any(letter in relative for letter in ",*?[\\"):
         raise GitError(f"git lfs cannot pull {relative!r} alone; pull all with: git lfs pull")
-    _log.warning("pulling %s, %.1f MB, with Git LFS", archive, pointer.size / 1e6)
+    size = f"{pointer.size / 1e6:,.1f} MB" if pointer.size >= 1e5 else f"{pointer.size:,} bytes"
+    _log.warning("pulling %s, %s, with Git LFS", archive, size)
     with tempfile.TemporaryDirectory() as temporary:
         log = Path(temporary, "progress")
         repository.run(
