@@ -57,6 +57,14 @@ def test_recordings_are_added_to_a_data_set(run_here: RunHere, robot: Path, tmp_
     assert run_here(*arguments, *by, "--overwrite").code == 0
 
 
+def test_how_many_recordings_were_added_before_one_that_fails_is_said(
+    run_here: RunHere, robot: Path
+) -> None:
+    ran = run_here("export", "parquet", robot, robot, "fleet", "--partition-by", "day")
+    assert ran.code == 3
+    assert "1 of 2 recordings were added to fleet before that\nerror: robot is in fleet" in ran.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "named"),
     [
@@ -65,6 +73,7 @@ def test_recordings_are_added_to_a_data_set(run_here: RunHere, robot: Path, tmp_
         (("./robot.db", "fleet", "--partition-by", "week"), 2, "week"),
         (("./robot.db", "all.parquet"), 2, "one topic"),
         (("./none.db", "fleet", "--partition-by", "day"), 3, "none.db"),
+        (("./robot.db", "./none.db", "fleet", "--partition-by", "day"), 3, "none.db"),
         (("./robot.db", "no/such/fleet", "--partition-by", "day"), 5, "no/such"),
         (("./robot.db", "fleet", "--partition-by", "day", "-t", "/nope"), 6, "/nope"),
         (("./robot.db", "fleet", "--partition-by", "day", "--start", "99"), 6, "section"),
