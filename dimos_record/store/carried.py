@@ -61,6 +61,18 @@ def hide(connection: sqlite3.Connection, carried: Carried) -> None:
         connection.execute("PRAGMA query_only=ON")
 
 
+def copies(connection: sqlite3.Connection, carried: Carried, stream: str, of: str = "*") -> int:
+    """How many messages of a stream were carried over.
+
+    Args:
+        of: a column, to count only those that have something there.
+    """
+    if stream not in carried:
+        return 0
+    source = f"main.{quote_name(stream)} WHERE id <= {carried[stream]}"
+    return int(connection.execute(f"SELECT count({of}) FROM {source}").fetchone()[0])
+
+
 def skipped(
     connection: sqlite3.Connection, carried: Carried, others: Iterable[str]
 ) -> list[tuple[int, int]]:

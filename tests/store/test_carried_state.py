@@ -11,8 +11,10 @@ from dimos_lcm.tf2_msgs import TFMessage
 from dimos_record import RecordReplay
 from dimos_record.bus import open_bus
 from dimos_record.store import open_recording
+from dimos_record.store.doctor import diagnose
 from dimos_record.store.reader import RecordingReader
 from dimos_record.store.segments import SegmentedReader
+from dimos_record.store.summary import summarize
 from dimos_record.store.target import Target, open_target
 from dimos_record.testing import Collector
 from tests.store.samples import MS, START_NS, Message, begin, end, messages
@@ -78,6 +80,18 @@ def test_every_segment_stands_alone(tmp_path: Path) -> None:
             assert reader.skips() == [(START_NS - 90 * MS, begins)]
             assert reader.span_ns() == (begins, begins + 90 * MS)
             assert reader.origin_ns() == START_NS - 90 * MS
+
+
+def test_the_doctor_counts_what_segments_carry_once(tmp_path: Path) -> None:
+    folder = tmp_path / "long"
+    recorded(folder)
+    with open_recording(folder) as reader:
+        count = summarize(reader).count
+    found = diagnose(folder)
+    assert (found.messages, found.checked) == (count, count)
+    (folder / "segment-00001.db").unlink()  # a ring has deleted it: the next one's copies count
+    with open_recording(folder) as reader:
+        assert diagnose(folder).checked == summarize(reader).count == 23
 
 
 def test_the_folder_shows_what_segments_carry_once(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from traceback import clear_frames
 
 from dimos_record.errors import DimosRecordError, NotARecording, RecordingBusy, RecordingDamaged
 from dimos_record.store import catalog, schema
+from dimos_record.store.carried import Carried, copies, load_carried
 from dimos_record.store.connection import (
     BadContent,
     connect_for_reading,
@@ -57,7 +58,9 @@ def diagnose(
     files = segments_of(path) if os.path.isdir(path) else [path]
     if not files:
         raise NotARecording(f"{path} is a folder without any recording in it")
-    examined = [_Examination(file, path, quick, on_progress) for file in files]
+    examined = [
+        _Examination(file, path, quick, on_progress, whole=file == files[0]) for file in files
+    ]
     findings = [finding for one in examined for finding in one.findings]
     if os.path.isdir(path):
         findings += _missing_segments(path, files)
@@ -83,8 +86,14 @@ def _missing_segments(folder: Path, files: list[Path]) -> Iterator[Finding]:
 
 
 class _Examination:
-    def __init__(self, file: Path, path: Path, quick: bool, on_progress: OnProgress | None) -> None:
+    """What was found in one file; not `whole`: without what it carries from those before it."""
+
+    def __init__(
+        self, file: Path, path: Path, quick: bool, on_progress: OnProgress | None, *, whole: bool
+    ) -> None:
         self.file = file
+        self._whole = whole
+        self._carried: Carried = {}
         self.findings: list[Finding] = []
         self.messages = self.checked = 0
         self._on_progress = on_progress
@@ -127,7 +136,7 @@ class _Examination:
         self._try(checks.account)
         self._try(partial(self._count, connection, tables))
         if not quick:
-            self._compare(streams)
+            self._compare(connection, streams)
         return checks.in_use
 
     def _try(self, check: Callable[[], Iterator[Finding]]) -> None:
@@ -164,10 +173,15 @@ class _Examination:
     def _count(
         self, connection: sqlite3.Connection, tables: list[StreamTable]
     ) -> Iterator[Finding]:
-        self.messages = sum(table.figures(connection)[0] for table in tables)
+        if not self._whole:
+            self._carried = load_carried(connection)
+        self.messages = sum(
+            table.figures(connection)[0] - copies(connection, self._carried, table.info.name)
+            for table in tables
+        )
         return iter(())
 
-    def _compare(self, streams: list[StreamChecks]) -> None:
+    def _compare(self, connection: sqlite3.Connection, streams: list[StreamChecks]) -> None:
         done = without = 0
 
         def on_messages(count: int) -> None:
@@ -181,7 +195,9 @@ class _Examination:
             def compare(stream: StreamChecks = stream) -> Iterator[Finding]:
                 nonlocal without
                 checked, findings = stream.checksums(on_messages)
-                self.checked += checked.right + checked.wrong
+                if checked.right or checked.wrong:
+                    copied = copies(connection, self._carried, stream.name, "crc")
+                    self.checked += checked.right + checked.wrong - copied
                 without += checked.without
                 return iter(findings)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from dimos_record.errors import RecordingDamaged
 from dimos_record.store import edits, schema
 from dimos_record.store.base import SessionInfo
-from dimos_record.store.carried import load_carried
+from dimos_record.store.carried import copies, load_carried
 from dimos_record.store.connection import has_log, is_wal, read_header
 from dimos_record.store.doctor.findings import Finding, messages
 from dimos_record.store.table import StreamTable
@@ -155,7 +155,8 @@ class FileChecks:
                 if table.info.name in session.accounts
             ]
             written = sum(account.written for account in accounts)
-            there = table.figures(self._connection)[0] - self._copies(table, carried)
+            copied = copies(self._connection, carried, table.info.name)
+            there = table.figures(self._connection)[0] - copied
             if any(one.received != one.written + one.dropped for one in accounts):
                 what = "its account does not add up: received is not written and dropped"
                 yield Finding("problem", "account", what, topic=table.info.topic)
@@ -164,15 +165,6 @@ class FileChecks:
                 remedy = "look for an earlier copy; what is not in the file cannot be recovered"
                 topic = table.info.topic
                 yield Finding("problem", "account", what, remedy, None, topic, written - there)
-
-    def _copies(self, table: StreamTable, carried: object) -> int:
-        """Messages that a segment has from the one before."""
-        last = carried.get(table.info.name) if isinstance(carried, dict) else None
-        if last is None:
-            return 0
-        name = table.info.name.replace('"', '""')
-        query = f'SELECT count(*) FROM main."{name}" WHERE id <= ?'
-        return int(self._connection.execute(query, (last,)).fetchone()[0])
 
     def _is_derived(self) -> bool:
         """Whether it was made from another recording, which its accounts are about."""

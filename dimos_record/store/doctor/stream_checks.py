@@ -56,6 +56,11 @@ class StreamChecks:
         self._blobs = quote_name(f"{table.info.name}_blob")
 
     @property
+    def name(self) -> str:
+        """That of the stream."""
+        return self._info.name
+
+    @property
     def _info(self) -> StreamInfo:
         return self._table.info
 
