@@ -23,6 +23,7 @@ from dimos_record.lfs.folder import locked, working_folder
 from dimos_record.lfs.git import GitError, Pointer, Repository, pointer_at
 from dimos_record.store import open_recording
 from dimos_record.store.compare import compare
+from dimos_record.store.connection import NotSqlite
 from dimos_record.store.open_segments import segments_of
 from dimos_record.store.paths import ARCHIVE_SUFFIX, archive_for, data_folder
 from dimos_record.store.segments import edits_file
@@ -178,6 +179,9 @@ def _check_room(archive: Path, pointer: Pointer) -> None:
 def _check(unpacked: Path, archive: Path) -> None:
     try:
         open_recording(unpacked).close()
+    except NotSqlite:  # whose advice is about a file that stays
+        what = f"{unpacked.name} is not an SQLite file"
+        raise NotARecording(f"{archive} is no packed recording: {what}") from None
     except DimosRecordError as error:
         what = str(error).replace(str(unpacked), unpacked.name)
         raise NotARecording(f"{archive} is no packed recording: {what}") from None

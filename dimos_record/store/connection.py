@@ -249,8 +249,9 @@ def read_header(path: Path) -> bytes:
     except ValueError as error:
         raise StorageError(f"{str(path)!r} cannot be a file: {error}") from None
     if not header.startswith(_MAGIC):
-        what = "is not an SQLite file" if size else "is empty"
-        raise NotARecording(f"{path} is not a recording: it {what}")
+        if size:
+            raise NotSqlite(path)
+        raise NotARecording(f"{path} is not a recording: it is empty")
     _check_length(path, header, size)
     return header
 
@@ -363,6 +364,16 @@ def _state_of(path: Path) -> _State:
     return tuple(found)
 
 
+class NotSqlite(NotARecording):
+    """A file does not begin as SQLite's do; it may be a recording that has lost its beginning."""
+
+    def __init__(self, path: Path | str) -> None:
+        super().__init__(
+            f"{path} is not a recording: it is not an SQLite file; if it was one, "
+            f"`dimos-record doctor {path}` tells what is left"
+        )
+
+
 class BadContent(ValueError):
     """Something in a recording is not what can be there."""
 
@@ -388,7 +399,7 @@ def translate(error: sqlite3.Error, path: Path | str) -> DimosRecordError:
     if "locked" in text or "busy" in text:
         return RecordingBusy(f"{path} is in use by another process; wait until it has finished")
     if "not a database" in text:
-        return NotARecording(f"{path} is not a recording: it is not an SQLite file")
+        return NotSqlite(path)
     if "readonly" in text:
         return StorageError(f"{path} is read-only; copy it to a folder where you may write")
     if "unable to open" in text:

@@ -46,6 +46,25 @@ def test_a_damaged_recording_exits_with_4_and_names_the_command(
     assert run_here("doctor", "walk.db", "--quick").code == 0
 
 
+def test_the_other_commands_lead_to_doctor_where_the_first_page_is_gone(
+    walk: Path, run_here: RunHere
+) -> None:
+    with walk.open("r+b") as file:
+        file.write(bytes(4096))
+    for command in (("info", walk), ("plot", walk), ("export", "lcm", walk, "walk.lcm")):
+        ran = run_here(*command)
+        assert ran.code == 4
+        assert f"`dimos-record doctor {walk}` tells what is left" in ran.err
+    assert (
+        "its first page is gone; save what is left with: dimos-record recover"
+        in run_here("doctor", walk).err
+    )
+    walk.write_text("These are notes. " * 500)
+    assert run_here("doctor", walk).err == (
+        f"error: {walk} is not a recording, and has nothing of one in it\n"
+    )
+
+
 def test_a_killed_recording_exits_with_6_until_it_is_recovered(
     tmp_path: Path, run_here: RunHere
 ) -> None:

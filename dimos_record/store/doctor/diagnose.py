@@ -18,6 +18,7 @@ from dimos_record.store import catalog, schema
 from dimos_record.store.carried import Carried, copies, load_carried
 from dimos_record.store.connection import (
     BadContent,
+    NotSqlite,
     connect_for_reading,
     errors_about,
     has_log,
@@ -106,9 +107,11 @@ class _Examination:
                 self._try(self._log)
         except (NotARecording, RecordingDamaged) as error:
             _let_go(error)
-            wrong = (
-                _first_page_lost(file, self._remedy) if _hides_a_recording(file, error) else error
-            )
+            wrong: DimosRecordError = error
+            if _hides_a_recording(file, error):
+                wrong = _first_page_lost(file, self._remedy)
+            elif isinstance(error, NotSqlite):
+                wrong = NotARecording(f"{file} is not a recording, and has nothing of one in it")
             if file == path:
                 raise wrong from None
             self._add([Finding("damage", "unreadable", str(wrong), self._remedy)])
