@@ -63,6 +63,10 @@ class NotARecording(DimosRecordError):
     exit_code = 4
 
 
+class NotSqlite(NotARecording):
+    """A file does not begin as SQLite's do; it may be a recording that has lost its beginning."""
+
+
 class RecordingDamaged(DimosRecordError):
     """The recording is truncated or corrupt."""
 
@@ -168,3 +172,7 @@ class MessagesLost(DimosRecordError):
     """Messages were lost while recording in strict mode."""
 
     exit_code = 9
+
+
+class GitError(DimosRecordError):
+    """Git or Git LFS is missing, or does not do what publishing or fetching needs."""

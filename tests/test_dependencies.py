@@ -154,6 +154,21 @@ def test_nothing_below_the_cli_knows_it_or_its_packages() -> None:
             assert distributions(names) & {"typer", "textual"} == set(), module
 
 
+def test_every_error_of_ours_is_in_errors() -> None:
+    """Errors that come from other processes are found there by their names."""
+    names = [name for name in MODULES if not is_in(name, *NEED_DIMOS, SCREENS, DEMO)]
+    report = run_python(
+        "import importlib\n"
+        f"for name in {names}:\n"
+        "    importlib.import_module(name)\n"
+        "from dimos_record.errors import DimosRecordError\n"
+        "def kinds(kind):\n"
+        "    return [kind, *(one for sub in kind.__subclasses__() for one in kinds(sub))]\n"
+        "print({kind.__module__ for kind in kinds(DimosRecordError)})"
+    )
+    assert report.strip() == "{'dimos_record.errors'}"
+
+
 def test_errors_imports_nothing() -> None:
     assert distributions(all_imports("dimos_record.errors")) == {"__future__"}
 

@@ -13,17 +13,18 @@ from dimos_record.edit.replacing import Replaceable, put_new
 from dimos_record.errors import (
     DimosRecordError,
     DiskFull,
+    GitError,
     NotARecording,
+    NotSqlite,
     RecordingExists,
     RecordingNotFound,
     StorageError,
 )
 from dimos_record.lfs.archive import unpack
 from dimos_record.lfs.folder import locked, working_folder
-from dimos_record.lfs.git import GitError, Pointer, Repository, pointer_at
+from dimos_record.lfs.git import Pointer, Repository, pointer_at
 from dimos_record.store import open_recording
 from dimos_record.store.compare import compare
-from dimos_record.store.connection import NotSqlite
 from dimos_record.store.open_segments import segments_of
 from dimos_record.store.paths import ARCHIVE_SUFFIX, archive_for, data_folder
 from dimos_record.store.segments import edits_file

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from dimos_record.errors import DimosRecordError
+from dimos_record.errors import GitError
 
 OnPoll = Callable[[], None]
 """Called some times a second while a command runs; what it raises ends the command."""
@@ -35,10 +35,6 @@ _IN_PROGRESS = {
     "CHERRY_PICK_HEAD": "a cherry-pick",
     "REVERT_HEAD": "a revert",
 }
-
-
-class GitError(DimosRecordError):
-    """Git or Git LFS is missing, or does not do what publishing or fetching needs."""
 
 
 class Pointer(NamedTuple):

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dimos_record.edit.replacing import sync_folder
-from dimos_record.errors import DiskFull, OptionError, RecordingExists, StorageError
+from dimos_record.errors import DiskFull, GitError, OptionError, RecordingExists, StorageError
 from dimos_record.lfs.archive import pack
 from dimos_record.lfs.compact import compact
 from dimos_record.lfs.folder import locked, working_folder
-from dimos_record.lfs.git import GitError, OnPoll, Repository, pointer_at
+from dimos_record.lfs.git import OnPoll, Repository, pointer_at
 from dimos_record.lfs.tracking import Change, is_in_lfs, needed_changes
 from dimos_record.store import open_as_recorded
 from dimos_record.store.editing import refuse_if_edited

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from dimos_record.errors import StorageError
-from dimos_record.lfs.git import GitError, Repository
+from dimos_record.errors import GitError, StorageError
+from dimos_record.lfs.git import Repository
 
 _LFS = "filter=lfs diff=lfs merge=lfs -text"
 

@@ -27,6 +27,7 @@ from dimos_record.errors import (
     DimosRecordError,
     DiskFull,
     NotARecording,
+    NotSqlite,
     RecordingBusy,
     RecordingDamaged,
     RecordingNotFound,
@@ -250,7 +251,7 @@ def read_header(path: Path) -> bytes:
         raise StorageError(f"{str(path)!r} cannot be a file: {error}") from None
     if not header.startswith(_MAGIC):
         if size:
-            raise NotSqlite(path)
+            raise _not_sqlite(path)
         raise NotARecording(f"{path} is not a recording: it is empty")
     _check_length(path, header, size)
     return header
@@ -364,14 +365,11 @@ def _state_of(path: Path) -> _State:
     return tuple(found)
 
 
-class NotSqlite(NotARecording):
-    """A file does not begin as SQLite's do; it may be a recording that has lost its beginning."""
-
-    def __init__(self, path: Path | str) -> None:
-        super().__init__(
-            f"{path} is not a recording: it is not an SQLite file; if it was one, "
-            f"`dimos-record doctor {path}` tells what is left"
-        )
+def _not_sqlite(path: Path | str) -> NotSqlite:
+    return NotSqlite(
+        f"{path} is not a recording: it is not an SQLite file; if it was one, "
+        f"`dimos-record doctor {path}` tells what is left"
+    )
 
 
 class BadContent(ValueError):
@@ -399,7 +397,7 @@ def translate(error: sqlite3.Error, path: Path | str) -> DimosRecordError:
     if "locked" in text or "busy" in text:
         return RecordingBusy(f"{path} is in use by another process; wait until it has finished")
     if "not a database" in text:
-        return NotSqlite(path)
+        return _not_sqlite(path)
     if "readonly" in text:
         return StorageError(f"{path} is read-only; copy it to a folder where you may write")
     if "unable to open" in text:

@@ -12,6 +12,7 @@ import pytest
 
 from dimos_record import RecordReplay
 from dimos_record.errors import (
+    GitError,
     NotARecording,
     OptionError,
     RecordingBusy,
@@ -19,7 +20,6 @@ from dimos_record.errors import (
     RecordingNotFound,
 )
 from dimos_record.lfs.fetch import fetch
-from dimos_record.lfs.git import GitError
 from dimos_record.lfs.publish import publish
 from tests.lfs.projects import (
     Project,

@@ -16,13 +16,13 @@ import pytest
 from dimos_record import MemoryStore, RecordReplay
 from dimos_record.errors import (
     EditError,
+    GitError,
     NotARecording,
     OptionError,
     RecordingBusy,
     RecordingExists,
     RecordingNotFound,
 )
-from dimos_record.lfs.git import GitError
 from dimos_record.lfs.publish import publish
 from tests.lfs.projects import T0, Project, is_pointer, leftovers, messages_of, record, started
 from tests.with_dimos.processes import wait_until

@@ -13,12 +13,17 @@ from itertools import pairwise
 from pathlib import Path
 from traceback import clear_frames
 
-from dimos_record.errors import DimosRecordError, NotARecording, RecordingBusy, RecordingDamaged
+from dimos_record.errors import (
+    DimosRecordError,
+    NotARecording,
+    NotSqlite,
+    RecordingBusy,
+    RecordingDamaged,
+)
 from dimos_record.store import catalog, schema
 from dimos_record.store.carried import Carried, copies, load_carried
 from dimos_record.store.connection import (
     BadContent,
-    NotSqlite,
     connect_for_reading,
     errors_about,
     has_log,
