@@ -7,9 +7,12 @@ from collections.abc import Callable
 from importlib import import_module
 
 from dimos_record.bus.base import (
+    Arrival,
     Bus,
+    OnArrivals,
     OnMessage,
     Selection,
+    Sender,
     Subscription,
     join_channel,
     split_channel,
@@ -18,9 +21,12 @@ from dimos_record.errors import BusError
 
 __all__ = [
     "DEFAULT_URL",
+    "Arrival",
     "Bus",
+    "OnArrivals",
     "OnMessage",
     "Selection",
+    "Sender",
     "Subscription",
     "default_url",
     "join_channel",

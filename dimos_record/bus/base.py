@@ -8,7 +8,7 @@ A bus moves raw bytes between named channels. A *topic* is the name people use (
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol, runtime_checkable
@@ -17,6 +17,12 @@ from dimos_record.errors import BusError, PatternError
 
 OnMessage = Callable[[str, bytes], None]
 """Called with (channel, data) on the bus's own thread; it must return quickly."""
+
+Arrival = tuple[int, str, bytes]
+"""(time of arrival on the scale of `time.monotonic_ns()`, channel, data)"""
+
+OnArrivals = Callable[[list[Arrival]], None]
+"""Called with one or more messages, in order of arrival, on the bus's own thread."""
 
 
 def split_channel(channel: str) -> tuple[str, str | None]:
@@ -163,6 +169,20 @@ class Selection:
         return Selection(self.include, (*self.exclude, *map(literal, topics)))
 
 
+@dataclass(frozen=True)
+class Sender:
+    """Who was heard on a bus, and how much of what it sent has come here."""
+
+    address: str
+    """Where it sends from: '127.0.0.1:45123'."""
+    received: int
+    """Messages, selected or not."""
+    lost: int
+    """Messages that it sent since it was first heard and that never came here complete."""
+    lost_channels: dict[str, int]
+    """Of the lost ones, per channel, those whose channel is known (that of a gap is not)."""
+
+
 class Subscription(Protocol):
     """A running subscription. Close it from any thread, also from its own callback."""
 
@@ -212,11 +232,27 @@ class Bus(Protocol):
             BusError: the bus is closed, or sending failed.
         """
 
+    def publish_all(self, messages: Sequence[tuple[str, bytes]]) -> None:
+        """Send many messages, (channel, data), in order and without a pause between them.
+
+        Raises:
+            ChannelTooLong, BusError: as `publish`; those before the one at fault may be sent.
+        """
+
     def subscribe(self, selection: Selection, on_message: OnMessage) -> Subscription:
         """Receive every message on the selected channels, raw, on the bus's own thread."""
 
+    def subscribe_arrivals(self, selection: Selection, on_arrivals: OnArrivals) -> Subscription:
+        """Like `subscribe`, but in batches, each message with the time at which it arrived."""
+
     def lost_before_reception(self) -> int | None:
         """Packets the kernel dropped since the bus was opened; None where that is not known."""
+
+    def senders(self) -> list[Sender]:
+        """Who was heard since the bus was opened, and what of theirs was lost.
+
+        Empty where that is not known.
+        """
 
     def check_channel(self, channel: str) -> None:
         """Raise `ChannelTooLong` if the bus cannot carry a channel of this name."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 from dimos_record.bus import receive_buffer
-from dimos_record.bus.base import OnMessage, Selection, Subscription
+from dimos_record.bus.base import OnArrivals, OnMessage, Selection, Sender, Subscription
 from dimos_record.bus.lcm_dispatcher import Dispatcher, LcmSubscription
 from dimos_record.bus.lcm_url import LcmNetwork, parse_lcm_url
+from dimos_record.bus.receiver import one_by_one
 from dimos_record.errors import BusError, ChannelTooLong
 
 _MAX_CHANNEL_BYTES = 63  # LCM_MAX_CHANNEL_NAME_LENGTH
@@ -75,6 +77,15 @@ class LcmBus:
         except OSError as error:
             raise BusError(f"cannot publish {channel} on {self.reach}: {error}") from None
 
+    def publish_all(self, messages: Sequence[tuple[str, bytes]]) -> None:
+        """Send many messages, (channel, data), in order.
+
+        Raises:
+            ChannelTooLong, BusError: as `publish`; those before the one at fault are sent.
+        """
+        for channel, data in messages:
+            self.publish(channel, data)
+
     def subscribe(self, selection: Selection, on_message: OnMessage) -> Subscription:
         """Receive every message on the selected channels that is published after this returns.
 
@@ -105,6 +116,10 @@ class LcmBus:
                 self._lost_earlier = _sum(self._lost_earlier, ended.count_drops())
                 self._dispatcher = None
 
+    def subscribe_arrivals(self, selection: Selection, on_arrivals: OnArrivals) -> Subscription:
+        """Like `subscribe`, each message with the time of its delivery."""
+        return self.subscribe(selection, one_by_one(on_arrivals))
+
     def lost_before_reception(self) -> int | None:
         """Packets the kernel dropped since the first subscription; None where that is not known.
 
@@ -114,6 +129,10 @@ class LcmBus:
         with self._lock:
             now = self._dispatcher.count_drops() if self._dispatcher else None
             return _sum(self._lost_earlier, now)
+
+    def senders(self) -> list[Sender]:
+        """Nobody: the package lcm does not tell who sent a message."""
+        return []
 
     def check_channel(self, channel: str) -> None:
         """Raise if LCM cannot carry a channel of this name.

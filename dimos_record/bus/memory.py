@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import threading
+from collections.abc import Sequence
 
-from dimos_record.bus.base import OnMessage, Selection, Subscription
-from dimos_record.bus.receiver import Receiver
+from dimos_record.bus.base import OnArrivals, OnMessage, Selection, Sender, Subscription
+from dimos_record.bus.receiver import Receiver, one_by_one
 from dimos_record.errors import BusError, ChannelTooLong
 
 _MAX_CHANNEL_BYTES = 1024
@@ -139,6 +140,15 @@ class MemoryBus:
             if subscription.selection.matches(channel):
                 subscription.receive(channel, data)
 
+    def publish_all(self, messages: Sequence[tuple[str, bytes]]) -> None:
+        """Send many messages, (channel, data), in order.
+
+        Raises:
+            ChannelTooLong, BusError: as `publish`; those before the one at fault are sent.
+        """
+        for channel, data in messages:
+            self.publish(channel, data)
+
     def subscribe(self, selection: Selection, on_message: OnMessage) -> Subscription:
         """Receive every message on the selected channels that is published after this returns.
 
@@ -152,9 +162,17 @@ class MemoryBus:
             self._room.subscriptions += (subscription,)
         return subscription
 
+    def subscribe_arrivals(self, selection: Selection, on_arrivals: OnArrivals) -> Subscription:
+        """Like `subscribe`, each message with the time of its delivery."""
+        return self.subscribe(selection, one_by_one(on_arrivals))
+
     def lost_before_reception(self) -> int:
         """Nothing is lost here: 0."""
         return 0
+
+    def senders(self) -> list[Sender]:
+        """Nobody: nothing can be lost here."""
+        return []
 
     def check_channel(self, channel: str) -> None:
         """Raise if the name is empty or absurdly long.

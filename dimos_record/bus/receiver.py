@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+from time import monotonic_ns
 
-from dimos_record.bus.base import OnMessage, Selection
+from dimos_record.bus.base import OnArrivals, OnMessage, Selection
 
 
 class Receiver:
@@ -35,6 +36,15 @@ class Receiver:
                 "and later failures of it are not logged",
                 channel,
             )
+
+
+def one_by_one(on_arrivals: OnArrivals) -> OnMessage:
+    """For a bus that does not know when a message arrived: it is the time of its delivery."""
+
+    def on_message(channel: str, data: bytes) -> None:
+        on_arrivals([(monotonic_ns(), channel, data)])
+
+    return on_message
 
 
 def _ignore(channel: str, data: bytes) -> None:

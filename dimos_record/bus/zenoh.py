@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import atexit
 import threading
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from dimos_record.bus.base import OnMessage, Selection, Subscription
+from dimos_record.bus.base import OnArrivals, OnMessage, Selection, Sender, Subscription
+from dimos_record.bus.receiver import one_by_one
 from dimos_record.bus.zenoh_names import key_of
 from dimos_record.bus.zenoh_session import links_beyond, may_close, open_session
 from dimos_record.bus.zenoh_subscription import ZenohSubscription
@@ -97,6 +99,15 @@ class ZenohBus:
                 )
             return self._publishers[channel]
 
+    def publish_all(self, messages: Sequence[tuple[str, bytes]]) -> None:
+        """Send many messages, (channel, data), in order.
+
+        Raises:
+            ChannelTooLong, BusError: as `publish`; those before the one at fault are sent.
+        """
+        for channel, data in messages:
+            self.publish(channel, data)
+
     def subscribe(self, selection: Selection, on_message: OnMessage) -> Subscription:
         """Receive every message on the selected channels that is published after this returns.
 
@@ -115,9 +126,17 @@ class ZenohBus:
         subscription.close()
         raise self._closed("cannot subscribe")
 
+    def subscribe_arrivals(self, selection: Selection, on_arrivals: OnArrivals) -> Subscription:
+        """Like `subscribe`, each message with the time of its delivery."""
+        return self.subscribe(selection, one_by_one(on_arrivals))
+
     def lost_before_reception(self) -> None:
         """Zenoh does not tell what a publisher dropped because it could not send: None."""
         return None
+
+    def senders(self) -> list[Sender]:
+        """Nobody: Zenoh does not tell what a publisher dropped."""
+        return []
 
     def check_channel(self, channel: str) -> None:
         """Raise if Zenoh cannot carry a channel of this name.

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from dimos_record.bus.base import Bus, OnMessage, Selection, Subscription
+from dimos_record.bus.base import Bus, OnArrivals, OnMessage, Selection, Sender, Subscription
 from dimos_record.viewer.live import Inbox, LiveLogger
 
 Position = Callable[[], "int | None"]
@@ -46,13 +46,27 @@ class ShownBus:
         self._bus.publish(channel, data)
         self._inbox.put(channel, data, self.position_ns())
 
+    def publish_all(self, messages: Sequence[tuple[str, bytes]]) -> None:
+        """Send many messages, and show them; the bus comes first."""
+        self._bus.publish_all(messages)
+        for channel, data in messages:
+            self._inbox.put(channel, data, self.position_ns())
+
     def subscribe(self, selection: Selection, on_message: OnMessage) -> Subscription:
         """See `Bus`."""
         return self._bus.subscribe(selection, on_message)
 
+    def subscribe_arrivals(self, selection: Selection, on_arrivals: OnArrivals) -> Subscription:
+        """See `Bus`."""
+        return self._bus.subscribe_arrivals(selection, on_arrivals)
+
     def lost_before_reception(self) -> int | None:
         """See `Bus`."""
         return self._bus.lost_before_reception()
+
+    def senders(self) -> list[Sender]:
+        """See `Bus`."""
+        return self._bus.senders()
 
     def check_channel(self, channel: str) -> None:
         """See `Bus`."""

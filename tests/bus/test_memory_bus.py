@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 
 import pytest
 
-from dimos_record.bus import Bus, Selection, memory, open_bus
+from dimos_record.bus import Arrival, Bus, Selection, memory, open_bus
 from dimos_record.errors import BusError, ChannelTooLong, PatternError
 from dimos_record.testing import Collector
 
@@ -135,3 +136,18 @@ def test_bad_names_and_patterns_are_refused() -> None:
             bus.publish("", b"")
         with pytest.raises(PatternError):
             bus.subscribe(Selection(("[",)), print)
+
+
+def test_many_messages_are_published_in_order_and_come_with_the_time_of_arrival() -> None:
+    batches: list[list[Arrival]] = []
+    sent = [(f"/{number % 3}", b"%d" % number) for number in range(100)]
+    with open_bus("memory://arrivals") as bus:
+        bus.subscribe_arrivals(Selection.of(exclude=["/2"]), batches.append)
+        before_ns = time.monotonic_ns()
+        bus.publish_all(sent)
+        after_ns = time.monotonic_ns()
+    arrivals = [arrival for batch in batches for arrival in batch]
+    assert [(channel, data) for _, channel, data in arrivals] == [s for s in sent if s[0] != "/2"]
+    times_ns = [arrival_ns for arrival_ns, _, _ in arrivals]
+    assert times_ns == sorted(times_ns)
+    assert before_ns <= times_ns[0] <= times_ns[-1] <= after_ns

@@ -5,7 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from dimos_record.bus.base import OnMessage, Selection, Subscription, split_channel
+from dimos_record.bus.base import (
+    OnArrivals,
+    OnMessage,
+    Selection,
+    Sender,
+    Subscription,
+    split_channel,
+)
 from dimos_record.errors import ChannelTooLong, UnknownTopic
 from dimos_record.store.base import Marker, Row, SessionInfo, StreamInfo, StreamStats
 
@@ -193,8 +200,18 @@ class ListBus:
         if hook := self.hooks.get(len(self.published)):
             hook()
 
+    def publish_all(self, messages: Sequence[tuple[str, bytes]]) -> None:
+        for channel, data in messages:
+            self.publish(channel, data)
+
     def subscribe(self, selection: Selection, on_message: OnMessage) -> Subscription:
         raise NotImplementedError
+
+    def subscribe_arrivals(self, selection: Selection, on_arrivals: OnArrivals) -> Subscription:
+        raise NotImplementedError
+
+    def senders(self) -> list[Sender]:
+        return []
 
     def lost_before_reception(self) -> int | None:
         return 0

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
-from dimos_record.bus.base import Bus, OnMessage, Selection, Subscription, literal
+from dimos_record.bus.base import (
+    Bus,
+    OnArrivals,
+    OnMessage,
+    Selection,
+    Sender,
+    Subscription,
+    literal,
+)
 from dimos_record.errors import BusError
 
 _NOTHING = Selection(())
+
+_Subscribe = Callable[[Bus, Selection], Subscription]
+"""Makes the subscription on one of the buses."""
 
 
 class JoinedBus:
@@ -71,12 +82,26 @@ class JoinedBus:
         """Nothing is published here."""
         raise BusError(f"cannot publish {channel}: a recorder only receives here")
 
+    def publish_all(self, messages: Sequence[tuple[str, bytes]]) -> None:
+        """Nothing is published here."""
+        for channel, data in messages:
+            self.publish(channel, data)
+
     def check_channel(self, channel: str) -> None:
         """Every channel that is received exists already."""
 
     def subscribe(self, selection: Selection, on_message: OnMessage) -> Subscription:
         """Receive the selected channels from the buses that they were added with."""
-        subscription = JoinedSubscription(self, selection, on_message)
+        return self._subscribe(selection, lambda bus, wanted: bus.subscribe(wanted, on_message))
+
+    def subscribe_arrivals(self, selection: Selection, on_arrivals: OnArrivals) -> Subscription:
+        """The same in batches, each message with the time at which it arrived on its bus."""
+        return self._subscribe(
+            selection, lambda bus, wanted: bus.subscribe_arrivals(wanted, on_arrivals)
+        )
+
+    def _subscribe(self, selection: Selection, subscribe: _Subscribe) -> Subscription:
+        subscription = JoinedSubscription(self, selection, subscribe)
         self._subscriptions.append(subscription)
         return subscription
 
@@ -85,6 +110,10 @@ class JoinedBus:
         known = [bus.lost_before_reception() for bus in self.buses.values()]
         counts = [count for count in known if count is not None]
         return sum(counts) if counts else None
+
+    def senders(self) -> list[Sender]:
+        """Who was heard, on any of the buses."""
+        return [sender for bus in self.buses.values() for sender in bus.senders()]
 
     def close(self) -> None:
         """Close every bus. Closing twice is harmless."""
@@ -104,9 +133,9 @@ class JoinedBus:
 class JoinedSubscription:
     """A subscription on each bus; see `dimos_record.bus.base.Subscription`."""
 
-    def __init__(self, bus: JoinedBus, selection: Selection, on_message: OnMessage) -> None:
+    def __init__(self, bus: JoinedBus, selection: Selection, subscribe: _Subscribe) -> None:
         self.selection = selection
-        self._bus, self._on_message = bus, on_message
+        self._bus, self._subscribe = bus, subscribe
         self._parts: dict[str, Subscription] = {}
         try:
             self.reselect(selection)
@@ -121,7 +150,7 @@ class JoinedSubscription:
             if key in self._parts:
                 self._parts[key].reselect(wanted)
             elif wanted != _NOTHING:
-                self._parts[key] = bus.subscribe(wanted, self._on_message)
+                self._parts[key] = self._subscribe(bus, wanted)
         self.selection = selection
 
     @property

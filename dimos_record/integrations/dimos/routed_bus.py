@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn
 
-from dimos_record.bus.base import Bus, OnMessage, Selection, split_channel
+from dimos_record.bus.base import Bus, OnArrivals, OnMessage, Selection, Sender, split_channel
 from dimos_record.errors import BusError, CommandsRefused, DecodeError
 from dimos_record.integrations.dimos.wires import Wire, wire_of
 from dimos_record.replay.commands import is_command
@@ -59,6 +59,15 @@ class RoutedBus:
         """
         self._route(channel).send(data)
 
+    def publish_all(self, messages: Sequence[tuple[str, bytes]]) -> None:
+        """Send messages of recorded channels on their ways, in order.
+
+        Raises:
+            BusError: as `publish`.
+        """
+        for channel, data in messages:
+            self.publish(channel, data)
+
     def check_channel(self, channel: str) -> None:
         """Raise if the messages of a recorded channel cannot be published."""
         self._route(channel).check()
@@ -75,8 +84,16 @@ class RoutedBus:
         """Nothing can be received here; listen on the buses themselves."""
         raise BusError(f"cannot subscribe to {selection.include}: a replay only publishes here")
 
+    def subscribe_arrivals(self, selection: Selection, on_arrivals: OnArrivals) -> NoReturn:
+        """Nothing can be received here; listen on the buses themselves."""
+        raise BusError(f"cannot subscribe to {selection.include}: a replay only publishes here")
+
     def lost_before_reception(self) -> None:
         """Nothing is received."""
+
+    def senders(self) -> list[Sender]:
+        """Nobody is heard."""
+        return []
 
     def close(self) -> None:
         """The buses belong to the caller."""
