@@ -1,0 +1,1 @@
+"""Long runs that try to break what dimos-record promises; `scripts/soak` starts them."""
