@@ -8,7 +8,7 @@ A bus moves raw bytes between named channels. A *topic* is the name people use (
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol, runtime_checkable
@@ -232,8 +232,11 @@ class Bus(Protocol):
             BusError: the bus is closed, or sending failed.
         """
 
-    def publish_all(self, messages: Sequence[tuple[str, bytes]]) -> None:
+    def publish_all(self, messages: Iterable[tuple[str, bytes]]) -> None:
         """Send many messages, (channel, data), in order and without a pause between them.
+
+        They are taken once, in order. A bus that calls receivers of this process before it returns
+        takes each only when the one before is delivered, so that a receiver may end them.
 
         Raises:
             ChannelTooLong, BusError: as `publish`; those before the one at fault may be sent.

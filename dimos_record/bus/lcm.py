@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from dimos_record.bus import receive_buffer
@@ -77,7 +77,7 @@ class LcmBus:
         except OSError as error:
             raise BusError(f"cannot publish {channel} on {self.reach}: {error}") from None
 
-    def publish_all(self, messages: Sequence[tuple[str, bytes]]) -> None:
+    def publish_all(self, messages: Iterable[tuple[str, bytes]]) -> None:
         """Send many messages, (channel, data), in order.
 
         Raises:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from dimos_record.bus.base import OnArrivals, OnMessage, Selection, Sender, Subscription
 from dimos_record.bus.receiver import Receiver, one_by_one
@@ -140,7 +140,7 @@ class MemoryBus:
             if subscription.selection.matches(channel):
                 subscription.receive(channel, data)
 
-    def publish_all(self, messages: Sequence[tuple[str, bytes]]) -> None:
+    def publish_all(self, messages: Iterable[tuple[str, bytes]]) -> None:
         """Send many messages, (channel, data), in order.
 
         Raises:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import atexit
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from dimos_record.bus.base import OnArrivals, OnMessage, Selection, Sender, Subscription
@@ -99,7 +99,7 @@ class ZenohBus:
                 )
             return self._publishers[channel]
 
-    def publish_all(self, messages: Sequence[tuple[str, bytes]]) -> None:
+    def publish_all(self, messages: Iterable[tuple[str, bytes]]) -> None:
         """Send many messages, (channel, data), in order.
 
         Raises:

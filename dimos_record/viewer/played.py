@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from dimos_record.bus.base import Bus, OnArrivals, OnMessage, Selection, Sender, Subscription
@@ -46,11 +46,10 @@ class ShownBus:
         self._bus.publish(channel, data)
         self._inbox.put(channel, data, self.position_ns())
 
-    def publish_all(self, messages: Sequence[tuple[str, bytes]]) -> None:
+    def publish_all(self, messages: Iterable[tuple[str, bytes]]) -> None:
         """Send many messages, and show them; the bus comes first."""
-        self._bus.publish_all(messages)
         for channel, data in messages:
-            self._inbox.put(channel, data, self.position_ns())
+            self.publish(channel, data)
 
     def subscribe(self, selection: Selection, on_message: OnMessage) -> Subscription:
         """See `Bus`."""

@@ -200,7 +200,7 @@ class ListBus:
         if hook := self.hooks.get(len(self.published)):
             hook()
 
-    def publish_all(self, messages: Sequence[tuple[str, bytes]]) -> None:
+    def publish_all(self, messages: Iterable[tuple[str, bytes]]) -> None:
         for channel, data in messages:
             self.publish(channel, data)
 

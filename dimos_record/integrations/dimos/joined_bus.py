@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 
 from dimos_record.bus.base import (
@@ -82,7 +82,7 @@ class JoinedBus:
         """Nothing is published here."""
         raise BusError(f"cannot publish {channel}: a recorder only receives here")
 
-    def publish_all(self, messages: Sequence[tuple[str, bytes]]) -> None:
+    def publish_all(self, messages: Iterable[tuple[str, bytes]]) -> None:
         """Nothing is published here."""
         for channel, data in messages:
             self.publish(channel, data)

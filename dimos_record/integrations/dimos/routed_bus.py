@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, NoReturn
 
 from dimos_record.bus.base import Bus, OnArrivals, OnMessage, Selection, Sender, split_channel
@@ -59,7 +59,7 @@ class RoutedBus:
         """
         self._route(channel).send(data)
 
-    def publish_all(self, messages: Sequence[tuple[str, bytes]]) -> None:
+    def publish_all(self, messages: Iterable[tuple[str, bytes]]) -> None:
         """Send messages of recorded channels on their ways, in order.
 
         Raises:
