@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
 from dimos_record.bus.base import Bus, split_channel
 from dimos_record.bus.played import Playing
@@ -16,10 +17,10 @@ from dimos_record.replay.remap import Remap
 from dimos_record.store.base import Row, StreamInfo
 
 
-class _Lane:
+class Lane:
     """One recorded channel on its way to the channel that it is published on."""
 
-    __slots__ = ("bytes", "channel", "published", "shift", "silent", "topic")
+    __slots__ = ("_shift", "bytes", "channel", "published", "silent", "topic", "unshifted")
 
     def __init__(
         self,
@@ -31,10 +32,27 @@ class _Lane:
     ) -> None:
         self.channel = channel
         self.topic = topic
-        self.shift = shift
         self.silent = silent
+        """Whether its topic is not to be heard."""
         self.published = 0
         self.bytes = 0
+        self.unshifted = 0
+        self._shift = shift
+
+    def data(self, row: Row, wall_ns: int) -> bytes:
+        """The bytes to publish at a time in UNIX nanoseconds."""
+        if self._shift is None:
+            return row.data
+        try:
+            return self._shift(row.data, wall_ns - row.ts_ns)
+        except DecodeError:
+            self.unshifted += 1
+            return row.data
+
+    def count(self, data: bytes) -> None:
+        """Count a message that was published."""
+        self.published += 1
+        self.bytes += len(data)
 
 
 class Output:
@@ -48,7 +66,6 @@ class Output:
     """
 
     def __init__(self, bus: Bus, options: PlayOptions) -> None:
-        self._publish = bus.publish
         self._bus = bus
         self._remap = Remap(options.remap)
         self._options = options
@@ -57,16 +74,15 @@ class Output:
         self._inside = 0
         """How many messages are being delivered now; a receiver may make the player publish."""
         self._closed = False
-        self._lanes: dict[str, _Lane] = {}
+        self._lanes: dict[str, Lane] = {}
         """By channel as recorded."""
         self._opened: set[str] = set()
         """Topics, as recorded, that there are without any operator."""
         self._is_heard: Callable[[str], bool] = lambda topic: True
-        self._clock: _Lane | None = None
+        self._clock: Lane | None = None
         if options.clock_topic is not None:
-            self._clock = _Lane(clock_channel(options.clock_topic))
+            self._clock = Lane(clock_channel(options.clock_topic))
             self._encode_clock = clock_encoder(self._clock.channel)
-        self.unshifted = 0
 
     def open(self, streams: Iterable[StreamInfo], recording: str) -> list[str]:
         """Check where streams will be published, before anything is.
@@ -102,7 +118,7 @@ class Output:
 
     def _open(self, streams: Iterable[StreamInfo]) -> list[str]:
         for stream in streams:
-            self._lane(stream)
+            self.lane(stream)
             self._opened.add(stream.topic)
         channels = [lane.channel for lane in self._all_lanes()]
         for channel in channels:
@@ -131,39 +147,50 @@ class Output:
         """The topics, as recorded, that operators have made, as far as one came by."""
         return {lane.topic for lane in self._lanes.values()} - self._opened
 
+    def lane(self, stream: StreamInfo) -> Lane:
+        """The way of the rows of a stream."""
+        return self._lanes.get(stream.channel) or self._new_lane(stream)
+
     def publish(self, row: Row, wall_ns: int) -> bool:
         """Publish a row whose time has come, at that time in UNIX nanoseconds.
 
         Returns:
             False if its topic is not to be heard.
         """
-        lane = self._lanes.get(row.stream.channel) or self._lane(row.stream)
-        if lane.silent:
-            return False
-        data = row.data
-        if lane.shift is not None:
-            try:
-                data = lane.shift(data, wall_ns - row.ts_ns)
-            except DecodeError:
-                self.unshifted += 1
-        self._send(lane, data)
-        return True
+        lane = self.lane(row.stream)
+        if not lane.silent:
+            self._send(lane, lane.data(row, wall_ns))
+        return not lane.silent
+
+    def publish_all(self, messages: Iterable[tuple[str, bytes]]) -> None:
+        """Publish messages of lanes, (channel, data), which the caller counts; see `Bus`."""
+        with self._delivering():
+            self._bus.publish_all(messages)
 
     def publish_clock(self, time_ns: int) -> None:
         """Publish a time on the clock topic."""
         if self._clock is not None:
             self._send(self._clock, self._encode_clock(time_ns))
 
-    def _send(self, lane: _Lane, data: bytes) -> None:
+    def _send(self, lane: Lane, data: bytes) -> None:
+        with self._delivering():
+            self._bus.publish(lane.channel, data)
+        lane.count(data)
+
+    @contextmanager
+    def _delivering(self) -> Iterator[None]:
         self._inside += 1
         try:
-            self._publish(lane.channel, data)
+            yield
         finally:
             self._inside -= 1
             if self._closed:  # by a receiver of this very message
                 self.close()
-        lane.published += 1
-        lane.bytes += len(data)
+
+    @property
+    def unshifted(self) -> int:
+        """Messages whose stamps could not be shifted."""
+        return sum(lane.unshifted for lane in self._lanes.values())
 
     @property
     def bytes(self) -> int:
@@ -177,19 +204,19 @@ class Output:
             topics[split_channel(lane.channel)[0]] += lane.published
         return dict(topics)
 
-    def _all_lanes(self) -> list[_Lane]:
+    def _all_lanes(self) -> list[Lane]:
         return [*self._lanes.values(), *([self._clock] if self._clock else [])]
 
     def _refuse_commands(self, channels: Iterable[str]) -> None:
         if not self._options.allow_commands:
             refuse_commands(self._bus, channels, self._recording, self._options.commands)
 
-    def _lane(self, stream: StreamInfo) -> _Lane:
+    def _new_lane(self, stream: StreamInfo) -> Lane:
         shift = None
         if self._options.restamp:
             shift = stamp_shifter(stream.type_name)
         silent = not self._is_heard(stream.topic)
-        lane = _Lane(self._remap.channel(stream.channel), stream.topic, shift, silent=silent)
+        lane = Lane(self._remap.channel(stream.channel), stream.topic, shift, silent=silent)
         if self._playing is not None:  # an operator has made something of another name or type
             self._refuse_commands([lane.channel])
         return self._lanes.setdefault(stream.channel, lane)

@@ -6,7 +6,7 @@ import logging
 import math
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Literal
 
 from dimos_record.bus.base import Bus, Selection
@@ -175,10 +175,8 @@ class Playback:
         if not self._roll(generation, reading, state):
             return
         while batch := self._next_batch(generation, reading):
-            rows = self._jumping(batch, skips, generation) if skips else batch
-            for row in rows:
-                if not self._when_due(row.ts_ns, generation, self._publish, row):
-                    return
+            if not self._publish_batch(batch, skips, generation):
+                return
         if not all(self._cross(skip, generation) for skip in skips):
             return
         if self._loop is not None:
@@ -186,14 +184,24 @@ class Playback:
         else:
             self._finish(generation)
 
-    def _jumping(
-        self, batch: Iterable[Row], skips: deque[Section], generation: int
-    ) -> Iterator[Row]:
-        """The rows of a batch, after a jump over every skip that lies before them."""
-        for row in batch:
-            while skips and skips[0][0] <= row.ts_ns:
-                self._cross(skips.popleft(), generation)
-            yield row
+    def _publish_batch(self, batch: deque[Row], skips: deque[Section], generation: int) -> bool:
+        """Publish rows when they are due, after a jump over every skip that lies before them.
+
+        Returns:
+            False if another generation began before that.
+        """
+        while batch:
+            position_ns = batch[0].ts_ns
+            if skips and skips[0][0] <= position_ns:
+                going_on = self._cross(skips.popleft(), generation)
+            else:
+                until_ns = skips[0][0] if skips else math.inf
+                going_on = self._when_due(
+                    position_ns, generation, self._publish, generation, batch, until_ns
+                )
+            if not going_on:
+                return False
+        return True
 
     def _cross(self, skip: Section, generation: int) -> bool:
         """Wait for the start of a skip, go on at its end, and publish what state changed in it.
@@ -256,7 +264,7 @@ class Playback:
             self._publish_clock()
             return True
 
-    def _next_batch(self, generation: int, reading: Reading) -> list[Row] | None:
+    def _next_batch(self, generation: int, reading: Reading) -> deque[Row] | None:
         with self._condition:
             while not reading.ready and not self._is_over(generation):
                 self._time.wait(self._condition, None)
@@ -292,17 +300,40 @@ class Playback:
                     continue
             self._time.sleep_until(due_ns)
 
-    def _publish(self, due_ns: int, now_ns: int, row: Row) -> None:
-        self._head.passed(row)
-        late_ns = 0
-        if self._clock.rate == math.inf:
-            self._clock.reached(row.ts_ns)
-            due_ns = now_ns
-        else:
-            late_ns = now_ns - due_ns
-        if not self._output.publish(row, due_ns + self._wall_offset_ns):
-            return
-        if self._meter.count(now_ns, late_ns) and now_ns >= self._next_warning_ns:
+    def _publish(
+        self, _due_ns: int, _now_ns: int, generation: int, batch: deque[Row], until_ns: float
+    ) -> None:
+        """Publish the rows of a batch that are due, before a position; at full speed all."""
+        self._output.publish_all(self._due_messages(generation, batch, until_ns))
+
+    def _due_messages(
+        self, generation: int, batch: deque[Row], until_ns: float
+    ) -> Iterator[tuple[str, bytes]]:
+        """Take the rows that are due now from a batch, until a receiver of one gives a command."""
+        head, clock, output, meter = self._head, self._clock, self._output, self._meter
+        while batch and not self._is_over(generation):
+            row, now_ns, due_ns = batch[0], self._time.monotonic_ns(), clock.due_ns(batch[0].ts_ns)
+            if row.ts_ns >= until_ns or now_ns >= self._next_tick_ns:
+                return
+            if due_ns is None or due_ns > now_ns:
+                return
+            batch.popleft()
+            head.passed(row)
+            clock.reached(row.ts_ns)
+            if clock.rate == math.inf:
+                due_ns = now_ns
+            lane = output.lane(row.stream)
+            if lane.silent:
+                continue
+            data = lane.data(row, due_ns + self._wall_offset_ns)
+            yield lane.channel, data
+            lane.count(data)
+            if meter.count(now_ns, now_ns - due_ns):
+                self._warn(row, now_ns, now_ns - due_ns)
+
+    def _warn(self, row: Row, now_ns: int, late_ns: int) -> None:
+        """Tell now and then that messages are late."""
+        if now_ns >= self._next_warning_ns:
             self._next_warning_ns = now_ns + _WARN_EVERY_NS
             _LOG.warning(
                 "%s: messages are published late, %s by %.0f ms; the disk, the machine or a "

@@ -14,6 +14,7 @@ _BATCH_ROWS = 32
 _BATCH_BYTES = 1_000_000
 _COMFORTABLE_ROWS = 512
 _BREATH_S = 0.0003
+_TAKEN_ROWS = 256
 
 
 class Reading:
@@ -24,7 +25,8 @@ class Reading:
         self.start_ns = start_ns
         self.skip = skip
         self.end_ns = end_ns
-        self.batches: deque[list[Row]] = deque()
+        self.batches: deque[tuple[list[Row], int]] = deque()
+        """Rows and how many bytes they have."""
         self.rows = 0
         self.bytes = 0
         self.ended = False
@@ -78,8 +80,10 @@ class ReadAhead:
             self._reading = None
             self._condition.notify_all()
 
-    def take(self, reading: Reading) -> list[Row] | None:
+    def take(self, reading: Reading) -> deque[Row] | None:
         """The next rows of a reading that is ready; None at its end. Call it with the lock held.
+
+        There are a few hundred of them, or about a megabyte.
 
         Raises:
             Exception: what went wrong while reading.
@@ -88,13 +92,18 @@ class ReadAhead:
             if reading.error is not None:
                 raise reading.error
             return None
-        batch = reading.batches.popleft()
+        taken: deque[Row] = deque()
+        size = 0
+        while reading.batches and len(taken) < _TAKEN_ROWS and size < _BATCH_BYTES:
+            batch, batch_size = reading.batches.popleft()
+            taken.extend(batch)
+            size += batch_size
         was_full = self._is_full(reading)
-        reading.rows -= len(batch)
-        reading.bytes -= sum(len(row.data) for row in batch)
+        reading.rows -= len(taken)
+        reading.bytes -= size
         if was_full and not self._is_full(reading):
             self._condition.notify_all()
-        return batch
+        return taken
 
     def close(self) -> None:
         """End the thread, also with the lock held. Closing twice is harmless."""
@@ -152,7 +161,7 @@ class ReadAhead:
             if batch:
                 if not reading.batches:
                     self._condition.notify_all()
-                reading.batches.append(batch)
+                reading.batches.append((batch, size))
                 reading.rows += len(batch)
                 reading.bytes += size
             return True
