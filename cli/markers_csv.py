@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 COLUMNS = ("label", "at_s", "until_s", "at_utc", "data")
 _S = 1_000_000_000
+_MOST_S = 4e9
+"""From the start of a recording; of an empty one, whose start is not known, since 1970."""
 _SAME_NS = 1_000_000
 """How far at_s and at_utc may be apart: a spreadsheet rounds."""
 
@@ -105,7 +107,7 @@ def _position_ns(cell: str, column: str, where: str, scale: Timescale) -> int:
         position_s = float(cell)
     except ValueError:
         position_s = math.nan
-    if not abs(position_s) < _S:
+    if not abs(position_s) < _MOST_S:
         raise EditError(f"{where}: {column} {cell!r} is no number of seconds")
     return (scale.origin_ns or 0) + round(position_s * _S)
 

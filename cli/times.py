@@ -19,6 +19,8 @@ _UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 _NUMBER = re.compile(r"(\d+\.?\d*|\.\d+)\s*(ms|s|min|m|h)?")
 _CLOCK = re.compile(r"(?:(\d+):)?(\d+):(\d+\.?\d*)")
 _S = 1_000_000_000
+_MOST_S = 9e9
+"""Nanoseconds of more do not fit into the integers of a recording."""
 _EXAMPLES = "12.5, 90s, 1:23.5, +10, -10 (from the end), start, end"
 _MOST_LISTED = 20
 
@@ -228,12 +230,13 @@ def _plain(text: str) -> str:
 
 
 def _seconds(wanted: str) -> float | None:
+    seconds = None
     if found := _CLOCK.fullmatch(wanted):
-        hours, minutes, seconds = found.groups()
-        return int(hours or 0) * 3600 + int(minutes) * 60 + float(seconds)
-    if found := _NUMBER.fullmatch(wanted):
-        return float(found[1]) * _UNITS[found[2] or ""]
-    return None
+        hours, minutes, rest = (float(part or 0) for part in found.groups())
+        seconds = hours * 3600 + minutes * 60 + rest
+    elif found := _NUMBER.fullmatch(wanted):
+        seconds = float(found[1]) * _UNITS[found[2] or ""]
+    return seconds if seconds is not None and seconds < _MOST_S else None
 
 
 def _at_wall_clock(wanted: str, option: str, scale: Timescale) -> float:

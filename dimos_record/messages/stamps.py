@@ -22,6 +22,8 @@ _STAMP_IN_HEADER = 4
 _HEADER_BYTES = 12
 """Of a header, as far as the end of its stamp."""
 _STAMP = struct.Struct(">ii")
+_ARRAY_LENGTH = slice(FINGERPRINT_BYTES, FINGERPRINT_BYTES + 4)
+_EMPTY = bytes(4)
 
 _NS = 1_000_000_000
 _MIN_NS = -(2**31) * _NS
@@ -41,11 +43,12 @@ def stamp_reader(type_name: str | None) -> StampReader | None:
         None if the type is not known or has no header.
     """
     plan = None if type_name is None else _own_header(type_name)
-    if plan is None:
+    if plan is None or type_name is None:
         return None
-    if plan.offset is not None:
-        return _reader_at(plan.fingerprint, plan.offset + _STAMP_IN_HEADER)
-    return _walking_reader(plan)
+    if plan.offset is None:
+        return _walking_reader(plan)
+    read = _reader_at(plan.fingerprint, plan.offset + _STAMP_IN_HEADER)
+    return _of_first_item(read) if _is_array_of_messages(type_name) else read
 
 
 def stamp_ns(type_name: str | None, data: bytes) -> int | None:
@@ -123,6 +126,15 @@ def _reader_at(fingerprint: int, offset: int) -> StampReader:
         return (sec * 1_000_000_000 + nsec or None) if found == fingerprint else None
 
     return read
+
+
+def _of_first_item(read: StampReader) -> StampReader:
+    """The stamp of the first message in an array; bytes behind an empty one are none."""
+
+    def read_first(data: bytes) -> int | None:
+        return read(data) if data[_ARRAY_LENGTH] != _EMPTY else None
+
+    return read_first
 
 
 def _walking_reader(plan: Plan) -> StampReader:

@@ -23,6 +23,8 @@ _LIMITS = (
 _KEEP_S = 120.0
 _SEGMENT_S = 2.0, 600.0
 _SEGMENT_BYTES = 4_000_000, 1_000_000_000
+_MOST = 1e15
+"""Of any unit: nobody means more, and more seconds than that are not counted in nanoseconds."""
 _SECONDS = {"ms": 0.001, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600}
 
 
@@ -145,11 +147,11 @@ def parse_size(text: str, option: str) -> int:
         OptionError: it is not a size above 0.
     """
     match = _SIZE.match(text)
-    if not match or float(match[1]) <= 0:
-        raise OptionError(f"{option}: {text!r} is not a size; write for example 500MB or 2GB")
-    unit = match[2].lower().rstrip("b")
-    power = " kmgt".index(unit[0]) if unit else 0
-    return int(float(match[1]) * (1024 if unit.endswith("i") else 1000) ** power)
+    if match and 0 < float(match[1]) < _MOST:
+        unit = match[2].lower().rstrip("b")
+        power = " kmgt".index(unit[0]) if unit else 0
+        return int(float(match[1]) * (1024 if unit.endswith("i") else 1000) ** power)
+    raise OptionError(f"{option}: {text!r} is not a size; write for example 500MB or 2GB")
 
 
 def parse_duration(text: str, option: str) -> float:
@@ -159,7 +161,7 @@ def parse_duration(text: str, option: str) -> float:
         OptionError: it is not a duration above 0.
     """
     match = _DURATION.match(text)
-    if not match or float(match[1]) <= 0:
+    if not match or not 0 < float(match[1]) < _MOST:
         raise OptionError(f"{option}: {text!r} is not a duration; write for example 90s or 10m")
     return float(match[1]) * _SECONDS[(match[2] or "s").lower()]
 

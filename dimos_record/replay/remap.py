@@ -81,10 +81,11 @@ class Remap:
 
 
 def _rule(source: str, target: str) -> _Rule:
+    rule = f"{source}={target}"
     if not target or "#" in target or "#" in source:
         raise OptionError(
-            f"--remap {source}={target}: give a topic or pattern and a target without a type, "
-            "such as /odom=/replay/odom; the type stays"
+            f"--remap {rule!r}: give a topic or pattern and a target without a type, such "
+            " as /odom=/replay/odom; the type stays"
         )
     glob_to_regex(source)  # rejects what is not a pattern, with its own sentence
     pieces = ["", "**", ""] if source in ("*", "**") else _WILDCARD.split(source)
@@ -94,8 +95,8 @@ def _rule(source: str, target: str) -> _Rule:
     placeholders = len(_PLACEHOLDER.findall(target))
     if placeholders > len(pieces) // 2:
         raise OptionError(
-            f"--remap {source}={target}: the target has {placeholders} wildcards and the pattern "
-            f"only {len(pieces) // 2}"
+            f"--remap {rule!r}: the target has {placeholders} wildcards and the pattern only "
+            f"{len(pieces) // 2}"
         )
     optional_slash = "" if source.startswith("/") else "/?"
     return _Rule(source, re.compile(optional_slash + regex), _PLACEHOLDER.split(target))

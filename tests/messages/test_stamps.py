@@ -153,3 +153,7 @@ def test_the_original_bytes_are_not_touched():
     copy = bytes(bytearray(data))
     shift_stamps(POSE, data, NS)
     assert data == copy
+
+
+def test_bytes_behind_an_empty_array_of_messages_are_no_stamp():
+    assert stamp_ns("tf2_msgs.TFMessage", tf_bytes() + bytes(range(1, 60))) is None
