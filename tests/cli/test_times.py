@@ -122,7 +122,9 @@ def test_what_is_no_position_is_one_clear_sentence(text: str, said: str) -> None
     assert "\n" not in str(raised.value)
 
 
-@pytest.mark.parametrize("text", ["", "-", "1:", ":5", "1:2:3:4", "5 apples", "1e3", "--1", "inf", "9" * 400])
+@pytest.mark.parametrize(
+    "text", ["", "-", "1:", ":5", "1:2:3:4", "5 apples", "1e3", "--1", "inf", "9" * 400]
+)
 def test_what_is_no_time_is_refused_with_the_name_of_the_option(text: str) -> None:
     with pytest.raises(OptionError, match=r"--start: .* is not a time, and walk.db has no markers"):
         parse_position(text, "--start", Timescale(10.0, name="walk.db"))
