@@ -111,12 +111,13 @@ def _say_how_it_ended(rec: RecordReplay, progress: Progress) -> None:
         f"{name}: {total.written:,} messages, {text.size(total.bytes)}{segments} in "
         f"{text.seconds(progress.elapsed_s)}{ended}"
     )
-    say(loss_sentence(total.dropped, progress.lost_before_reception))
+    if progress.reason != "file gone":  # how much of it is left nobody knows
+        say(loss_sentence(total.dropped, progress.lost_before_reception))
     if not total.received:
         say(f"No message arrived on {rec.bus.reach}; check that somebody publishes there")
     if progress.clock_jumps:
         say(f"The wall clock was set {progress.clock_jumps:,} times; receive times went on evenly")
-    if not progress.self_contained:
+    if not progress.self_contained and progress.reason != "file gone":
         say(f"{name} is not self-contained yet; finish it with: dimos-record recover {name}")
 
 

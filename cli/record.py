@@ -169,7 +169,8 @@ def record(
         finally:
             _say_kept(rec, kept)
             print_account(rec, as_json=as_json)
-        _check_that_the_disk_sufficed(rec)
+        _check_that_the_disk_sufficed(rec, options["min_free_bytes"])
+        _ = rec.reader.streams  # whatever another program has done to the file is said now
 
 
 def _add_modules(rec: RecordReplay, names: list[str], transport: str | None) -> None:
@@ -205,13 +206,14 @@ def _say_kept(rec: RecordReplay, said: int) -> int:
     return len(kept)
 
 
-def _check_that_the_disk_sufficed(rec: RecordReplay) -> None:
+def _check_that_the_disk_sufficed(rec: RecordReplay, min_free_bytes: int) -> None:
     from dimos_record.errors import DiskFull
 
     if rec.progress is not None and rec.progress.reason == "disk nearly full":
+        lower = ", or lower the limit with --min-free" if min_free_bytes else ""
         raise DiskFull(
             f"recording stopped because the disk is nearly full; {rec.store.name} is complete up "
-            "to then; free some space, or lower the limit with --min-free"
+            f"to then; free some space{lower}"
         )
 
 

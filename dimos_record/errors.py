@@ -107,6 +107,10 @@ class DiskFull(StorageError):
     """No room is left, or so little that recording stopped before the disk was full."""
 
 
+class RecordingGone(StorageError):
+    """The file was removed, renamed or replaced while it was recorded into."""
+
+
 class UnknownTopic(DimosRecordError, KeyError):
     """The recording has no such topic or stream."""
 

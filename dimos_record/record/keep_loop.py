@@ -9,9 +9,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from dimos_record.errors import BusError, DimosRecordError, StorageError
+from dimos_record.errors import BusError, DimosRecordError
 from dimos_record.record.buffer import TapBuffer
-from dimos_record.record.keeper import ClockWatch, FileKeeper
+from dimos_record.record.keeper import ClockWatch, FileKeeper, taken_away
 from dimos_record.record.options import RecordOptions
 from dimos_record.record.write_loop import WriteLoop
 from dimos_record.store.ring import Ring
@@ -90,12 +90,7 @@ class KeepLoop:
             self._keeper = FileKeeper(path)
         if self._keeper.is_in_place():
             return True
-        self._loop.fail(
-            StorageError(
-                f"{path} was removed, renamed or replaced while it was recorded into, and "
-                "recording has stopped; if it was renamed, everything up to then is in it"
-            )
-        )
+        self._loop.fail(taken_away(path))
         return False
 
     def _look_after_file(self) -> None:
@@ -104,10 +99,13 @@ class KeepLoop:
             return
         missing = self._options.min_free_bytes - keeper.room()
         if missing > 0 and not (self._ring and self._ring.make_room(missing, self._loop.busy())):
+            least_mb = self._options.min_free_bytes / 1e6
             log.warning(
-                "%s: recording stops, since less than %.0f MB are free on the disk",
+                "%s: recording stops, since %s",
                 keeper.path,
-                self._options.min_free_bytes / 1e6,
+                f"less than {least_mb:.0f} MB are free on the disk"
+                if least_mb
+                else "what is free on the disk is needed to finish the file",
             )
             self._loop.request_stop("disk nearly full")
             return

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from dimos_record.errors import DiskFull, StorageError
+from dimos_record.errors import DiskFull, RecordingGone, StorageError
 
 RESERVE_BYTES = 2 * 1024**2
 CLOCK_JUMP_NS = 100_000_000
@@ -54,6 +54,14 @@ class FileKeeper:
     def room(self) -> int:
         """Bytes that can still be recorded: what is free, less what the log will need."""
         return shutil.disk_usage(self.path.parent).free - self.log_bytes()
+
+
+def taken_away(path: Path | str) -> RecordingGone:
+    """The error for a file that is not there any more under its name."""
+    return RecordingGone(
+        f"{path} was removed, renamed or replaced while it was recorded into, and recording has "
+        "stopped; if it was renamed, everything up to then is in it"
+    )
 
 
 def check_room(path: Path, min_free_bytes: int) -> None:

@@ -8,9 +8,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from dimos_record.errors import DimosRecordError, DiskFull, RecordingBusy, StorageError
+from dimos_record.errors import (
+    DimosRecordError,
+    DiskFull,
+    RecordingBusy,
+    RecordingGone,
+    StorageError,
+)
 from dimos_record.record.buffer import TapBuffer, Tapped
-from dimos_record.record.keeper import ClockWatch
+from dimos_record.record.keeper import ClockWatch, taken_away
 from dimos_record.record.options import RecordOptions
 from dimos_record.store.base import StreamAccount, add_accounts
 from dimos_record.store.recording_file import remove_recording_file
@@ -82,7 +88,7 @@ class WriteLoop:
     def fail(self, error: DimosRecordError) -> None:
         """End with an error that somebody else noticed: what is in the buffer is still written."""
         self.error = self.error or error
-        self.request_stop("error")
+        self.request_stop(_reason(error))
 
     def join(self) -> None:
         """Wait until every segment is finished."""
@@ -135,7 +141,7 @@ class WriteLoop:
             error.__cause__ = cause
         self.stop_requested.set()
         self.error = self.error or error
-        self.reason = "disk full" if isinstance(error, DiskFull) else "error"
+        self.reason = _reason(self.error)
 
     def _end(self) -> None:
         try:
@@ -216,6 +222,9 @@ class WriteLoop:
                 self.writer.write(rows)
                 return
             except RecordingBusy as error:
+                if self.writer.is_replaced:  # trying again would not bring it back
+                    self._buffer.drop(batch)
+                    raise taken_away(self.writer.path) from None
                 # the buffer holds what arrives meanwhile, and counts what it cannot hold
                 log.warning("%s (trying again)", error)
                 if self.stop_requested.is_set():
@@ -324,3 +333,10 @@ class WriteLoop:
             self.self_contained = False
         with self._accounting:
             self._finishing.discard(Path(writer.path))
+
+
+def _reason(error: DimosRecordError) -> str:
+    """Why a session ended that ended with an error."""
+    if isinstance(error, DiskFull):
+        return "disk full"
+    return "file gone" if isinstance(error, RecordingGone) else "error"

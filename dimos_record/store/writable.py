@@ -50,9 +50,14 @@ class WritableFile:
                 self._go_back()
                 raise
 
+    @property
+    def is_replaced(self) -> bool:
+        """Whether another file has taken the name of this one."""
+        return self._identity is not None and identity(self.path) not in (None, self._identity)
+
     def _refuse_if_replaced(self) -> None:
         """What would be written into a file that has lost its name would be lost with it."""
-        if self._identity is not None and identity(self.path) not in (None, self._identity):
+        if self.is_replaced:
             raise RecordingBusy(f"{self.path} was saved or replaced meanwhile; open it again")
 
     def _roll_back(self) -> None:

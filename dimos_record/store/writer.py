@@ -28,6 +28,7 @@ from dimos_record.store.connection import (
     errors_about,
     quote_name,
 )
+from dimos_record.store.in_use import refuse_if_used
 from dimos_record.store.intervals import FOREVER
 from dimos_record.store.latched import StreamState, parts
 from dimos_record.store.names import is_valid, stream_name
@@ -89,10 +90,12 @@ class RecordingWriter(WritableFile):
 
         Raises:
             RecordingExists: there is a file of that name.
+            RecordingBusy: there was one, which is still recorded into under another name.
             StorageError: the folder does not exist, or may not be written.
         """
         if os.path.exists(path):
             raise already_exists(path)
+        refuse_if_used(path, [path])  # of a recording that was renamed, the log is still here
         try:
             writer = cls(connect_for_writing(path, create=True), path)
             try:
