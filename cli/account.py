@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from dimos_record.cli import text
 from dimos_record.cli.running import say
 from dimos_record.cli.tables import TopicRow, kind_of, print_json, show, topic_table
 from dimos_record.errors import DimosRecordError
-from dimos_record.record.session import Progress
+from dimos_record.record.progress import Progress
 from dimos_record.record_replay import RecordReplay
 from dimos_record.store.base import StoreReader, StreamAccount, StreamInfo
+from dimos_record.store.senders import SenderAccount, losses_in_words, to_meta
 
 _HEADERS = ("received", "written", "rate", "bytes", "gap", "dropped")
 
@@ -112,7 +113,7 @@ def _say_how_it_ended(rec: RecordReplay, progress: Progress) -> None:
         f"{text.seconds(progress.elapsed_s)}{ended}"
     )
     if progress.reason != "file gone":  # how much of it is left nobody knows
-        say(loss_sentence(total.dropped, progress.lost_before_reception))
+        say(loss_sentence(total.dropped, progress.lost_before_reception, progress.senders))
     if not total.received:
         say(f"No message arrived on {rec.bus.reach}; check that somebody publishes there")
     if progress.clock_jumps:
@@ -121,18 +122,27 @@ def _say_how_it_ended(rec: RecordReplay, progress: Progress) -> None:
         say(f"{name} is not self-contained yet; finish it with: dimos-record recover {name}")
 
 
-def loss_sentence(dropped: int, lost_before_reception: int | None) -> str:
-    """What was lost, in one sentence."""
+def loss_sentence(
+    dropped: int, lost_before_reception: int | None, senders: Sequence[SenderAccount] = ()
+) -> str:
+    """What was lost, in one sentence.
+
+    Args:
+        lost_before_reception: packets that the kernel dropped; None where that is not known.
+        senders: what is known of the messages of each sender.
+    """
     parts = []
     if dropped:
         parts.append(f"{dropped:,} messages were dropped, since the disk was too slow")
-    if lost_before_reception:
+    if lost := losses_in_words(senders):
+        parts.append(f"{text.printable(lost)} were lost before reception")
+    elif lost_before_reception:
         parts.append(
             f"{lost_before_reception:,} packets were lost before reception, in the kernel's buffer"
         )
     if parts:
         return f"LOST: {' and '.join(parts)}"
-    if lost_before_reception is None:
+    if lost_before_reception is None and not senders:
         return "Nothing was dropped; what was lost on its way here is not known"
     return "Nothing was lost"
 
@@ -146,6 +156,7 @@ def _as_json(name: str, progress: Progress, streams: list[_Recorded]) -> dict[st
         "stored_bytes": progress.total.bytes,
         "dropped": progress.total.dropped,
         "lost_before_reception": progress.lost_before_reception,
+        **senders_as_json(progress.senders),
         "clock_jumps": progress.clock_jumps,
         "segments": progress.segments,
         "self_contained": progress.self_contained,
@@ -159,6 +170,14 @@ def _as_json(name: str, progress: Progress, streams: list[_Recorded]) -> dict[st
             }
             for one in streams
         ],
+    }
+
+
+def senders_as_json(senders: Sequence[SenderAccount]) -> dict[str, Any]:
+    """What came from each sender, and how many messages were lost; None where it is not known."""
+    return {
+        "messages_lost_before_reception": sum(one.lost for one in senders) if senders else None,
+        "senders": to_meta(senders),
     }
 
 

@@ -95,7 +95,7 @@ def detach(transport: Transport = None, as_json: Json = False) -> None:
         f"{path}: {total.written:,} messages of {_many(session.accounts)} in "
         f"{_elapsed_s(session):.1f} s"
     )
-    print(loss_sentence(total.dropped, session.lost_before_reception))
+    print(loss_sentence(total.dropped, session.lost_before_reception, session.senders))
 
 
 def _elapsed_s(session: SessionInfo) -> float:

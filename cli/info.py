@@ -218,7 +218,7 @@ def _notes(summary: Summary) -> list[str]:
     if recorded:
         unknown = all(one.lost_before_reception is None for one in recorded)
         lost = None if unknown else summary.lost_before_reception
-        notes.append(loss_sentence(summary.dropped, lost))
+        notes.append(loss_sentence(summary.dropped, lost, summary.senders))
     if not summary.self_contained:
         notes.append(_not_self_contained(summary))
     return ["", *notes] if notes else []
@@ -243,6 +243,8 @@ def _not_self_contained(summary: Summary) -> str:
 
 
 def _as_json(summary: Summary, size: int) -> dict[str, Any]:
+    from dimos_record.cli.account import senders_as_json
+
     return {
         "path": summary.name,
         "schema_version": summary.schema_version,
@@ -256,6 +258,7 @@ def _as_json(summary: Summary, size: int) -> dict[str, Any]:
         "stored_bytes": summary.bytes,
         "dropped": summary.dropped,
         "lost_before_reception": summary.lost_before_reception,
+        **senders_as_json(summary.senders),
         "topics": [_topic_as_json(topic) for topic in summary.topics],
         "sessions": [_session_as_json(session) for session in summary.sessions],
     }
@@ -289,12 +292,15 @@ def _topic_as_json(topic: Topic) -> dict[str, Any]:
 
 
 def _session_as_json(session: SessionInfo) -> dict[str, Any]:
+    from dimos_record.cli.account import senders_as_json
+
     return {
         "start_ns": session.start_ns,
         "stop_ns": session.stop_ns,
         "state": session.state,
         "reason": session.reason,
         "lost_before_reception": session.lost_before_reception,
+        **senders_as_json(session.senders),
         "clock_jumps": session.clock_jumps,
         "meta": session.meta,
     }

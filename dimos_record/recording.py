@@ -18,7 +18,8 @@ from dimos_record.handle import RecordingHandle
 from dimos_record.messages import is_latched
 from dimos_record.record.options import RecordOptions, parse_ring
 from dimos_record.record.origin import Origin
-from dimos_record.record.session import Progress, RecordingSession
+from dimos_record.record.progress import Progress
+from dimos_record.record.session import RecordingSession
 from dimos_record.store.appender import StreamAppender
 from dimos_record.store.base import StreamAccount, StreamInfo, add_accounts
 from dimos_record.store.codecs import check_choosable

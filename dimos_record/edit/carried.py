@@ -15,6 +15,7 @@ from dimos_record.edit.plan import FilePlan, has_table
 from dimos_record.store.base import Marker, SessionInfo, StreamAccount, add_accounts
 from dimos_record.store.carried import KEY
 from dimos_record.store.edited import EditedReader
+from dimos_record.store.senders import joined_meta
 from dimos_record.store.sessions import save_accounts
 from dimos_record.store.writer import COMPLETE_UNTIL
 
@@ -174,6 +175,7 @@ def _put_together(whole: SessionInfo, part: SessionInfo) -> SessionInfo:
         reason=part.reason,
         lost_before_reception=sum(lost) if lost else None,
         clock_jumps=whole.clock_jumps + part.clock_jumps,
+        meta=joined_meta(whole.meta, part.meta),
         accounts=add_accounts(whole.accounts, part.accounts),
     )
 

@@ -36,12 +36,16 @@ class KeepLoop:
         buffer: TapBuffer,
         options: RecordOptions,
         clock: ClockWatch,
+        *,
+        ask_bus: Callable[[], bool],
         bus_failure: Callable[[], BusError | None],
+        losses: Callable[[], tuple[int, str]],
         keep_log: Callable[[], None],
         ring: Ring | None = None,
     ) -> None:
         self._loop, self._buffer, self._options, self._clock = loop, buffer, options, clock
-        self._bus_failure, self._keep_log = bus_failure, keep_log
+        self._ask_bus, self._bus_failure, self._losses = ask_bus, bus_failure, losses
+        self._keep_log = keep_log
         self._ring = ring
         self._keeper: FileKeeper | None = None
         self._warned_dropped = self._warned_lost = 0
@@ -123,6 +127,9 @@ class KeepLoop:
         return True
 
     def _look_at_clock(self) -> None:
+        asked_ns = self._clock.now_ns()
+        if self._ask_bus():
+            self._loop.arrived_until(asked_ns)
         ts_ns, wall_ns, jump_ns = self._clock.sample()
         self._loop.writer.note_progress(ts_ns, wall_ns, self._loop.complete_until_ns)
         if jump_ns:
@@ -141,7 +148,7 @@ class KeepLoop:
                 ", ".join(f"{channel}: {count}" for channel, count in worst),
             )
             self._warned_dropped = dropped
-        lost = self._loop.lost() or 0
+        lost, what = self._losses()
         if lost > self._warned_lost:
-            log.warning("%d packets were lost before reception so far", lost)
+            log.warning("%s were lost before reception so far", what)
             self._warned_lost = lost

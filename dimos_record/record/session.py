@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import threading
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,50 +21,24 @@ from dimos_record.record.keep_loop import KeepLoop
 from dimos_record.record.keeper import ClockWatch, DiskReserve, FileKeeper, check_room
 from dimos_record.record.options import RecordOptions
 from dimos_record.record.origin import Origin
+from dimos_record.record.progress import Progress
 from dimos_record.record.provenance import describe_session
+from dimos_record.record.sender_watch import Counts, SenderWatch, between
 from dimos_record.record.trigger import KeepTrigger
 from dimos_record.record.write_loop import WriteLoop
-from dimos_record.store.base import StreamAccount
 from dimos_record.store.ring import SESSION_KEY, Ring
+from dimos_record.store.senders import KEY as SENDERS
+from dimos_record.store.senders import losses_in_words, to_meta
 from dimos_record.store.target import Target
 from dimos_record.store.writer import CodecChooser, RecordingWriter
 
 _NOTHING = Selection(())
 CATCH_UP_S = 0.5
 """How long, at the end, to go on receiving what had arrived before; overload has no end."""
+ASKING_S = 0.2
+"""How long, while it runs, to wait for an answer whether everything that had arrived is here."""
 
 log = logging.getLogger("dimos_record")
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a session stands, or how it ended."""
-
-    elapsed_s: float
-    waiting_bytes: int
-    """Memory of the messages that wait for the writer."""
-    lost_before_reception: int | None
-    """Packets that the kernel dropped; None where that is not known."""
-    clock_jumps: int
-    segments: int
-    paused: bool
-    reason: str | None
-    """Why it ended; None while it runs."""
-    self_contained: bool
-    kept: tuple[str, ...] = ()
-    """What was written of the past, since a message came that keeps it."""
-    accounts: dict[str, StreamAccount] = field(default_factory=dict)
-    """Per stream name."""
-
-    @property
-    def total(self) -> StreamAccount:
-        """The accounts of all streams together."""
-        return sum(self.accounts.values(), StreamAccount())
-
-    @property
-    def lost(self) -> int:
-        """Everything that is known to be missing: messages dropped, packets lost by the kernel."""
-        return self.total.dropped + (self.lost_before_reception or 0)
 
 
 class RecordingSession:
@@ -109,12 +82,18 @@ class RecordingSession:
             self._buffer,
             options,
             self._clock,
-            self._look_at_bus,
-            self._keep_log,
-            self._ring,
+            ask_bus=self._ask_bus,
+            bus_failure=self._look_at_bus,
+            losses=self._losses_on_the_way,
+            keep_log=self._keep_log,
+            ring=self._ring,
         )
         self._trigger = _trigger(bus, target, options, self._clock)
         self._bus_failure: BusError | None = None
+        self._senders = SenderWatch(bus)
+        self._heard_before_segment: Counts = {}
+        self._noting = threading.Lock()
+        """Held while `_meta` changes."""
         self._lost_at_start: int | None = None
         self._lost_at_end: int | None = None
 
@@ -135,6 +114,7 @@ class RecordingSession:
                 "include": list(self._selection.include),
                 "exclude": list(self._selection.exclude),
                 "left_out_played": [],
+                SENDERS: [],
                 **self._origin.meta,
             }
             if self._ring is not None:
@@ -143,6 +123,7 @@ class RecordingSession:
                     "ring_bytes": self._options.ring_bytes,
                 }
             start_ns = self._clock.now_ns()
+            self._heard_before_segment = self._senders.start()
             self._subscribe()
             self._lost_at_start = self._bus.lost_before_reception()
             self._begin_session(self._target.writer, start_ns)
@@ -162,19 +143,29 @@ class RecordingSession:
         with self._changing:
             self._played = self._players.channels
             wanted = self._without_played(self._selection)
-            self._subscription = self._bus.subscribe(wanted, self._buffer.tap)
+            self._subscription = self._bus.subscribe_arrivals(wanted, self._buffer.tap)
             self._note_what_is_left_out(self._selection)
 
     def _begin_session(self, writer: RecordingWriter, start_ns: int) -> None:
-        writer.begin_session(
-            start_ns,
-            self._meta,
-            split=split_channel,
-            bus=self._bus.url,
-            choose_codec=self._choose_codec,
-            dropped=self._buffer.dropped,
-            sources=self._origin.sources,
-        )
+        """Begin the session in a segment, whose `meta` is from now on the live one."""
+        with self._noting:
+            heard = self._senders.now()
+            self._note_senders(heard)  # for the segment before
+            meta = {**self._meta, SENDERS: []}
+            writer.begin_session(
+                start_ns,
+                meta,
+                split=split_channel,
+                bus=self._bus.url,
+                choose_codec=self._choose_codec,
+                dropped=self._buffer.dropped,
+                sources=self._origin.sources,
+            )
+            self._meta, self._heard_before_segment = meta, heard
+
+    def _note_senders(self, heard: Counts) -> None:
+        """Have it written down with the account what came from each sender in this segment."""
+        self._meta[SENDERS] = to_meta(between(self._heard_before_segment, heard))
 
     def _reserve_room(self) -> None:
         path = self._target.writer.path
@@ -206,9 +197,10 @@ class RecordingSession:
             raise self._bus_failure
         progress = self.progress()
         if self._options.strict and progress.lost:
+            _, lost = self._losses_on_the_way()
             raise MessagesLost(
                 f"{self._target.writer.path}: {progress.total.dropped:,} messages were dropped and "
-                f"{progress.lost_before_reception or 0:,} packets were lost before reception"
+                f"{lost} were lost before reception"
             )
         return progress
 
@@ -279,7 +271,8 @@ class RecordingSession:
         played = {split_channel(one)[0] for one in self._played if selection.matches(one)}
         noted = self._meta["left_out_played"]
         if new := sorted(played.difference(noted)):
-            self._meta["left_out_played"] = sorted({*noted, *new})
+            with self._noting:
+                self._meta["left_out_played"] = sorted({*noted, *new})
             log.warning(
                 "%s: not recorded while this process plays %s; to record what is played, "
                 "play it from another process",
@@ -314,6 +307,7 @@ class RecordingSession:
             self_contained=self._loop.self_contained,
             kept=tuple(map(str, self._trigger.kept)) if self._trigger is not None else (),
             accounts=self._loop.accounts(),
+            senders=self._senders.accounts(),
         )
 
     def _lost_before_reception(self) -> int | None:
@@ -327,9 +321,24 @@ class RecordingSession:
             self._follow_players()
         return self._find_bus_failure()
 
+    def _ask_bus(self) -> bool:
+        """Note what came from whom; whether all is in the buffer that had arrived before."""
+        with self._noting:
+            self._note_senders(self._senders.now())
+        subscription = self._subscription
+        return subscription is not None and subscription.catch_up(ASKING_S)
+
+    def _losses_on_the_way(self) -> tuple[int, str]:
+        """How much was lost before reception, and what, for people."""
+        senders, packets = self._senders.accounts(), self._lost_before_reception() or 0
+        if messages := sum(one.lost for one in senders):
+            return messages, losses_in_words(senders)
+        return packets, f"{packets:,} packets"
+
     def _keep_log(self) -> None:
         """Write down what the recorded program has logged, and what is known of it by now."""
-        self._meta.update(self._origin.meta)
+        with self._noting:
+            self._meta.update(self._origin.meta)
         lines = self._origin.log() if self._origin.log is not None else []
         if lines:
             self._loop.writer.write_log(lines)
@@ -351,6 +360,9 @@ class RecordingSession:
             self._find_bus_failure()
             self._subscription.catch_up(CATCH_UP_S)
             self._lost_at_end = self._lost_before_reception()
+            self._senders.end()
+            with self._noting:
+                self._note_senders(self._senders.now())
             self._subscription.close()
             self._subscription = None
         if self._players is not None:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from dimos_record.bus.base import Arrival
 from dimos_record.errors import (
     DimosRecordError,
     DiskFull,
@@ -15,7 +16,7 @@ from dimos_record.errors import (
     RecordingGone,
     StorageError,
 )
-from dimos_record.record.buffer import TapBuffer, Tapped
+from dimos_record.record.buffer import TapBuffer
 from dimos_record.record.keeper import ClockWatch, taken_away
 from dimos_record.record.options import RecordOptions
 from dimos_record.store.base import StreamAccount, add_accounts
@@ -26,6 +27,7 @@ from dimos_record.store.writer import RecordingWriter
 
 BATCH_MESSAGES, BATCH_BYTES, BATCH_S = 2000, 8_000_000, 0.1
 POLL_S = 0.02
+SOON_S = 0.5
 DRAIN_S = 5.0
 
 log = logging.getLogger("dimos_record")
@@ -56,6 +58,7 @@ class WriteLoop:
         self.finishing = False
         self.complete_until_ns = 0
         """Receive time up to which everything that was received is committed."""
+        self._arrived_until_ns = 0
         self._target, self._buffer, self._options, self._clock = target, buffer, options, clock
         self._begin_session, self._end_input, self.lost = begin_session, end_input, lost
         self._ring = ring
@@ -114,6 +117,14 @@ class WriteLoop:
             if self._final is not None:
                 return self._final
             return add_accounts(self._earlier, self.writer.accounts())
+
+    def arrived_until(self, ts_ns: int) -> None:
+        """Everything up to a receive time is in the buffer: wait until it is committed, if soon."""
+        self._arrived_until_ns = ts_ns
+        end_s = time.monotonic() + SOON_S
+        while self.complete_until_ns < ts_ns and time.monotonic() < end_s:
+            if self.stop_requested.wait(POLL_S):
+                return
 
     def _run(self) -> None:
         try:
@@ -175,12 +186,14 @@ class WriteLoop:
 
     def _write_what_waits(self) -> None:
         """Commit a batch, and note up to when everything is committed."""
-        now_ns = self._clock.now_ns()
+        offset_ns = self._clock.offset_ns
+        # a bus delivers in order of arrival; where it is silent, the keeper asks it
+        until_ns = max(self._arrived_until_ns, self._buffer.newest_ns + offset_ns - 1)
         self._write_batch()
         oldest_ns = self._buffer.oldest_ns
         if oldest_ns is not None:
-            now_ns = min(now_ns, oldest_ns + self._clock.offset_ns - 1)
-        self.complete_until_ns = now_ns
+            until_ns = min(until_ns, oldest_ns + offset_ns - 1)
+        self.complete_until_ns = max(self.complete_until_ns, until_ns)
 
     def _drain(self) -> bool:
         """Empty the spool; False if another program keeps the file: it can wait."""
@@ -206,7 +219,7 @@ class WriteLoop:
         taken = batch = self._buffer.take(limit, BATCH_BYTES)
         if options.duration_s is not None:
             last_ns = self._started_ns + round(options.duration_s * 1e9) - self._clock.offset_ns
-            batch = [message for message in taken if message[0] < last_ns]
+            batch = [arrival for arrival in taken if arrival[0] < last_ns]
         if batch:
             self._commit(batch)
             self._written += len(batch)
@@ -214,9 +227,9 @@ class WriteLoop:
                 self._first_ns = batch[0][0] + self._clock.offset_ns
         return bool(taken)
 
-    def _commit(self, batch: list[Tapped]) -> None:
+    def _commit(self, batch: list[Arrival]) -> None:
         offset = self._clock.offset_ns
-        rows = [(mono_ns + offset, channel, data) for mono_ns, channel, data in batch]
+        rows = [(arrival_ns + offset, channel, data) for arrival_ns, channel, data in batch]
         while True:
             try:
                 self.writer.write(rows)

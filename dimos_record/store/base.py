@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
+from dimos_record.store.senders import SenderAccount, from_meta
+
 
 class StreamInfo(NamedTuple):
     """The recorded messages of one topic, as the recording describes them."""
@@ -124,6 +126,11 @@ class SessionInfo:
     """host, pid, argv, git revision, package versions, bus, selection."""
     accounts: dict[str, StreamAccount] = field(default_factory=dict)
     """Per stream name."""
+
+    @property
+    def senders(self) -> tuple[SenderAccount, ...]:
+        """What came from each sender, and what was lost on its way; empty where not known."""
+        return from_meta(self.meta)
 
 
 class LogLine(NamedTuple):

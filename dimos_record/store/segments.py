@@ -39,6 +39,7 @@ from dimos_record.store.reader import (
     in_pages,
     span_between_skips,
 )
+from dimos_record.store.senders import joined_meta
 from dimos_record.store.table import Page, Span
 
 _SEGMENT = re.compile(r"segment-([0-9]+)\.db")
@@ -495,5 +496,6 @@ def _joined(whole: SessionInfo, part: SessionInfo) -> SessionInfo:
             whole.lost_before_reception or 0
         ) + part.lost_before_reception
     whole.clock_jumps += part.clock_jumps
+    whole.meta = joined_meta(whole.meta, part.meta)
     whole.accounts = add_accounts(whole.accounts, part.accounts)
     return whole

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from dimos_record.store.base import SessionInfo, StreamAccount, StreamInfo, add_accounts
 from dimos_record.store.intervals import Intervals
 from dimos_record.store.queries import QueryableReader
+from dimos_record.store.senders import SenderAccount, add_senders
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,11 @@ class Summary:
     def lost_before_reception(self) -> int:
         """Packets that the kernel dropped, as far as is known, over all sessions."""
         return sum(session.lost_before_reception or 0 for session in self.sessions)
+
+    @property
+    def senders(self) -> tuple[SenderAccount, ...]:
+        """What came from each sender, and what was lost on its way, over all sessions."""
+        return add_senders(session.senders for session in self.sessions)
 
 
 def summarize(reader: QueryableReader) -> Summary:

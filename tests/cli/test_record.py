@@ -184,11 +184,11 @@ import sys
 from dimos_record.record import buffer
 from dimos_record.cli.main import main
 accept = buffer.TapBuffer.tap
-def tap(self, channel, data):
+def tap(self, arrivals):
     if self._bytes_in and not self.dropped:
-        self.dropped[channel] = 1
-    else:
-        accept(self, channel, data)
+        self.dropped[arrivals[0][1]] = 1
+        arrivals = arrivals[1:]
+    accept(self, arrivals)
 buffer.TapBuffer.tap = tap
 sys.argv[0] = "dimos-record"
 main()

@@ -11,7 +11,7 @@ from dimos_record.bus import Bus
 from dimos_record.cli.tui.live.choice import Choice
 from dimos_record.edit.writing import SaveReport
 from dimos_record.record.options import RecordOptions
-from dimos_record.record.session import Progress
+from dimos_record.record.progress import Progress
 
 KEEP_S = 120.0
 """How much of the past is kept."""
@@ -26,7 +26,7 @@ class Account(NamedTuple):
     written: int
     dropped: int
     lost: int | None
-    """Packets lost before reception; None where that is not known."""
+    """Messages lost before reception where senders tell, else packets; None if not known."""
     stored_bytes: int
     disk_free_bytes: int | None
     """None where that is not known."""
@@ -119,7 +119,7 @@ def account_of(path: Path, progress: Progress, buffer_bytes: int) -> Account:
         received=total.received,
         written=total.written,
         dropped=total.dropped,
-        lost=progress.lost_before_reception,
+        lost=progress.lost_on_the_way,
         stored_bytes=total.bytes,
         disk_free_bytes=_disk_free_bytes(path.parent),
         buffer=progress.waiting_bytes / buffer_bytes,

@@ -208,7 +208,9 @@ class LiveScreen(ListeningScreen):
         finally:
             self._recording, panel.ending = None, False
             self._show_recording()
-        loss = loss_sentence(progress.total.dropped, progress.lost_before_reception)
+        loss = loss_sentence(
+            progress.total.dropped, progress.lost_before_reception, progress.senders
+        )
         why = "" if progress.reason == "stopped" else f"; ended by {progress.reason}"
         account = (
             f"{recording.path}: {progress.total.written:,} messages in "
