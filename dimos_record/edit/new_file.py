@@ -7,7 +7,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from dimos_record.errors import DiskFull, StorageError
@@ -21,6 +21,7 @@ from dimos_record.store.connection import (
     quote_name,
 )
 from dimos_record.store.recording_file import remove_recording_file
+from dimos_record.store.totals import Totals, save_totals
 
 MADE = "made"
 """What the new file is called in SQL, where rows are copied into it."""
@@ -115,6 +116,15 @@ class NewFile:
         wanted = self._flush_bytes * min(2.0, faster)
         self._flush_bytes = round(min(max(wanted, at_least), at_most))
         self._unflushed = 0
+
+    def note_totals(self, totals: Totals) -> None:
+        """Write down what was counted: the last change of the file, by a connection that counts."""
+        with errors_about(self.for_whom), closing(connect_for_editing(self.path)) as connection:
+            connection.execute("PRAGMA journal_mode=OFF")
+            connection.execute("PRAGMA synchronous=OFF")
+            connection.execute("BEGIN IMMEDIATE")
+            save_totals(connection, self.path, totals)
+            connection.execute("COMMIT")
 
     def finish(self) -> None:
         """Wait until all of it is on the disk, and release it."""

@@ -115,7 +115,14 @@ class _Writing:
             sessions.write(connection, topics)
             write_timeline(connection, timeline)
             connection.execute("COMMIT")
-            return self._checked(connection)
+            written = self._checked(connection)
+        self._new.note_totals(
+            {
+                name: (self._next_ids[name] - first, self._bytes[name])
+                for name, first in self._first_ids.items()
+            }
+        )
+        return written
 
     def _copy(self, source: ReadConnection, stream: StreamPlan, later: bool) -> None:
         name = stream.name

@@ -15,6 +15,7 @@ from dimos_record.store.connection import connect_for_editing, errors_about
 from dimos_record.store.reader import RecordingReader
 from dimos_record.store.recording_file import refuse_if_busy
 from dimos_record.store.segments import SegmentedReader, edits_file
+from dimos_record.store.totals import load_totals, save_totals
 from dimos_record.store.writer import RecordingWriter
 
 Result = TypeVar("Result")
@@ -42,7 +43,10 @@ def _change(file: Path, change: Change[Result], *, create: bool = False) -> Resu
         try:
             if create:
                 connection.execute(schema.EDITS_TABLE.replace("TABLE", "TABLE IF NOT EXISTS", 1))
+            totals = load_totals(connection, file)
             result = change(connection)
+            if totals is not None:
+                save_totals(connection, file, totals)
             connection.execute("COMMIT")
         except BaseException:
             if connection.in_transaction:

@@ -37,6 +37,7 @@ from dimos_record.store.intervals import Intervals
 from dimos_record.store.meta import MetaRow, Where
 from dimos_record.store.sessions import load_sessions, log_page
 from dimos_record.store.table import Page, RowMaker, Span, StreamTable, TimeIndexes
+from dimos_record.store.totals import Totals, load_totals
 
 _FIRST_PAGE, _LARGEST_PAGE = 16, 4096
 
@@ -103,6 +104,8 @@ class RecordingReader:
         self._tables_version: int | None = None
         self._origin: tuple[tuple[int, int], int] | None = None
         """How often the file has been changed by others and by us, and position 0 then."""
+        self._totals: tuple[tuple[int, int], Totals] | None = None
+        """The same, and what was known then of how much there is."""
         connection.create_function("dr_tag", 2, meta.tag_of, deterministic=True)
         with self._reading() as current:  # another one, if the file has just been finished
             schema.check(current, self.path)
@@ -181,7 +184,16 @@ class RecordingReader:
         """Count, payload bytes as stored, and extent of a stream."""
         table = self._table(stream)
         with self._reading() as connection:
+            known = self._known_totals(connection).get(table.info.name)
+            if known is not None and table.is_dense_with(connection, known[0]):
+                return StreamStats(*known, *table.ends(connection))
             return StreamStats(*table.figures(connection))
+
+    def _known_totals(self, connection: sqlite3.Connection) -> Totals:
+        as_of = _changes(connection)
+        if self._totals is None or self._totals[0] != as_of:
+            self._totals = as_of, load_totals(connection, self.path) or {}
+        return self._totals[1]
 
     def span_ns(self) -> tuple[int, int] | None:
         """Receive times of the first and the last message; None when there is no message.
@@ -232,8 +244,7 @@ class RecordingReader:
     def origin_ns(self) -> int:
         """Position 0: when the first message was received, as recorded; 0 without messages."""
         with self._reading() as connection:
-            changes = connection.execute("PRAGMA data_version").fetchone()[0]
-            as_of = changes, connection.total_changes
+            as_of = _changes(connection)
             if self._origin is None or self._origin[0] != as_of:
                 self._origin = as_of, self._find_origin(connection)
             return self._origin[1]
@@ -427,6 +438,11 @@ class RecordingReader:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+
+def _changes(connection: sqlite3.Connection) -> tuple[int, int]:
+    """How often a file has been changed by others and by us, as far as can be told from here."""
+    return connection.execute("PRAGMA data_version").fetchone()[0], connection.total_changes
 
 
 def in_pages(page: Callable[[Span, int], Page], span: Span) -> Iterator[Row]:

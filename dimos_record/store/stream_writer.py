@@ -54,6 +54,8 @@ class StreamWriter:
         self.pending: list[Pending] = []
         self.pending_bytes = 0
         self.account = StreamAccount()
+        self._before = (0, 0)
+        """Messages and bytes that were written before this account began."""
         self.state: dict[str, int] | None = None
         """Of a latched stream, the numbers of the messages that are its state, by what they are the
         state of (see `latched.parts`); None where that is not known."""
@@ -96,6 +98,15 @@ class StreamWriter:
         """Judge the next message by the last one of an earlier segment, whose state still holds."""
         self._last_ns, self._last_stamp = earlier._last_ns, earlier._last_stamp
         self.state = None if earlier.state is None else dict(earlier.state)
+
+    def begin_account(self) -> None:
+        """Start a new account: that of a session."""
+        self._before, self.account = self.totals, StreamAccount()
+
+    @property
+    def totals(self) -> tuple[int, int]:
+        """Messages, and bytes of payloads as stored, that were written here."""
+        return self._before[0] + self.account.written, self._before[1] + self.account.bytes
 
     def forget_gap(self) -> None:
         """Judge the next message without the one before it."""

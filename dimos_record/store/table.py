@@ -131,6 +131,11 @@ class StreamTable(NamedTuple):
         ]
         return min(found, default=None), max(found, default=None)
 
+    def is_dense_with(self, connection: sqlite3.Connection, count: int) -> bool:
+        """Whether so many messages have numbers without gaps between the lowest and the highest."""
+        first, last = self.numbers(connection)
+        return count == (0 if first is None or last is None else last - first + 1)
+
     def count_in(self, connection: sqlite3.Connection, times: str, span: Span) -> int:
         """How many rows are in a span."""
         within = "ts_ns >= ? AND ts_ns < ?"

@@ -13,14 +13,15 @@ import sqlite3
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from dimos_record.errors import StorageError
+from dimos_record.errors import DimosRecordError, StorageError
 from dimos_record.messages import fingerprint, is_latched
 from dimos_record.store import catalog, migrations, schema
 from dimos_record.store.base import LogLine, StreamAccount, StreamInfo, StreamSource
-from dimos_record.store.carried import carry
+from dimos_record.store.carried import carry, load_carried
 from dimos_record.store.codecs import CHOOSABLE
 from dimos_record.store.connection import (
     PAGE_SIZE,
@@ -47,6 +48,7 @@ from dimos_record.store.sessions import (
     start_session,
 )
 from dimos_record.store.stream_writer import StreamMark, StreamWriter
+from dimos_record.store.totals import Totals, save_totals, totals_of
 from dimos_record.store.writable import WritableFile
 
 SPOOL_BYTES = 32_000_000
@@ -65,8 +67,12 @@ SplitChannel = Callable[[str], "tuple[str, str | None]"]
 class RecordingWriter(WritableFile):
     """The one writer of a recording file. Safe to call from several threads."""
 
-    def __init__(self, connection: sqlite3.Connection, path: Path | str) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, path: Path | str, earlier: Totals | None = None
+    ) -> None:
         super().__init__(connection, path)
+        self._earlier = earlier
+        """What was in the file before; None where only counting would tell."""
         self.seq = 0
         self.session: int | None = None
         self.superseded = False
@@ -97,7 +103,7 @@ class RecordingWriter(WritableFile):
             raise already_exists(path)
         refuse_if_used(path, [path])  # of a recording that was renamed, the log is still here
         try:
-            writer = cls(connect_for_writing(path, create=True), path)
+            writer = cls(connect_for_writing(path, create=True), path, {})
             try:
                 writer._prepare()
                 with writer.transaction():
@@ -122,7 +128,8 @@ class RecordingWriter(WritableFile):
             RecordingBusy: another process is recording into it.
         """
         check_may_be_written(path)
-        writer = cls(connect_for_writing(path), path)
+        earlier = totals_of(path)
+        writer = cls(connect_for_writing(path), path, earlier)
         try:
             writer._prepare()
         except BaseException:
@@ -220,6 +227,7 @@ class RecordingWriter(WritableFile):
         with self.transaction():
             refuse_if_busy(self.path, load_sessions(self.connection))
             if self._version != self._data_version():
+                self._earlier = None
                 self._load_streams()
             self.session = start_session(self.connection, start_ns, meta)
         self._meta, self._saved_meta = meta, dict(meta)
@@ -228,7 +236,7 @@ class RecordingWriter(WritableFile):
         self._dropped = dropped if dropped is not None else {}
         self._sources = sources if sources is not None else {}
         for stream in self._streams.values():
-            stream.account = StreamAccount()
+            stream.begin_account()
 
     def declare(self, info: StreamInfo) -> StreamInfo:
         """The stream of a channel, created as described if the channel is new.
@@ -483,3 +491,22 @@ class RecordingWriter(WritableFile):
         finally:
             alone = super().close()
         return alone
+
+    def _leave_wal(self) -> bool:
+        as_we_left_it = self._version == self._data_version()
+        alone = super()._leave_wal()
+        if alone and as_we_left_it and self._earlier is not None and isinstance(self.path, Path):
+            with suppress(DimosRecordError), self.transaction():  # else they are counted
+                save_totals(self.connection, self.path, self._totals(self._earlier))
+        return alone
+
+    def _totals(self, earlier: Totals) -> Totals:
+        """What is in the file, but for the streams of which state was carried over."""
+        found = dict(earlier)
+        for stream in self._streams.values():
+            count, size = found.get(stream.info.name, (0, 0))
+            more, more_bytes = stream.totals
+            found[stream.info.name] = count + more, size + more_bytes
+        for name in load_carried(self.connection):
+            found.pop(name, None)
+        return found
