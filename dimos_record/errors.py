@@ -6,11 +6,27 @@ prints it and exits with ``exit_code``; `docs/reference/cli.md` lists the codes.
 
 from __future__ import annotations
 
+_LONGEST_REASON = 200
+
+
+def reason(error: BaseException) -> str:
+    """Why another library has failed, for a sentence of ours: in one line, and not too long."""
+    text = " ".join(str(error).split()).rstrip(".")
+    short = text if len(text) <= _LONGEST_REASON else f"{text[:_LONGEST_REASON]}..."
+    return short or type(error).__name__
+
 
 class DimosRecordError(Exception):
     """Base of every error this library raises on purpose."""
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        """The sentence, in one line: names from files and buses may hold what a terminal obeys."""
+        text = str(self.args[0]) if self.args else ""
+        if text.isprintable():
+            return text
+        return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 class OptionError(DimosRecordError, ValueError):
@@ -38,17 +54,11 @@ class RecordingNotFound(DimosRecordError, FileNotFoundError):
 
     exit_code = 3
 
-    def __str__(self) -> str:
-        return str(self.args[0]) if self.args else ""
-
 
 class RecordingExists(DimosRecordError, FileExistsError):
     """The target exists already and nobody said to append or overwrite."""
 
     exit_code = 3
-
-    def __str__(self) -> str:
-        return str(self.args[0]) if self.args else ""
 
 
 class AmbiguousName(DimosRecordError):
@@ -115,9 +125,6 @@ class UnknownTopic(DimosRecordError, KeyError):
     """The recording has no such topic or stream."""
 
     exit_code = 6
-
-    def __str__(self) -> str:
-        return str(self.args[0]) if self.args else ""
 
 
 class CodecError(DimosRecordError):

@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from dimos_record.errors import DecodeError, RecordingDamaged
+from dimos_record.errors import DecodeError, RecordingDamaged, reason
 from dimos_record.interop import mcap_names as names
 from dimos_record.interop.importing import ImportedMessage, Problem, Wanted, latched_in
 from dimos_record.interop.mcap_records import McapRecords
@@ -76,7 +76,7 @@ class McapImport:
             return [names.marker_of(number, record) for number, record in found]
         except ValueError as error:
             raise RecordingDamaged(
-                f"{self.path} is damaged: a marker cannot be read: {error}"
+                f"{self.path} is damaged: a marker cannot be read: {reason(error)}"
             ) from error
 
     def messages(self, wanted: Wanted | None = None) -> Iterator[ImportedMessage]:
@@ -220,7 +220,8 @@ class _MetaOfMessages:
             return None if stored is None else names.meta_of(stored)
         except ValueError as error:
             raise RecordingDamaged(
-                f"{self._path} is damaged: what stands beside a message cannot be read: {error}"
+                f"{self._path} is damaged: what stands beside a message cannot be read: "
+                f"{reason(error)}"
             ) from error
 
     def _read_batch(self) -> None:

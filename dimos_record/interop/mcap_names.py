@@ -8,6 +8,7 @@ from itertools import chain, repeat
 from typing import Any
 
 from dimos_record.store.base import Marker
+from dimos_record.store.edits import is_marker
 from dimos_record.store.observation import Meta, Pose
 
 RECORDING = "dimos_record.recording"
@@ -73,13 +74,16 @@ def marker_of(number: int, record: Mapping[str, str]) -> Marker:
         ValueError: it is none.
     """
     until, data = record.get("until_ns"), record.get("data")
-    return Marker(
+    marker = Marker(
         number,
         time_of(record.get("at_ns", "")),
         record.get("label", ""),
         None if until is None else time_of(until),
         None if data is None else _json(data),
     )
+    if not is_marker(marker):
+        raise ValueError("it has no label, or its time is too far away")
+    return marker
 
 
 def meta_text(pose: Pose | None, tags: Mapping[str, Any]) -> str:

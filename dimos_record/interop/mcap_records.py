@@ -14,6 +14,7 @@ from dimos_record.errors import (
     RecordingDamaged,
     RecordingNotFound,
     StorageError,
+    reason,
 )
 
 _MAGIC = b"\x89MCAP0\r\n"
@@ -90,7 +91,7 @@ class McapRecords:
                 self._stream.seek(index.offset)
                 record = next(StreamReader(self._stream, skip_magic=True).records)
             except (*self._damage, StopIteration) as error:
-                raise RecordingDamaged(f"{self._path} is damaged: {_reason(error)}") from error
+                raise RecordingDamaged(f"{self._path} is damaged: {reason(error)}") from error
             if isinstance(record, Metadata):
                 yield record.metadata
 
@@ -104,7 +105,7 @@ class McapRecords:
             except self._damage as error:
                 raise RecordingDamaged(
                     f"{self._path} is damaged after {done} of {self.total} messages: "
-                    f"{_reason(error)}"
+                    f"{reason(error)}"
                 ) from error
             if record is None:
                 break
@@ -140,7 +141,7 @@ class McapRecords:
                 self.total = statistics.message_count
                 self.start_ns = statistics.message_start_time if self.total else None
         except self._damage as error:
-            raise RecordingDamaged(f"{self._path} is damaged: {_reason(error)}") from error
+            raise RecordingDamaged(f"{self._path} is damaged: {reason(error)}") from error
         self.latched = frozenset(
             channel.topic
             for channel in channels.values()
@@ -184,7 +185,3 @@ def _open(path: Path) -> IO[bytes]:
         )
     stream.seek(0)
     return stream
-
-
-def _reason(error: BaseException) -> str:
-    return str(error) or type(error).__name__

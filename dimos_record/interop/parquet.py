@@ -21,6 +21,7 @@ from dimos_record.errors import (
     RecordingDamaged,
     RecordingNotFound,
     StorageError,
+    reason,
 )
 from dimos_record.interop.exporting import About
 from dimos_record.interop.importing import ImportedMessage, Problem, Wanted, latched_in
@@ -33,6 +34,7 @@ from dimos_record.interop.tables import (
     TablesWriter,
 )
 from dimos_record.store.base import Marker, StreamInfo
+from dimos_record.store.edits import is_marker
 from dimos_record.store.observation import Meta, Pose
 
 METADATA = b"dimos_record"
@@ -311,9 +313,9 @@ class _RawTable:
             self.type_name = None if told["type"] is None else str(told["type"])
             self.latched = bool(told["latched"])
             self.markers: list[dict[str, Any]] = list(told["markers"])
-            for one in self.markers:
-                Marker(**one)
-        except (KeyError, TypeError, ValueError) as error:
+            if not all(is_marker(Marker(**one)) for one in self.markers):
+                raise ValueError("what it says of its markers is wrong")
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
             raise NotARecording(
                 f"{self._path} does not say which topic it holds; only Parquet that was exported "
                 "by dimos-record with --raw can be imported"
@@ -343,7 +345,7 @@ class _RawTable:
         try:
             there = None if None in pose else Pose(*pose)  # type: ignore[arg-type]
             return Meta(there, dict(json.loads(tags)) if tags else {})
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RecursionError) as error:
             raise RecordingDamaged(f"{self._path} has tags that are no JSON object") from error
 
     def _batches(self, file: Any, rows: int, columns: list[str]) -> Iterator[dict[str, list[Any]]]:
@@ -375,8 +377,8 @@ def _reading(path: Path) -> Iterator[None]:
     except arrow().ArrowInvalid as error:
         if path.stat().st_size < 12 or path.read_bytes()[:4] != b"PAR1":
             raise NotARecording(f"{path} is no Parquet file") from error
-        raise RecordingDamaged(f"{path} is truncated or damaged: {error}") from error
+        raise RecordingDamaged(f"{path} is truncated or damaged: {reason(error)}") from error
     except OSError as error:
         if error.errno is None:  # pyarrow's own, for damaged pages
-            raise RecordingDamaged(f"{path} is truncated or damaged: {error}") from error
+            raise RecordingDamaged(f"{path} is truncated or damaged: {reason(error)}") from error
         raise StorageError(f"{path} cannot be read: {error.strerror}") from error

@@ -6,7 +6,7 @@ Where the definition in the bag is the one that we know, the bytes are copied (`
 
 from __future__ import annotations
 
-from dimos_record.errors import DecodeError, MissingExtra
+from dimos_record.errors import DecodeError, MissingExtra, reason
 from dimos_record.interop.cdr import CdrCodec, cdr_codec
 from dimos_record.interop.ros2 import Converted, Ros2Converter, lcm_type_name
 from dimos_record.interop.ros2_definitions import same_layout
@@ -82,14 +82,16 @@ class _ByRos2:
             self._store.register(types)
             text, _ = self._store.generate_msgdef(name, ros_version=2)
         except (TypesysError, KeyError, ValueError) as error:
-            raise DecodeError(f"its message definition cannot be read: {error}") from error
+            raise DecodeError(f"its message definition cannot be read: {reason(error)}") from error
         self._converter = Ros2Converter(name, text.encode(), type_name)
 
     def convert(self, data: bytes) -> Converted:
         try:
             cdr = bytes(self._store.ros1_to_cdr(data, self._name))
         except self._errors as error:
-            raise DecodeError(f"the bytes do not decode as the definition says: {error}") from error
+            raise DecodeError(
+                f"the bytes do not decode as the definition says: {reason(error)}"
+            ) from error
         converted = self._converter.convert(cdr)
         notes = (_NO_SEQ,) if self._has_header else ()
         return Converted(converted.data, (*converted.notes, *notes))

@@ -19,7 +19,7 @@ from itertools import repeat
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
-from dimos_record.errors import DecodeError, MissingExtra
+from dimos_record.errors import DecodeError, MissingExtra, reason
 from dimos_record.interop.cdr import CdrCodec, cdr_codec
 from dimos_record.interop.ros2_definitions import same_layout
 from dimos_record.messages import message_class, type_name_of
@@ -95,13 +95,15 @@ class Ros2Converter:
         try:
             message = self._decode(_NeverShort(data))
         except (struct.error, ValueError, RuntimeError) as error:
-            raise DecodeError(f"the bytes do not decode as the schema says: {error}") from error
+            raise DecodeError(
+                f"the bytes do not decode as the schema says: {reason(error)}"
+            ) from error
         self._notes.clear()
         copy = self._copy(message, self._lcm_class)
         try:
             encoded: bytes = copy.lcm_encode()
         except (struct.error, TypeError, ValueError, AttributeError) as error:
-            raise DecodeError(f"a value does not fit into the LCM type: {error}") from error
+            raise DecodeError(f"a value does not fit into the LCM type: {reason(error)}") from error
         return Converted(encoded, tuple(sorted(self._notes)))
 
     def _copy(self, message: Any, lcm_class: type) -> Any:
@@ -201,7 +203,7 @@ def _cdr_decoder(schema_name: str, definition: bytes) -> Callable[[bytes], Any]:
     try:
         decoder: Callable[[bytes], Any] | None = DecoderFactory().decoder_for("cdr", schema)
     except Exception as error:  # what the parser raises has no public base class
-        raise DecodeError(f"its message definition cannot be read: {error}") from error
+        raise DecodeError(f"its message definition cannot be read: {reason(error)}") from error
     if decoder is None:
         raise DecodeError("its message definition cannot be read")
     return decoder

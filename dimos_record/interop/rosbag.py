@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal
 
-from dimos_record.errors import DecodeError, MissingExtra, NotARecording, RecordingDamaged
+from dimos_record.errors import DecodeError, MissingExtra, NotARecording, RecordingDamaged, reason
 from dimos_record.interop.importing import (
     ImportedMessage,
     ImportSource,
@@ -180,7 +180,7 @@ class _Bag:
             except _damage() as error:
                 raise RecordingDamaged(
                     f"{self.path} is damaged after {self.done} of {self.total} messages: "
-                    f"{_reason(error)}"
+                    f"{reason(error)}"
                 ) from error
             if message is None:
                 break
@@ -218,9 +218,9 @@ def _open(path: Path, is_ros1: bool) -> Any:
     except FileNotFoundError as error:
         raise NotARecording(f"{path} is no ROS 2 bag: it has no metadata.yaml") from error
     except _damage() as error:
-        reason = _reason(error)
-        hint = "; `rosbag reindex` of ROS 1 mends that" if "reindex" in reason else ""
-        raise RecordingDamaged(f"{path} cannot be read: {reason}{hint}") from error
+        told = reason(error)
+        hint = "; `rosbag reindex` of ROS 1 mends that" if "reindex" in told else ""
+        raise RecordingDamaged(f"{path} cannot be read: {told}{hint}") from error
     return reader
 
 
@@ -253,10 +253,6 @@ def _sqlite_errors() -> tuple[type[Exception], ...]:
     except ImportError:
         return (sqlite3.Error,)
     return (sqlite3.Error, apsw.Error)
-
-
-def _reason(error: BaseException) -> str:
-    return " ".join(str(error).split()).rstrip(".") or type(error).__name__
 
 
 def _stays(ext: Any) -> bool:

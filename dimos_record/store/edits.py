@@ -200,6 +200,11 @@ def marker_of(said: Mapping[str, Any]) -> Marker:
     return Marker(*(said[key] for key in _MARKER))
 
 
+def is_marker(marker: Marker) -> bool:
+    """Whether a marker that a file of somebody else describes can be one of a recording."""
+    return _is_marker(said_of(marker))
+
+
 def said_of(marker: Marker) -> dict[str, Any]:
     """What an edit says of a marker."""
     return dict(zip(_MARKER, marker, strict=True))

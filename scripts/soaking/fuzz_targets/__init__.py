@@ -21,6 +21,11 @@ NAMES = (
     "urls",
     "times",
     "codecs",
+    "lcm_logs",
+    "mcap_files",
+    "ros_messages",
+    "ros_bags",
+    "parquet_files",
 )
 """Modules of this package, in the order in which they are run."""
 
