@@ -1,0 +1,171 @@
+"""What was lost on the way from each sender is kept with the session, and said."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dimos_record.bus.base import Sender
+from dimos_record.bus.memory import MemoryBus
+from dimos_record.edit.keep import keep
+from dimos_record.errors import MessagesLost
+from dimos_record.store.senders import SenderAccount, add_senders, from_meta, losses_in_words
+from tests.record.recordings import only_session, session_on, wait_until
+
+pytestmark = pytest.mark.once
+
+A, B = "127.0.0.1:4001", "127.0.0.1:4002"
+
+
+class NumberedBus(MemoryBus):
+    """A bus that tells what it heard of whom, as LCM does with the compiled part."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.heard = {A: Sender(A, 1000, 5, {"/old": 5})}
+        self.packets = 0
+
+    def senders(self) -> list[Sender]:
+        return list(self.heard.values())
+
+    def lost_before_reception(self) -> int:
+        return self.packets
+
+    def hear(self, address: str, received: int, lost: int, **channels: int) -> None:
+        before = self.heard.get(address, Sender(address, 0, 0, {}))
+        lost_channels = dict(before.lost_channels)
+        for topic, count in channels.items():
+            channel = f"/{topic}#std_msgs.String"
+            lost_channels[channel] = lost_channels.get(channel, 0) + count
+        self.heard[address] = replace(
+            before,
+            received=before.received + received,
+            lost=before.lost + lost,
+            lost_channels=lost_channels,
+        )
+
+
+@pytest.fixture
+def bus() -> Iterator[NumberedBus]:
+    with NumberedBus("memory://numbered") as opened:
+        yield opened
+
+
+def stored_senders(path: Path) -> list[dict[str, Any]]:
+    """As a program sees them that knows nothing of ours."""
+    with sqlite3.connect(path) as db:
+        (meta,) = db.execute("SELECT meta FROM _dr_sessions ORDER BY id DESC LIMIT 1").fetchone()
+    found: list[dict[str, Any]] = json.loads(meta)["senders"]
+    return found
+
+
+def test_a_session_keeps_what_was_lost_of_each_sender_since_it_began(
+    tmp_path: Path, bus: NumberedBus
+) -> None:
+    with session_on(bus, tmp_path / "walk.db") as session:
+        bus.hear(A, 100, 12, color=2)
+        bus.hear(B, 7, 0)
+        bus.packets += 40
+        progress = session.progress()
+        assert (progress.lost, progress.lost_on_the_way) == (12, 12)
+    bus.hear(A, 100, 100)
+    found = only_session(tmp_path / "walk.db")
+    lost = SenderAccount(A, 100, 12, {"/color#std_msgs.String": 2})
+    assert found.senders == (lost, SenderAccount(B, 7, 0, {}))
+    assert found.senders == session.progress().senders
+    assert found.lost_before_reception == 40
+    assert stored_senders(tmp_path / "walk.db")[0] == {
+        "address": A,
+        "received": 100,
+        "lost": 12,
+        "lost_channels": {"/color#std_msgs.String": 2},
+    }
+
+
+def test_a_sender_of_which_nothing_came_meanwhile_is_not_named(
+    tmp_path: Path, bus: NumberedBus
+) -> None:
+    with session_on(bus, tmp_path / "walk.db"):
+        bus.hear(B, 1, 0)
+    assert [one.address for one in only_session(tmp_path / "walk.db").senders] == [B]
+
+
+def test_what_was_lost_is_in_the_file_while_it_is_recorded(
+    tmp_path: Path, bus: NumberedBus
+) -> None:
+    with session_on(bus, tmp_path / "walk.db"):
+        bus.hear(A, 100, 12)
+        wait_until(lambda: bool(stored_senders(tmp_path / "walk.db")))
+        assert stored_senders(tmp_path / "walk.db")[0]["lost"] == 12
+
+
+def test_a_loss_is_warned_of_and_an_error_if_asked_for_with_the_sender_and_the_topic(
+    tmp_path: Path, bus: NumberedBus, caplog: pytest.LogCaptureFixture
+) -> None:
+    session = session_on(bus, tmp_path / "walk.db", strict=True).start()
+    bus.hear(A, 100, 12, color=2)
+    bus.packets += 40
+    sentence = "12 messages of 127.0.0.1:4001 (on /color 2) were lost before reception"
+    wait_until(lambda: sentence in caplog.text)
+    with pytest.raises(MessagesLost) as error:
+        session.stop()
+    assert sentence in str(error.value)
+
+
+def test_packets_count_where_no_message_is_known_to_be_lost(
+    tmp_path: Path, bus: NumberedBus
+) -> None:
+    session = session_on(bus, tmp_path / "walk.db", strict=True).start()
+    bus.hear(A, 100, 0)
+    bus.packets += 40
+    with pytest.raises(MessagesLost, match="40 packets were lost before reception"):
+        session.stop()
+    assert session.progress().lost == 40
+
+
+def test_each_segment_has_its_own_losses_and_the_folder_their_sum(
+    tmp_path: Path, bus: NumberedBus
+) -> None:
+    folder = tmp_path / "long"
+    with session_on(bus, folder, split_bytes=1_000_000) as session:
+        bus.hear(A, 10, 1, color=1)
+        for segments in (2, 3):
+            bus.hear(A, 10, 3, color=2)
+            bus.publish("/a", bytes(2_000_000))
+            wait_until(lambda n=segments: session.progress().segments == n)  # type: ignore[misc]
+        bus.hear(B, 5, 5)
+        bus.publish("/a", bytes(10))
+    losses = [sum(one["lost"] for one in stored_senders(file)) for file in sorted(folder.iterdir())]
+    assert losses == [4, 3, 5]
+    whole = (
+        SenderAccount(A, 30, 7, {"/color#std_msgs.String": 5}),
+        SenderAccount(B, 5, 5, {}),
+    )
+    assert only_session(folder).senders == whole == session.progress().senders
+    kept = keep(folder, last_s=1000.0).path
+    assert only_session(Path(kept)).senders == whole
+
+
+def test_what_is_no_account_of_a_sender_is_left_out() -> None:
+    good = {"address": A, "received": 3, "lost": 1, "lost_channels": {"/a": 1, "/b": "x"}}
+    strange: list[Any] = [None, 7, [], {}, {"address": 3, "received": 1, "lost": 1}]
+    assert from_meta({"senders": [*strange, good]}) == (SenderAccount(A, 3, 1, {"/a": 1}),)
+    for senders in (None, "many", {"address": A}):
+        assert from_meta({"senders": senders}) == ()
+
+
+def test_losses_are_said_in_one_clause_the_worst_first() -> None:
+    first = SenderAccount(A, 10_000, 1312, {"/color#sensor_msgs.Image": 12, "/b": 2})
+    assert losses_in_words([SenderAccount(B, 5, 0, {})]) == ""
+    assert losses_in_words([SenderAccount(B, 5, 4, {}), first]) == (
+        "1,312 messages of 127.0.0.1:4001 (on /color 12, /b 2), 4 of 127.0.0.1:4002"
+    )
+    many = [SenderAccount(f"10.0.0.1:{port}", 0, 1, {}) for port in range(10)]
+    assert losses_in_words(many).endswith("1 of 10.0.0.1:2, 7 of 7 others")
+    assert add_senders([[first], [first]])[0].lost_channels["/b"] == 4
