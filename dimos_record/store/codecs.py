@@ -21,6 +21,10 @@ PLAIN = ("lcm", "pickle")
 """Codecs whose stored payloads are passed on as they are."""
 
 
+MAX_MESSAGE_BYTES = 2**28
+"""What a stored payload may unpack to: the largest message that LCM carries."""
+
+
 class Codec(NamedTuple):
     """Wire bytes to stored bytes and back."""
 
@@ -65,9 +69,17 @@ def _lz4() -> Codec:
 
     def decode(data: bytes) -> bytes:
         try:
-            return bytes(lz4.frame.decompress(data))
+            # a frame that says its size cannot unpack to more; one of dimos's or ours says it
+            if 0 < lz4.frame.get_frame_info(data)["content_size"] <= MAX_MESSAGE_BYTES:
+                return bytes(lz4.frame.decompress(data))
+            frame = lz4.frame.LZ4FrameDecompressor()
+            message = bytes(frame.decompress(data, max_length=MAX_MESSAGE_BYTES))
         except (RuntimeError, ValueError, OverflowError, MemoryError) as error:
             raise CodecError(f"a stored payload is not a valid LZ4 frame: {error}") from None
+        if not frame.eof:
+            what = "incomplete" if frame.needs_input else f"of more than {MAX_MESSAGE_BYTES:,} bytes"
+            raise CodecError(f"a stored payload is not a valid LZ4 frame: it is {what}")
+        return message
 
     return Codec(lambda data: bytes(lz4.frame.compress(data)), decode)
 

@@ -20,7 +20,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from dimos_record.errors import (
@@ -33,6 +33,7 @@ from dimos_record.errors import (
     RecordingNotFound,
     StorageError,
 )
+from dimos_record.store.foreign_code import read_schema, refuse_foreign_code
 from dimos_record.store.wal import has_commit
 
 PAGE_SIZE = 32768
@@ -57,6 +58,11 @@ class ReadConnection(sqlite3.Connection):
     frozen: _State | None = None
     """What the file looked like when it was opened without locks; None with locks."""
     without_locks = False
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.own_views: set[str] = set()
+        """Temporary views that we made: those of the file itself are refused."""
 
     def is_outdated(self) -> bool:
         """Whether somebody began to write to a file that was opened without locks."""
@@ -124,7 +130,7 @@ def _opened(path: Path, open_it: Callable[[Path], Opened]) -> Opened:
                 continue
             raise
         try:
-            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()  # waits
+            read_schema(connection)
         except BaseException as error:
             connection.close()
             if isinstance(error, sqlite3.DatabaseError) and identity(path) != before:
@@ -214,7 +220,7 @@ def file_uri(path: Path, mode: str) -> str:
 
 
 def _connect(path: Path, mode: str, factory: type[Opened]) -> Opened:
-    return sqlite3.connect(
+    connection = sqlite3.connect(
         file_uri(path, mode),
         uri=True,
         timeout=BUSY_TIMEOUT_S,
@@ -223,6 +229,9 @@ def _connect(path: Path, mode: str, factory: type[Opened]) -> Opened:
         cached_statements=512,
         factory=factory,
     )
+    own_views = connection.own_views if isinstance(connection, ReadConnection) else ()
+    refuse_foreign_code(connection, own_views)
+    return connection
 
 
 def read_header(path: Path) -> bytes:
@@ -391,7 +400,7 @@ def errors_about(path: Path | str) -> Iterator[None]:
 
 def translate(error: sqlite3.Error, path: Path | str) -> DimosRecordError:
     """The error of ours that says what an SQLite error means for a recording."""
-    text = str(error)
+    text = " ".join(str(error).split())  # it may quote lines of a broken schema
     if "is full" in text or ("disk I/O" in text and _is_disk_full(path)):
         return DiskFull(f"{path}: the disk is full; free some space, or record to another disk")
     if "locked" in text or "busy" in text:
@@ -400,6 +409,8 @@ def translate(error: sqlite3.Error, path: Path | str) -> DimosRecordError:
         return _not_sqlite(path)
     if "readonly" in text:
         return StorageError(f"{path} is read-only; copy it to a folder where you may write")
+    if "not authorized" in text or "prohibited" in text or "unsafe use" in text:
+        return damaged(path, "there is a view or a trigger of its own, which is not executed")
     if "unable to open" in text:
         return StorageError(f"{path} cannot be opened; check the permissions of it and its folder")
     if "disk I/O" in text:
