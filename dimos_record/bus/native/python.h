@@ -1,0 +1,41 @@
+/* What the Python classes of this module share. */
+#ifndef DIMOS_RECORD_PYTHON_H
+#define DIMOS_RECORD_PYTHON_H
+
+#define PY_SSIZE_T_CLEAN
+#define Py_LIMITED_API 0x030A0000
+#include <Python.h>
+
+#include "assembler.h"
+
+#define DEFAULT_MAX_BYTES (128 << 20)
+
+/* Messages that have left a queue and become Python objects bit by bit. */
+typedef struct {
+    Block *blocks;
+    Block *done; /* read to their end; they go back to the queue */
+    size_t bytes; /* of the messages since the last `return_blocks` */
+    uint64_t messages; /* of all of them */
+} Taking;
+
+/* A list of (arrival_ns, channel, data); None of the limits is exceeded except by one message. */
+PyObject *take_list(Taking *self, Py_ssize_t max_messages, Py_ssize_t max_bytes);
+/* Tell the queue, whose lock is held, what was taken from it. */
+void return_blocks(Taking *self, Queue *queue);
+
+/* A list of (address, received, lost, {channel: lost}). */
+PyObject *report_list(const Report *report);
+
+/* Zeroed memory for an object of ours, and the opposite. */
+PyObject *new_object(PyTypeObject *type);
+void free_object(PyObject *object);
+
+/* For `assembler_clear`. */
+void forget_object(void *object);
+
+/* "O&" converter: a dotted IPv4 address, as on the wire, in a uint32_t. */
+int parse_address(PyObject *text, void *address);
+
+extern PyType_Spec assembler_spec, clock_spec, receiver_spec, publisher_spec;
+
+#endif
