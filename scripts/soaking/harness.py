@@ -198,7 +198,8 @@ def _try(
     except PromiseBroken as error:
         found = [str(error)]
     except Exception as error:  # noqa: BLE001 - whatever it is, the promise was not kept
-        say(traceback.format_exc())
+        if not result.broken:
+            say(traceback.format_exc())
         found = [f"{type(error).__name__}: {error}"]
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)

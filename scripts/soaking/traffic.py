@@ -45,6 +45,7 @@ class Traffic:
 
     def __init__(self, bus: Bus, topics: Sequence[Topic] = ROBOT) -> None:
         self._bus, self._topics = bus, topics
+        self.url = bus.url
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="traffic")
         self.sent_s: dict[str, list[float]] = {topic.name: [] for topic in topics}
