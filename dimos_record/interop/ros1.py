@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dimos_record.errors import DecodeError, MissingExtra, reason
 from dimos_record.interop.cdr import CdrCodec, cdr_codec
+from dimos_record.interop.ros1_extent import Ros1Extent
 from dimos_record.interop.ros2 import Converted, Ros2Converter, lcm_type_name
 from dimos_record.interop.ros2_definitions import same_layout
 
@@ -79,6 +80,7 @@ class _ByRos2:
             if self._has_header:  # the conversion passes over the seq, and expects no such field
                 constants, fields = types[_HEADER]
                 types[_HEADER] = (constants, [field for field in fields if field[0] != "seq"])
+            self._extent = Ros1Extent(types, name)
             self._store.register(types)
             text, _ = self._store.generate_msgdef(name, ros_version=2)
         except (TypesysError, KeyError, ValueError) as error:
@@ -86,6 +88,7 @@ class _ByRos2:
         self._converter = Ros2Converter(name, text.encode(), type_name)
 
     def convert(self, data: bytes) -> Converted:
+        self._extent.check(data)
         try:
             cdr = bytes(self._store.ros1_to_cdr(data, self._name))
         except self._errors as error:

@@ -23,8 +23,9 @@ from rosbags.rosbag2 import Writer as Writer2
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from dimos_record import RecordReplay
-from dimos_record.errors import NotARecording, RecordingDamaged
+from dimos_record.errors import DecodeError, NotARecording, RecordingDamaged
 from dimos_record.interop.importing import ImportReport, import_file
+from dimos_record.interop.ros1 import Ros1Converter
 from dimos_record.messages import encode, type_name_of
 
 from .lcm_messages import RandomMessages, for_rosbags
@@ -303,3 +304,11 @@ def test_ros_1_messages_in_mcap_arrive_with_their_seq(tmp_path: Path) -> None:
     found, report = imported(tmp_path / "walk.mcap", tmp_path)
     assert found == expected(sent)
     assert report.problems == ()
+
+
+def test_a_length_that_no_message_has_is_not_counted_to() -> None:
+    definition = "Item[] position\n" + "=" * 80 + "\nMSG: sensor_msgs/Item\nfloat64 x\n"
+    converter = Ros1Converter("sensor_msgs/JointState", definition)
+
+    with pytest.raises(DecodeError, match="the bytes end before what the definition says"):
+        converter.convert(b"\xff\xff\xff\xff" + bytes(16))

@@ -26,6 +26,7 @@ NAMES = (
     "ros_messages",
     "ros_bags",
     "parquet_files",
+    "recordings",
 )
 """Modules of this package, in the order in which they are run."""
 
