@@ -1,10 +1,9 @@
 """Receives messages and notes when they came, as a program of its own that ends on SIGTERM.
 
-Usage: python -m benchmarks.receiver URL callback|kernel OUT
+Usage: python -m benchmarks.receiver URL OUT
 
-`callback` takes the time in an LCM callback in Python, where a user's program would see the
-message. `kernel` takes the time at which the kernel got the first packet of each message, with as
-little work as Python can: for counting at rates that LCM's callbacks would not keep up with.
+The time is that at which the kernel got the first packet of each message, and Python does as little
+as it can: a callback would add its own delays, and would not keep up at full speed.
 
 OUT is a binary array of 64-bit integers: number and monotonic time (ns) of each message in turn.
 """
@@ -20,8 +19,6 @@ import time
 from array import array
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
-
-import lcm
 
 from benchmarks.messages import numbered
 
@@ -40,29 +37,7 @@ def _stop(number: int, frame: object) -> None:
     _stopped = True
 
 
-def receive_by_callback(url: str) -> array[int]:
-    """Take the time in a callback."""
-    found = array("q")
-    now = time.monotonic_ns
-
-    def on_message(channel: str, data: bytes) -> None:
-        arrived_ns = now()
-        found.append(numbered(data)[0])
-        found.append(arrived_ns)
-
-    bus = lcm.LCM(url)
-    bus.subscribe("/.*", on_message).set_queue_capacity(0)
-    bus.fileno()
-    print("ready", flush=True)
-    while not _stopped:
-        try:
-            bus.handle_timeout(20)
-        except OSError:  # the signal interrupted it
-            pass
-    return found
-
-
-def receive_by_kernel(url: str) -> array[int]:
+def receive(url: str) -> array[int]:
     """Take the kernel's time of the first packet of each message that arrived whole."""
     found = array("q")
     partial: dict[int, list[int]] = {}
@@ -116,6 +91,5 @@ def _open_socket(url: str) -> socket.socket:
 if __name__ == "__main__":
     gc.disable()
     signal.signal(signal.SIGTERM, _stop)
-    address, how, out = sys.argv[1:]
-    receive = {"callback": receive_by_callback, "kernel": receive_by_kernel}[how]
+    address, out = sys.argv[1:]
     Path(out).write_bytes(receive(address).tobytes())
