@@ -24,7 +24,8 @@ class _Batch(NamedTuple):
 class TapBuffer:
     """Takes messages from the bus's thread, batch by batch, and does nothing more there.
 
-    When `max_bytes` are waiting, messages are counted per channel and dropped.
+    When `max_bytes` are waiting, messages are counted per channel and dropped. A message that is
+    larger is taken while nothing else waits.
     """
 
     def __init__(self, max_bytes: int) -> None:
@@ -51,11 +52,13 @@ class TapBuffer:
 
     def _what_fits(self, arrivals: list[Arrival]) -> tuple[list[Arrival], int]:
         """The messages for which there is room, and what they take; the others are counted."""
-        room = self.max_bytes - (self._bytes_in - self._bytes_out)
-        fitting, cost = [], 0
+        waiting = self.waiting_bytes
+        room = self.max_bytes - waiting
+        fitting: list[Arrival] = []
+        cost = 0
         for arrival in arrivals:
             one = len(arrival[2]) + _OVERHEAD_BYTES
-            if cost + one > room:
+            if cost + one > room and (waiting or fitting):
                 self.dropped[arrival[1]] = self.dropped.get(arrival[1], 0) + 1
             else:
                 fitting.append(arrival)

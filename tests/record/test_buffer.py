@@ -47,6 +47,17 @@ def test_of_a_batch_that_does_not_fit_whole_what_fits_is_kept_and_the_rest_count
     assert buffer.dropped == {"/huge": 1, "/b": 2}
 
 
+def test_a_message_larger_than_the_buffer_is_taken_while_nothing_else_waits() -> None:
+    buffer = TapBuffer(1000)
+    for number in range(3):
+        buffer.tap(arrivals(number, 1, 5000))
+    assert buffer.dropped == {"/a": 2}
+    assert len(buffer.take(10, 1)) == 1
+    buffer.tap(arrivals(3, 1, 5000))
+    assert len(buffer.take(10, 1)) == 1
+    assert buffer.waiting_bytes == 0
+
+
 def test_whether_it_holds_enough_counts_messages_and_bytes() -> None:
     buffer = TapBuffer(10**6)
     assert not buffer.holds(1, 1)

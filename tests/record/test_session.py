@@ -179,7 +179,7 @@ def test_a_full_buffer_is_counted_per_stream_and_warned_of(
         assert account.received == 1000
         assert account.received == account.written + account.dropped
         assert len(payloads(tmp_path / "walk.db", name)) == account.written
-    assert progress.accounts["huge"].written == 0
+    assert progress.accounts["huge"].dropped > 0
     assert progress.accounts["b"].dropped > 0
     assert progress.lost == progress.total.dropped > 1000
     assert only_session(tmp_path / "walk.db").accounts == progress.accounts
@@ -189,12 +189,13 @@ def test_a_full_buffer_is_counted_per_stream_and_warned_of(
 def test_strict_makes_a_loss_an_error_after_the_file_is_finished(tmp_path: Path) -> None:
     with memory_bus("strict") as bus:
         session = session_on(bus, tmp_path / "walk.db", strict=True, buffer_bytes=1000).start()
-        bus.publish("/a", bytes(100))
-        bus.publish("/a", bytes(5000))
+        with session.writer.lock:  # it takes one of them at most, and another waits
+            for _ in range(4):
+                bus.publish("/a", bytes(5000))
         for _ in range(2):
-            with pytest.raises(MessagesLost, match="1 messages were dropped"):
+            with pytest.raises(MessagesLost, match=r"[23] messages were dropped"):
                 session.stop()
-    assert payloads(tmp_path / "walk.db", "a") == [bytes(100)]
+    assert len(payloads(tmp_path / "walk.db", "a")) in (1, 2)
     assert list(snapshot(tmp_path)) == ["walk.db"]
 
 
