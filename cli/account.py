@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dimos_record.cli import text
 from dimos_record.cli.running import say
 from dimos_record.cli.tables import TopicRow, kind_of, print_json, show, topic_table
 from dimos_record.errors import DimosRecordError
-from dimos_record.record.progress import Progress
-from dimos_record.record_replay import RecordReplay
 from dimos_record.store.base import StoreReader, StreamAccount, StreamInfo
 from dimos_record.store.senders import SenderAccount, losses_in_words, to_meta
+
+if TYPE_CHECKING:
+    from dimos_record.record.progress import Progress
+    from dimos_record.record_replay import RecordReplay
 
 _HEADERS = ("received", "written", "rate", "bytes", "gap", "dropped")
 

@@ -28,6 +28,8 @@ class WithDimos(typer.core.TyperGroup):
     def list_commands(self, ctx: Any) -> list[str]:
         """Our commands in order: `export`, which is a group and therefore last, beside `import`."""
         names = super().list_commands(ctx)
+        if "export" not in names or "import" not in names:
+            return names
         names.remove("export")
         return [*names[: names.index("import")], "export", *names[names.index("import") :]]
 

@@ -10,8 +10,8 @@ from dimos_record.cli.times import Timescale, clock, listed_markers
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from dimos_record import RecordReplay
     from dimos_record.store.base import StoreReader
+    from dimos_record.store.edited import EditedReader
 
 _S = 1_000_000_000
 _MOST_LISTED = 20
@@ -31,9 +31,9 @@ class Extent(NamedTuple):
     """How many edits are not saved."""
 
     @classmethod
-    def of(cls, rec: RecordReplay) -> Extent:
+    def of(cls, reader: EditedReader) -> Extent:
         """That of a recording."""
-        reader, scale = rec.reader, Timescale.of(rec.reader)
+        scale = Timescale.of(reader)
         skips = [(scale.position(a), scale.position(b)) for a, b in _skips(reader)]
         edits = sum(not edit.undone for edit in reader.edits)
         return cls(scale, skips, _left_s(reader), _left_s(reader.base), edits)

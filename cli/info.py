@@ -43,17 +43,20 @@ def info(
 
       dimos-record info walk.db --json | jq '.topics[] | {topic, messages, rate_hz}'
     """
-    from dimos_record import RecordReplay
     from dimos_record.cli.extent import Extent
-    from dimos_record.cli.tables import print_json
+    from dimos_record.lfs import existing
+    from dimos_record.store import open_recording
+    from dimos_record.store.summary import summarize
 
-    with RecordReplay(file) as rec:
+    with open_recording(existing(file)) as reader:  # RecordReplay would take as long to import
         if log:
-            _print_log(rec.reader.log_lines(), as_json)
+            _print_log(reader.log_lines(), as_json)
             return
-        summary, extent = rec.info(), Extent.of(rec)
+        summary, extent = summarize(reader), Extent.of(reader)
     size = _size_on_disk(Path(summary.name))
     if as_json:
+        from dimos_record.cli.tables import print_json
+
         print_json({**_as_json(summary, size), **extent.as_json(), **_markers_as_json(extent)})
     else:
         _print(summary, size, extent)

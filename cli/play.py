@@ -248,7 +248,7 @@ def _start(
 def _headline(rec: RecordReplay, player: Player, options: dict[str, Any]) -> str:
     """`Playing walk.db (12.3 s, 8 topics, 9,876 messages) to LCM ... (this machine only)`"""
     start_s, end_s = options["start_s"], options["end_s"]
-    extent, origin_ns = Extent.of(rec), rec.reader.origin_ns()
+    extent, origin_ns = Extent.of(rec.reader), rec.reader.origin_ns()
     low_ns = None if start_s is None else origin_ns + round(start_s * 1e9)
     high_ns = None if end_s is None else origin_ns + round(end_s * 1e9)
     messages = sum(rec.reader.count_between(s.name, low_ns, high_ns) for s in player.streams)
@@ -268,7 +268,7 @@ def _headline(rec: RecordReplay, player: Player, options: dict[str, Any]) -> str
 def _jumps(rec: RecordReplay, options: dict[str, Any]) -> str:
     """`Jumps over 0:10.0-0:20.0: cut out`; nothing where it plays through."""
     low_s, high_s = options["start_s"] or -math.inf, options["end_s"] or math.inf
-    extent = Extent.of(rec)
+    extent = Extent.of(rec.reader)
     over = [(a_s, b_s) for a_s, b_s in extent.skips if low_s < b_s and a_s < high_s]
     if not over:
         return ""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 from dimos_record.cli import text
 from dimos_record.cli.status_line import StatusLine
 from dimos_record.cli.times import clock
-from dimos_record.record_replay import RecordReplay
+
+if TYPE_CHECKING:
+    from dimos_record.record_replay import RecordReplay
 
 _EVERY_S = 0.25
 _RED, _PLAIN = "\x1b[1;31m", "\x1b[0m"

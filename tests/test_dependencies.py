@@ -115,6 +115,44 @@ def test_importing_dimos_record_imports_nothing_heavy() -> None:
     assert distributions(set(loaded)) & HEAVY == set()
 
 
+def loaded_by_the_command(*arguments: str) -> set[str]:
+    """The modules that `dimos-record ARGUMENTS` has imported when it ends."""
+    report = run_python(
+        "import sys\n"
+        "from dimos_record.cli.entry import main\n"
+        f"sys.argv = ['dimos-record', *{arguments}]\n"
+        "try:\n"
+        "    main()\n"
+        "except SystemExit:\n"
+        "    print('loaded:', *sys.modules)"
+    )
+    return set(report.rpartition("loaded:")[2].split())
+
+
+@pytest.mark.once
+def test_help_needs_neither_the_facade_nor_what_it_rests_on() -> None:
+    loaded = loaded_by_the_command("--help")
+    assert "dimos_record.cli.export.parquet" in loaded
+    assert distributions(loaded) & (HEAVY - {"typer", "rich"}) == set()
+    assert not {name for name in loaded if is_in(name, "dimos_record.store", "dimos_record.replay")}
+
+
+@pytest.mark.once
+def test_a_command_imports_itself_and_not_the_others(tmp_path: Path) -> None:
+    from dimos_record.bus import split_channel
+    from dimos_record.store.writer import RecordingWriter
+
+    writer = RecordingWriter.create(tmp_path / "walk.db")
+    writer.begin_session(1, {}, split=split_channel)
+    writer.write([(1, "/odom#geometry_msgs.PoseStamped", b"")])
+    writer.close()
+    loaded = loaded_by_the_command("info", str(tmp_path / "walk.db"))
+    assert "dimos_record.cli.info" in loaded
+    others = {"dimos_record.cli.record", "dimos_record.cli.play", "dimos_record.record_replay"}
+    assert loaded & others == set()
+    assert distributions(loaded) & (HEAVY - {"typer", "rich"}) == set()
+
+
 def test_importing_any_module_imports_nothing_optional() -> None:
     names = [name for name in MODULES if not is_in(name, *NEED_DIMOS, SCREENS, DEMO)]
     report = run_python(

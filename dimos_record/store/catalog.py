@@ -36,8 +36,11 @@ def load_tables(connection: sqlite3.Connection) -> list[StreamTable]:
     found: list[tuple[int | None, StreamInfo]] = [*topics]
     if "_streams" in columns:
         rows = connection.execute("SELECT name, config FROM _streams ORDER BY name").fetchall()
-        others = [describe(str(name), str(config)) for name, config in rows]
-        found += [(None, info) for info in others if info.name.lower() not in described]
+        found += [
+            (None, describe(str(name), str(config)))
+            for name, config in rows
+            if str(name).lower() not in described
+        ]
     return [
         StreamTable(
             info,
