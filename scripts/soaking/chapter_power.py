@@ -1,0 +1,253 @@
+"""Power cuts while recording: everything that was not flushed to the disk may be lost, or not."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import signal
+import sqlite3
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+from dimos_record.errors import DimosRecordError
+from dimos_record.store.doctor import diagnose
+from dimos_record.store.recording_file import is_unborn
+from dimos_record.store.recovery import rescue
+from dimos_record.store.segments import segments_of
+from dimos_record.testing import free_lcm_url
+from soaking import powerloss
+from soaking.faults_rig import CLI, Command
+from soaking.harness import Chapter, Fault, Figures, Outcome, PromiseBroken, Round, largest, total
+from soaking.powerloss import Cut, Disk, Event
+from soaking.traffic import Topic, numbers, traffic
+
+TOPICS = (
+    Topic("fast", 500, 50),
+    Topic("camera", 20, 60_000),
+    Topic("odom", 50, 100),
+    Topic("slow", 4, 20),
+)
+LOST_S = 1.5
+"""What was published this long before is there: a flush every second, a batch, and the flush."""
+UNREAD_S = 0.1
+"""What is published this long before a recorder is asked to end has been received by then."""
+CUTS = 24
+"""In each recording."""
+
+
+class Case(NamedTuple):
+    """How is recorded."""
+
+    options: tuple[str, ...]
+    seconds: float
+    appends: bool = False
+    name: str = "walk.db"
+
+
+CASES = (
+    Case((), 6.5),
+    Case(("--split", "1s"), 4.0, name="walks"),
+    Case((), 2.5, appends=True),
+    Case(("--ring", "1.5s"), 4.0, name="ring"),
+    Case((), 0.7),
+)
+
+
+class Recorded(NamedTuple):
+    """What was done to the disk for a recording, and what there was to be recorded."""
+
+    name: str
+    events: list[Event]
+    disk: Disk
+    """As it was before."""
+    sent_s: Mapping[str, Sequence[float]]
+    """Per topic, when its messages were published."""
+    since: Mapping[str, int]
+    """Per topic, the first number that has to be there."""
+    stopped_s: float
+    """When the recorder was asked to end."""
+
+
+@cache
+def _library() -> Path:
+    return powerloss.build(Path(tempfile.mkdtemp(prefix="soak-power-")))
+
+
+def power(round_: Round, options: Sequence[str] = (), lost_s: float = LOST_S) -> Outcome:
+    """Record once, and look at what cuts at many moments leave of it."""
+    case = CASES[round_.number % len(CASES)]
+    recorded = _record(round_, case, options)
+    moments = _moments(recorded.events, round_.dice)
+    missing_s, notes = [0.0], 0
+    for number, event in enumerate(recorded.events):
+        while moments and moments[0] <= number:
+            moments.pop(0)
+            folder = round_.folder / "cut"
+            folder.mkdir()
+            cut = Cut(is_ordered=round_.dice.random() < 0.5)
+            recorded.disk.after_cut(cut, round_.dice, folder)
+            try:
+                missing_s.append(_check(recorded, folder / case.name, event.time_s, lost_s))
+            except (PromiseBroken, DimosRecordError, sqlite3.Error) as error:
+                raise PromiseBroken(
+                    f"{case}, cut before call {number} ({event.kind} {event.path}), "
+                    f"{event.time_s - recorded.events[0].time_s:.3f} s after the first, {cut}: "
+                    f"{type(error).__name__}: {error}"
+                ) from error
+            shutil.rmtree(folder)
+            notes += 1
+        recorded.disk.apply(event)
+    return Outcome({"cuts": notes, "missing_ms": 1000 * max(missing_s)})
+
+
+def _record(round_: Round, case: Case, options: Sequence[str]) -> Recorded:
+    work, log = round_.folder / "work", round_.folder / "calls"
+    work.mkdir()
+    url = free_lcm_url() + "&recv_buf_size=8000000"
+    command = [*CLI, "record", str(work / case.name), "--bus", url, "--min-free", "0", "-q"]
+    with traffic(url, TOPICS) as published:
+        if case.appends:
+            with Command(command, round_.folder / "first") as recorder:
+                recorder.wait_for("Recording to ")
+                time.sleep(1.0)
+                recorder.send(signal.SIGKILL)
+                recorder.wait()
+            command.append("--append")
+        disk = Disk(work)
+        env = powerloss.environment(_library(), work, log)
+        with Command([*command, *case.options, *options], round_.folder / "log", env=env) as recorder:
+            recorder.wait_for("Recording to ")
+            since = published.counts()
+            time.sleep(case.seconds)
+            stopped_s = time.monotonic()
+            recorder.stop().expect(0)
+    events = list(powerloss.read_log(log, work))
+    if not any(event.kind == "E" for event in events):
+        raise PromiseBroken("nothing was flushed to the disk, or its calls were not seen")
+    return Recorded(case.name, events, disk, published.sent_s, since, stopped_s)
+
+
+def _moments(events: Sequence[Event], dice: random.Random) -> list[int]:
+    """Numbers of calls before which the power is cut: some by their time, some by their order."""
+    first_s, last_s = events[0].time_s, events[-1].time_s
+    moments = [dice.randrange(len(events)) for _ in range(CUTS // 2)]
+    for _ in range(CUTS - len(moments)):
+        at_s = dice.uniform(first_s, last_s)
+        moments.append(next(i for i, event in enumerate(events) if event.time_s >= at_s))
+    return sorted(moments)
+
+
+def _check(recorded: Recorded, path: Path, cut_s: float, lost_s: float) -> float:
+    """Look at what a cut left.
+
+    Returns:
+        How long before the cut the oldest message was published that is missing (s).
+
+    Raises:
+        PromiseBroken, DimosRecordError, sqlite3.Error
+    """
+    if not _is_born(path):
+        found: dict[str, list[int]] = {}
+    else:
+        found = _look_at(path)
+    oldest_s = 0.0
+    for topic in TOPICS:
+        got, sent_s = set(found.get(topic.name, ())), recorded.sent_s[topic.name]
+        since = recorded.since[topic.name]
+        if recorded.name == "ring" and got:  # its beginning is deleted
+            since = max(since, min(got))
+        missing = (n for n in range(since, len(sent_s)) if n not in got)
+        first = next(missing, None)
+        if first is not None and sent_s[first] < min(cut_s, recorded.stopped_s - UNREAD_S):
+            oldest_s = max(oldest_s, cut_s - sent_s[first])
+    if oldest_s > lost_s:
+        raise PromiseBroken(f"a message published {oldest_s:.3f} s before is missing")
+    return oldest_s
+
+
+def _is_born(path: Path) -> bool:
+    """Whether there is a recording, at least an empty one."""
+    if path.is_dir():
+        return not all(map(is_unborn, segments_of(path)))
+    return path.exists() and not is_unborn(path)
+
+
+def _look_at(path: Path) -> dict[str, list[int]]:
+    """Read, check and recover what a cut left; the numbers that it has, per topic."""
+    found = numbers(path, TOPICS)
+    _check_order(found)
+    damage = [one for one in diagnose(path).findings if one.severity == "damage"]
+    if any(one.check != "log" for one in damage):  # what was written last to the log may be torn
+        raise PromiseBroken(f"doctor finds damage: {damage}")
+    copies = path.with_name("copies")
+    for file in segments_of(path) if path.is_dir() else [path]:
+        copies.mkdir()
+        for part in file.parent.glob(f"{file.name}*"):
+            shutil.copy(part, copies)
+        with closing(sqlite3.connect(copies / file.name)) as db:
+            (sound,) = db.execute("PRAGMA integrity_check").fetchone()
+        if sound != "ok":
+            raise PromiseBroken(f"{file.name}: integrity_check says {sound}")
+        shutil.rmtree(copies)
+    _check_recovered(path, found, log_is_torn=bool(damage))
+    return found
+
+
+def _check_recovered(path: Path, found: dict[str, list[int]], *, log_is_torn: bool) -> None:
+    """Make a sound file of it; from behind a torn page of the log, messages are saved, too."""
+    recovered = rescue(path)
+    saved = numbers(recovered.path, TOPICS)
+    _check_order(saved)
+    fewer = [name for name, got in found.items() if not set(got) <= set(saved.get(name, ()))]
+    if fewer or (saved != found and not log_is_torn):
+        raise PromiseBroken(f"recover has not saved what can be read: {recovered}")
+    if not recovered.finished or diagnose(recovered.path).damaged:
+        raise PromiseBroken(f"what recover has written is not in order: {recovered}")
+
+
+def _check_order(found: dict[str, list[int]]) -> None:
+    for name, got in found.items():
+        if any(b <= a for a, b in pairwise(got)):
+            raise PromiseBroken(f"/{name}: messages are twice, or out of order")
+
+
+def _summary(rounds: Sequence[Figures]) -> str:
+    missing = sorted(figures["missing_ms"] for figures in rounds if "missing_ms" in figures)
+    return (
+        f"{total(rounds, 'cuts'):,.0f} cuts, missing at most {largest(rounds, 'missing_ms'):,.0f} "
+        f"ms; in half of the recordings at most {missing[len(missing) // 2]:,.0f} ms"
+        if missing
+        else ""
+    )
+
+
+CHAPTER = Chapter(
+    "power",
+    "Power cuts",
+    [
+        Fault(
+            name="power",
+            what="the power fails while recording (a file, segments, a ring, a killed recording that "
+            "is gone on with), while it begins, and while it is finished",
+            promise=f"Everything published more than {LOST_S:g} s before is there; the file is sound "
+            "and no message is wrong, twice, or out of order.",
+            sees="Nothing has to be done. `info` says that the session was killed; `recover`, or the "
+            "next `record --append`, makes one file of it.",
+            run=power,
+            rounds=60,
+            summary=_summary,
+            timeout_s=300,
+        )
+    ],
+    "The calls of a real recorder that reach the disk are logged (`scripts/soaking/powerloss.c`), "
+    "and the disk is rebuilt as a cut at random moments may leave it: everything flushed is there; "
+    "of each page or sector written since, any version; of each file nothing, everything, the "
+    "beginning, or a mixture. Half of the disks keep the order of names, as ext4 does; on the others "
+    "a name is only sure once its folder was flushed, and what a file has grown by may hold garbage.",
+)
