@@ -50,7 +50,7 @@ def test_a_short_run_of_ours_alone_measures_recording_and_replay(tmp_path: Path)
 def test_an_unknown_chapter_is_refused_with_the_ones_there_are() -> None:
     done = bench("recrod")
     assert done.returncode == 2
-    assert "no chapter recrod; there are record, times, replay, speed, storage" in done.stderr
+    assert "no chapter recrod; there are record, times, rate, replay, speed" in done.stderr
 
 
 def test_only_what_is_between_the_markers_of_a_page_is_replaced(
@@ -95,3 +95,28 @@ def test_what_a_robot_lost_is_summed_over_its_topics(monkeypatch: pytest.MonkeyP
     found = losses({name: late if name == "rgb" else whole for name in TOPICS})
     assert (found["published"], found["lost"], found["lost_at_start"]) == (80, 3, 2)
     assert (found["lost_rgb"], found["lost_imu"], found["changed"]) == (3, 0, 7)
+
+
+def test_the_highest_rate_is_bisected_and_then_has_to_be_sustained(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    from benchmarks import chapter_rate
+    from benchmarks.processes import Usage
+
+    tried: list[tuple[int, float]] = []
+
+    def attempt(
+        bench: object, recorder: object, search: object, rate_hz: int, duration_s: float
+    ) -> chapter_rate._Try:
+        tried.append((rate_hz, duration_s))
+        is_lost = rate_hz > (60 if duration_s == 1 else 50)
+        return chapter_rate._Try(100, min(rate_hz, 80), int(is_lost), Usage(1, 0, 0, 0), 10_000)
+
+    monkeypatch.setattr(chapter_rate, "_attempt", attempt)
+    search = chapter_rate._Search("100 B", "pose", range(10, 101, 10), 1, 20)
+    figures = chapter_rate._highest(None, None, search)  # type: ignore[arg-type]
+    assert (figures["short_hz"], figures["rate_hz"]) == (60, 50)
+    assert (figures["mb_s"], figures["unsent_hz"]) == (0.005, None)
+    assert tried[-2:] == [(60, 20), (50, 20)]
+    assert len(tried) < 10

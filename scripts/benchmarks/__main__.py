@@ -12,6 +12,7 @@ from typing import Any
 
 from benchmarks import (
     chapter_dimos,
+    chapter_rate,
     chapter_record,
     chapter_replay,
     chapter_saving,
@@ -28,6 +29,7 @@ from benchmarks.subjects import find_subjects
 CHAPTERS = (
     chapter_record.RECORD,
     chapter_record.TIMES,
+    chapter_rate.RATE,
     chapter_replay.REPLAY,
     chapter_replay.SPEED,
     chapter_storage.STORAGE,

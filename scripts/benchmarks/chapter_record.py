@@ -8,11 +8,13 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from benchmarks.measuring import Bench, Chapter, Column, Measurement, alternating, percentiles_ms
-from benchmarks.messages import encoder
+from benchmarks.messages import FULL_STACK
 from benchmarks.processes import Program, module_env, python_module
 from benchmarks.publisher import channel_names
 from benchmarks.recorders import Recorder, recorders
 from benchmarks.subjects import DIMOS
+
+ROBOT = "robot with four cameras, 68 MB/s"
 
 
 class Load(NamedTuple):
@@ -25,6 +27,20 @@ class Load(NamedTuple):
     streams: int = 1
     suspended_s: float = 0.0
     """For how long the recorder is kept from running, to make it lose something."""
+
+    @property
+    def channels(self) -> list[str]:
+        """What is published on."""
+        if self.kind == "full_stack":
+            return [stream.channel for stream in FULL_STACK]
+        return channel_names(self.kind, self.streams)
+
+    def publisher(self, url: str) -> list[str]:
+        """The command that publishes it."""
+        if self.kind == "full_stack":
+            return python_module("publisher", "full_stack", url, self.duration_s)
+        what = self.kind, self.rate_hz, self.duration_s, self.streams
+        return python_module("publisher", "one_by_one", url, *what)
 
 
 def _small(rate_hz: int, duration_s: float) -> Load:
@@ -41,6 +57,7 @@ def record_loads(bench: Bench) -> list[Load]:
     return [
         *(_small(rate, s) for rate in (20_000, 50_000, 100_000)),
         *(_large(rate, s) for rate in (30, 120, 300)),
+        Load(ROBOT, "full_stack", 0, bench.pick(15, 5)),
         Load("20 streams of 100 B at 10/s", "pose", 10, bench.pick(10, 3), 20),
         Load("100 B at 20,000/s, stopped for 1 s", "pose", 20_000, s, suspended_s=1.0),
     ]
@@ -49,7 +66,7 @@ def record_loads(bench: Bench) -> list[Load]:
 def _run_record(bench: Bench) -> Iterator[Measurement]:
     for round_ in bench.rounds_of(3):
         for load in filter(lambda load: bench.wants(load.case), record_loads(bench)):
-            for recorder in _in_turn(recorders(bench.subjects), round_):
+            for recorder in in_turn(recorders(bench.subjects), round_):
                 yield run_recorder(bench, recorder, load, round_)
 
 
@@ -59,12 +76,14 @@ def _run_times(bench: Bench) -> Iterator[Measurement]:
         loads = [_small(rate, s) for rate in (1_000, 20_000, 100_000)]
         for load in filter(lambda load: bench.wants(load.case), loads):
             # dimos keeps the header's time, not that of reception
-            with_times = [r for r in recorders(bench.subjects) if r.name != DIMOS]
-            for recorder in _in_turn(with_times, round_):
+            found = recorders(bench.subjects, python_only=True)
+            with_times = [recorder for recorder in found if recorder.name != DIMOS]
+            for recorder in in_turn(with_times, round_):
                 yield run_recorder(bench, recorder, load, round_)
 
 
-def _in_turn(found: Sequence[Recorder], round_: int) -> list[Recorder]:
+def in_turn(found: Sequence[Recorder], round_: int) -> list[Recorder]:
+    """The recorders in the order of a round."""
     by_name = {recorder.name: recorder for recorder in found}
     return [by_name[name] for name in alternating(list(by_name), round_)]
 
@@ -73,13 +92,10 @@ def run_recorder(bench: Bench, recorder: Recorder, load: Load, round_: int) -> M
     """Let one recorder record one load, and look at what it kept."""
     bench.say(f"record: {load.case}, {recorder.name}, round {round_ + 1}")
     url = bench.lcm_url()
-    publish = python_module(
-        "publisher", url, load.kind, load.rate_hz, load.duration_s, load.streams
-    )
-    channels = channel_names(load.kind, load.streams)
-    with bench.scratch() as folder, recorder.start(url, folder, channels) as program:
+    with bench.scratch() as folder, recorder.start(url, folder, load.channels) as program:
         offset_ns = wall_offset_ns()
-        with Program(publish, folder / "publisher.log", env=module_env()) as publisher:
+        log = folder / "publisher.log"
+        with Program(load.publisher(url), log, env=module_env()) as publisher:
             if load.suspended_s:
                 time.sleep(load.duration_s / 4)
                 program.suspend(load.suspended_s)
@@ -90,7 +106,7 @@ def run_recorder(bench: Bench, recorder: Recorder, load: Load, round_: int) -> M
         used = program.finish()
         stored = recorder.stored(folder)
     published = sent["published"]
-    payload_bytes = stored.messages * len(encoder(load.kind)(0, 0))
+    payload_bytes = stored.messages * sent["published_bytes"] / published
     delays = [received_ns - offset_ns - sent_ns for received_ns, sent_ns in stored.delays_ns]
     lost = published - stored.messages
     figures: dict[str, float | None] = {

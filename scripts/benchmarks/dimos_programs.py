@@ -17,24 +17,31 @@ from dimos.core.transport import LCMTransport
 from dimos.memory.store.sqlite import SqliteStore
 from dimos.memory.tap import TransportRecorder
 from dimos.msgs.geometry_msgs.PoseStamped import PoseStamped
+from dimos.msgs.nav_msgs.Odometry import Odometry
 from dimos.msgs.sensor_msgs.Image import Image
+from dimos.msgs.sensor_msgs.Imu import Imu
+from dimos.msgs.sensor_msgs.PointCloud2 import PointCloud2
+from dimos.msgs.tf2_msgs.TFMessage import TFMessage
 
 from benchmarks.messages import encoder
 
 _TYPES: dict[str, Any] = {"pose": PoseStamped, "pose1k": PoseStamped, "image": Image}
+_RECORDED: tuple[Any, ...] = (PoseStamped, Odometry, Image, Imu, PointCloud2, TFMessage)
 
 
-def record(path: str, kind: str, *channels: str) -> None:
-    """Record channels of one kind with `TransportRecorder`, until SIGINT."""
+def record(path: str, *channels: str) -> None:
+    """Record channels with `TransportRecorder`, until SIGINT."""
     stopped = threading.Event()
     signal.signal(signal.SIGINT, lambda number, frame: stopped.set())
     store = SqliteStore(path=path)
     store.start()
     recorder = TransportRecorder(store)
+    types = {type_.msg_name: type_ for type_ in _RECORDED}
     transports = []
-    for index, channel in enumerate(channels):
-        transport = LCMTransport(channel.partition("#")[0], _TYPES[kind])
-        transports.append((transport, recorder.tap(f"{kind}{index}", _TYPES[kind], transport)))
+    for channel in channels:
+        topic, _, type_name = channel.partition("#")
+        transport = LCMTransport(topic, types[type_name])
+        transports.append((transport, recorder.tap(topic.lstrip("/"), types[type_name], transport)))
     time.sleep(0.5)
     print("ready", flush=True)
     stopped.wait()

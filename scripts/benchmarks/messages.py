@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from importlib import import_module
 from typing import NamedTuple
 
 _TRAILER = struct.Struct(">qq")
@@ -28,7 +29,7 @@ class Stream(NamedTuple):
 
     channel: str
     kind: str
-    """`pose`, `pose1k`, `image`, or a number of bytes for raw ones."""
+    """`pose`, `image` ... (see `encoder`), or a number of bytes for raw ones."""
     rate_hz: float
 
     @property
@@ -56,22 +57,65 @@ def _pose(size_bytes: int) -> bytes:
     return data
 
 
-def _image() -> bytes:
-    """A colour image of 640x480, as noisy as a camera's: 0.92 MB."""
+def _image(encoding: str, channels: int, bytes_each: int = 1) -> bytes:
+    """A picture of 640x480, as noisy as a camera's: 0.92 MB in colour."""
     import numpy as np
     from dimos_lcm.sensor_msgs import Image
 
     rows, columns = np.mgrid[0:480, 0:640]
-    red = (rows + columns) // 5
-    smooth = np.stack([red, 255 - red, (rows * columns) // 1300], axis=-1)
+    first = (rows + columns) // 5
+    smooth = np.stack([first, 255 - first, (rows * columns) // 1300][:channels], axis=-1)
     noise = np.random.default_rng(1).normal(0, 3, smooth.shape)
-    pixels = np.clip(smooth + noise, 0, 255).astype(np.uint8)
+    pixels = np.clip(smooth + noise, 0, 255).astype(f"u{bytes_each}")
     message = Image()
     message.header.frame_id = "camera"
-    message.height, message.width, message.step = 480, 640, 1920
-    message.encoding = "bgr8"
+    message.height, message.width, message.step = 480, 640, 640 * channels * bytes_each
+    message.encoding = encoding
     message.data = pixels.tobytes()
     message.data_length = len(message.data)
+    data: bytes = message.lcm_encode()
+    return data
+
+
+def _empty(package: str, type_name: str) -> bytes:
+    """A message of a type without variable parts, all zero."""
+    message = getattr(import_module(f"dimos_lcm.{package}"), type_name)()
+    message.header.frame_id = "base_link"
+    data: bytes = message.lcm_encode()
+    return data
+
+
+def _transforms() -> bytes:
+    """Four transforms of the robot's parts."""
+    from dimos_lcm.geometry_msgs import TransformStamped
+    from dimos_lcm.tf2_msgs import TFMessage
+
+    message = TFMessage()
+    for part in ("base_link", "camera_link", "imu_link", "lidar_link"):
+        transform = TransformStamped()
+        transform.header.frame_id, transform.child_frame_id = "map", part
+        message.transforms.append(transform)
+    message.transforms_length = len(message.transforms)
+    data: bytes = message.lcm_encode()
+    return data
+
+
+def _cloud() -> bytes:
+    """23,750 points of 16 bytes: 380 kB."""
+    import numpy as np
+    from dimos_lcm.sensor_msgs import PointCloud2, PointField
+
+    points = np.random.default_rng(9).normal(0, 5, (23_750, 4)).astype(np.float32)
+    message = PointCloud2()
+    message.header.frame_id = "lidar_link"
+    message.height, message.width, message.point_step = 1, len(points), 16
+    message.row_step = points.nbytes
+    for index, name in enumerate(("x", "y", "z", "intensity")):
+        field = PointField()
+        field.name, field.offset, field.datatype, field.count = name, 4 * index, 7, 1
+        message.fields.append(field)
+    message.fields_length = len(message.fields)
+    message.data, message.data_length = points.tobytes(), points.nbytes
     data: bytes = message.lcm_encode()
     return data
 
@@ -79,18 +123,24 @@ def _image() -> bytes:
 _MAKERS: dict[str, Callable[[], bytes]] = {
     "pose": lambda: _pose(100),
     "pose1k": lambda: _pose(1024),
-    "image": _image,
+    "image": lambda: _image("bgr8", 3),
+    "depth": lambda: _image("16UC1", 1, 2),
+    "grey": lambda: _image("mono8", 1),
+    "imu": lambda: _empty("sensor_msgs", "Imu"),
+    "odometry": lambda: _empty("nav_msgs", "Odometry"),
+    "tf": _transforms,
+    "cloud": _cloud,
 }
 
 FULL_STACK = (
-    Stream("/rgb", str(640 * 480 * 3), 30),
-    Stream("/depth", str(640 * 480 * 2), 30),
-    Stream("/grey_left", str(640 * 480), 30),
-    Stream("/grey_right", str(640 * 480), 30),
-    Stream("/imu", "350", 400),
-    Stream("/odometry", "720", 200),
-    Stream("/tf", "400", 20),
-    Stream("/lidar", "380000", 10),
+    Stream("/rgb#sensor_msgs.Image", "image", 30),
+    Stream("/depth#sensor_msgs.Image", "depth", 30),
+    Stream("/grey_left#sensor_msgs.Image", "grey", 30),
+    Stream("/grey_right#sensor_msgs.Image", "grey", 30),
+    Stream("/imu#sensor_msgs.Imu", "imu", 400),
+    Stream("/odometry#nav_msgs.Odometry", "odometry", 200),
+    Stream("/tf#tf2_msgs.TFMessage", "tf", 20),
+    Stream("/lidar#sensor_msgs.PointCloud2", "cloud", 10),
 )
 """A robot with four cameras: dimos's profile of its own recorder, 68 MB/s."""
 

@@ -7,8 +7,11 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from benchmarks.chapter_dimos import PUBLISHERS_DROP
+from benchmarks.chapter_rate import LARGE, SMALL
+from benchmarks.chapter_record import ROBOT
 from benchmarks.chapter_viewing import CLOUD, IMAGE
 from benchmarks.measuring import Chapter
+from benchmarks.recorders import OURS_PYTHON
 from benchmarks.subjects import DIMOS, LCM, OURS
 
 _FLAWS = ("lost", "changed", "out_of_order")
@@ -29,6 +32,11 @@ def judge(chapters: Sequence[Chapter]) -> list[Verdict]:
     verdicts: list[Verdict] = []
     if "record" in by_name:
         verdicts += _of_recording(by_name["record"])
+        verdicts += _of_the_robot(by_name["record"])
+    if "times" in by_name:
+        verdicts += _of_times(by_name["times"])
+    if "rate" in by_name:
+        verdicts += _of_rate(by_name["rate"])
     if "replay" in by_name:
         verdicts += _of_replay(by_name["replay"])
     if "speed" in by_name:
@@ -84,6 +92,56 @@ def _of_recording(chapter: Chapter) -> Iterator[Verdict]:
     )
     wrong = [m for m in chapter.measurements if m.subject == OURS and m.figures["doubled"]]
     yield Verdict("ours stores nothing twice", not wrong, f"{len(wrong)} runs with doubles")
+
+
+def _of_the_robot(chapter: Chapter) -> Iterator[Verdict]:
+    for peer, limit in ((DIMOS, 0.25), (LCM, 1.5)):
+        ratios = chapter.ratios(ROBOT, OURS, peer, "cpu_s")
+        if ratios:
+            name = {DIMOS: "dimos's TransportRecorder", LCM: "lcm-logger"}[peer]
+            yield Verdict(
+                f"recording a {ROBOT}: ours takes at most {limit:g} of the CPU of {name}",
+                statistics.median(ratios) <= limit,
+                f"{statistics.median(ratios):.2f}, {min(ratios):.2f} to {max(ratios):.2f} over the "
+                "rounds",
+                is_goal=True,
+            )
+
+
+def _of_times(chapter: Chapter) -> Iterator[Verdict]:
+    for case in dict.fromkeys(m.case for m in chapter.measurements):
+        for subject in (OURS, OURS_PYTHON):
+            worst = _worst(chapter, case, subject, "p99_ms")
+            if worst is not None:
+                yield Verdict(
+                    f"recorded receive times, {case}, {subject}: p99 of the error below 2 ms",
+                    worst < 2,
+                    f"{worst:.3f} ms in the worst round",
+                    is_goal=True,
+                )
+
+
+def _of_rate(chapter: Chapter) -> Iterator[Verdict]:
+    for case, figure, goal in ((SMALL, "rate_hz", 150_000), (LARGE, "mb_s", 300)):
+        reached = chapter.figures(case, OURS, figure)
+        if reached:
+            unit = "messages/s" if figure == "rate_hz" else "MB/s"
+            yield Verdict(
+                f"ours records {case} without loss at {goal:,} {unit}",
+                min(reached) >= goal,
+                f"{min(reached):,.0f} {unit} in the worst round",
+                is_goal=True,
+            )
+        for peer, factor in ((LCM, 2 if case == SMALL else 1), (DIMOS, 10)):
+            ratios = chapter.ratios(case, OURS, peer, "rate_hz")
+            if ratios and (peer == LCM or case == SMALL):
+                name = {LCM: "lcm-logger", DIMOS: "dimos's TransportRecorder"}[peer]
+                yield Verdict(
+                    f"ours records {case} without loss at {factor} times the rate of {name}",
+                    statistics.median(ratios) >= factor,
+                    f"{statistics.median(ratios):.2f} of its rate",
+                    is_goal=True,
+                )
 
 
 def _worst(chapter: Chapter, case: str, subject: str, figure: str) -> float | None:

@@ -6,13 +6,17 @@ import json
 import mmap
 import sqlite3
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from benchmarks.messages import numbered
 from benchmarks.processes import Program
 from benchmarks.subjects import DIMOS, LCM, OURS, Subjects, dimos_env
+
+OURS_PYTHON = "ours, Python only"
+"""Ours without its compiled part."""
 
 _EVENT = struct.Struct(">IqqII")
 _EVENT_SYNC = 0xEDA1DA01
@@ -43,24 +47,28 @@ class Recorder(Protocol):
     def stored(self, folder: Path) -> Stored:
         """What it kept, once it has ended."""
 
+    def count(self, folder: Path) -> int:
+        """How many messages it kept, once it has ended."""
+
 
 class Ours:
     """`dimos-record record`"""
 
-    name = OURS
-
-    def __init__(self, command: list[str]) -> None:
-        self._command = command
+    def __init__(
+        self, command: list[str], name: str = OURS, env: Mapping[str, str] | None = None
+    ) -> None:
+        self.name = name
+        self._command, self._env = command, env
 
     def start(self, url: str, folder: Path, channels: list[str]) -> Program:
         command = [*self._command, "record", str(folder / "ours.db"), "--bus", url, "--quiet"]
-        program = Program(command, folder / "log")
+        program = Program(command, folder / "log", env=self._env)
         program.wait_for_output("Recording to")
         return program
 
     def stored(self, folder: Path) -> Stored:
         path = folder / "ours.db"
-        with sqlite3.connect(path) as db:
+        with closing(sqlite3.connect(path)) as db:
             found = [
                 (ts_ns, *numbered(end))
                 for (name,) in db.execute("SELECT stream FROM _dr_topics").fetchall()
@@ -68,9 +76,15 @@ class Ours:
                     f'SELECT ts_ns, substr(data, -16) FROM "{name}" JOIN "{name}_blob" USING (id)'
                 )
             ]
-            (before,) = db.execute("SELECT sum(lost_before_reception) FROM _dr_sessions").fetchone()
+            ((packets, meta),) = db.execute("SELECT lost_before_reception, meta FROM _dr_sessions")
             (dropped,) = db.execute("SELECT sum(dropped) FROM _dr_account").fetchone()
-        return _stored(found, path, (before or 0) + (dropped or 0))
+        messages = sum(sender["lost"] for sender in json.loads(meta)["senders"])
+        return _stored(found, path, (messages or packets or 0) + (dropped or 0))
+
+    def count(self, folder: Path) -> int:
+        with closing(sqlite3.connect(folder / "ours.db")) as db:
+            names = [name for (name,) in db.execute("SELECT stream FROM _dr_topics")]
+            return _rows(db, names)
 
 
 class LcmLogger:
@@ -90,6 +104,9 @@ class LcmLogger:
         path = folder / "log.lcm"
         return _stored(list(_events(path)), path, None)
 
+    def count(self, folder: Path) -> int:
+        return sum(1 for _ in _events(folder / "log.lcm"))
+
 
 class DimosRecorder:
     """dimos's `TransportRecorder`, which `dimos --record` runs."""
@@ -100,30 +117,40 @@ class DimosRecorder:
         self._subjects = subjects
 
     def start(self, url: str, folder: Path, channels: list[str]) -> Program:
-        kind = "image" if "Image" in channels[0] else "pose"
-        command = self._subjects.dimos_program("record", folder / "dimos.db", kind, *channels)
+        command = self._subjects.dimos_program("record", folder / "dimos.db", *channels)
         program = Program(command, folder / "log", env=dimos_env(url))
         program.wait_for_output("ready")
         return program
 
     def stored(self, folder: Path) -> Stored:
-        path = folder / "dimos.db"
-        with sqlite3.connect(path) as db:
-            names = [name for (name,) in db.execute("SELECT name FROM _streams")]
-            counts = [db.execute(f'SELECT count(*) FROM "{n}"').fetchone()[0] for n in names]
         last = (folder / "log").read_text(errors="replace").strip().splitlines()[-1]
         own_loss = json.loads(last)["dropped"] if last.startswith("{") else None
-        return Stored(sum(counts), 0, path.stat().st_size, own_loss, [])
+        size = (folder / "dimos.db").stat().st_size
+        return Stored(self.count(folder), 0, size, own_loss, [])
+
+    def count(self, folder: Path) -> int:
+        with closing(sqlite3.connect(folder / "dimos.db")) as db:
+            return _rows(db, [name for (name,) in db.execute("SELECT name FROM _streams")])
 
 
-def recorders(subjects: Subjects) -> list[Recorder]:
-    """The recorders that are on this machine, ours first."""
+def recorders(subjects: Subjects, *, python_only: bool = False) -> list[Recorder]:
+    """The recorders that are on this machine, ours first.
+
+    Args:
+        python_only: ours without its compiled part, too.
+    """
     found: list[Recorder] = [Ours(subjects.ours)]
+    if python_only:
+        found.append(Ours(subjects.ours, OURS_PYTHON, {"DIMOS_RECORD_NATIVE": "0"}))
     if subjects.has_lcm_tools:
         found.append(LcmLogger())
     if subjects.dimos_python:
         found.append(DimosRecorder(subjects))
     return found
+
+
+def _rows(db: sqlite3.Connection, tables: list[str]) -> int:
+    return sum(db.execute(f'SELECT count(*) FROM "{name}"').fetchone()[0] for name in tables)
 
 
 def _stored(found: list[tuple[int, int, int]], path: Path, own_loss: int | None) -> Stored:

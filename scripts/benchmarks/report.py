@@ -19,9 +19,11 @@ from benchmarks.subjects import DIMOS, LCM, MCAP, OURS, PLAIN
 _NAMES = {
     ("record", LCM): "lcm-logger",
     ("times", LCM): "lcm-logger",
+    ("rate", LCM): "lcm-logger",
     ("replay", LCM): "lcm-logplayer",
     ("speed", LCM): "lcm-logplayer",
     ("record", DIMOS): "dimos TransportRecorder",
+    ("rate", DIMOS): "dimos TransportRecorder",
     ("replay", DIMOS): "dimos replay",
     ("dimos", DIMOS): "dimos --record",
     ("viewing", DIMOS): "dimos's to_rerun",
