@@ -23,7 +23,7 @@ from dimos_record.store.codecs import codec_for
 from dimos_record.store.connection import ReadConnection, quote_name
 from dimos_record.store.intervals import Intervals
 from dimos_record.store.sql_time import to_seconds
-from dimos_record.store.table import StreamTable
+from dimos_record.store.table import Span, StreamTable
 
 _CHUNK_BYTES = 2_000_000
 _CHUNK_ROWS = 4096
@@ -159,11 +159,7 @@ def _times(stored: _Stored, index: int) -> Iterator[tuple[int, int, int]]:
     """(receive time from now on, which part, number) of its messages, in the order of time."""
     plan = stored.plan
     for piece in plan.edits.pieces:
-        query = (
-            f"SELECT ts_ns, id FROM {plan.table.source} WHERE ts_ns >= ? AND ts_ns < ? "
-            f"ORDER BY ts_ns, id"
-        )
-        for ts_ns, number in stored.connection.execute(query, piece[:2]):
+        for ts_ns, number in plan.table.times(stored.connection, Span.between(*piece[:2])):
             if piece.ids is None or number in piece.ids:
                 yield ts_ns + plan.edits.shift_ns, index, number
 

@@ -24,6 +24,7 @@ from dimos_record.store.edited import EditedReader
 from dimos_record.store.intervals import Intervals
 from dimos_record.store.names import stream_name
 from dimos_record.store.paths import path_for_reading, path_for_writing
+from dimos_record.store.table import Span
 
 ALIGNMENTS = ("time", "start", "end to end")
 _RECODABLE = ("lcm", "lz4+lcm", "jpeg", "json")
@@ -186,11 +187,9 @@ def _overlap(earlier: tuple[int, int, Intervals], later: tuple[int, int, Interva
 
 def _extent(connection: ReadConnection, stream: StreamPlan) -> tuple[int, int]:
     """When the first and the last message that is copied was received, from now on."""
-    query = (
-        f"SELECT min(ts_ns), max(ts_ns) FROM {stream.table.source} WHERE ts_ns >= ? AND ts_ns < ?"
-    )
-    ends = [connection.execute(query, piece[:2]).fetchone() for piece in stream.edits.pieces]
-    found = [end for end in ends if end[0] is not None]
+    spans = (Span.between(*piece[:2]) for piece in stream.edits.pieces)
+    ends = [stream.table.ends(connection, stream.table.source, span) for span in spans]
+    found = [(first, last) for first, last in ends if first is not None and last is not None]
     shift = stream.edits.shift_ns
     return found[0][0] + shift, found[-1][1] + shift
 

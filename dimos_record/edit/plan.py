@@ -27,7 +27,7 @@ from dimos_record.store.intervals import Intervals
 from dimos_record.store.reader import RecordingReader
 from dimos_record.store.recording_file import recording_files
 from dimos_record.store.sessions import load_sessions
-from dimos_record.store.table import StreamTable
+from dimos_record.store.table import Span, StreamTable
 
 _SAMPLES = 256
 
@@ -272,9 +272,12 @@ def _runs_between(
 ) -> Iterator[Run]:
     """The messages between two times: one run, where numbers are dense and follow time."""
     within = f"FROM {table.source} WHERE ts_ns >= ? AND ts_ns < ?"
-    times = (piece.low_ns, piece.high_ns)
+    limits = (piece.low_ns, piece.high_ns)
+    if table.in_order:
+        within = f"FROM {table.source} WHERE id >= ? AND id < ?"
+        limits = table.within(connection, Span.between(*limits))
     count, first, last = connection.execute(
-        f"SELECT count(*), min(id), max(id) {within}", times
+        f"SELECT count(*), min(id), max(id) {within}", limits
     ).fetchone()
     if not count:
         return
@@ -284,7 +287,7 @@ def _runs_between(
     islands = connection.execute(
         f"SELECT min(id), max(id) FROM "
         f"(SELECT id, id - row_number() OVER (ORDER BY id) AS island {within}) GROUP BY island",
-        times,
+        limits,
     )
     yield from (Run(*ends) for ends in islands)
 

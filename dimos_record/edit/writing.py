@@ -22,6 +22,7 @@ from dimos_record.edit.new_file import NewFile
 from dimos_record.edit.plan import FilePlan, StreamPlan, has_table
 from dimos_record.edit.progress import Progress
 from dimos_record.errors import RecordingDamaged, StorageError
+from dimos_record.store import order
 from dimos_record.store.base import StreamInfo
 from dimos_record.store.connection import ReadConnection, quote_name
 
@@ -110,6 +111,8 @@ class _Writing:
                 self._interleave(connection, name)
             if number_anew:
                 number_by_arrival(connection, list(self._streams))
+            for name in self._streams:
+                order.ensure(connection, name)
             for name in sorted(self._rtrees):
                 make_rtree(connection, name)
             sessions.write(connection, topics)

@@ -290,7 +290,9 @@ def rows_with_meta(view: ReplayView) -> Iterator[tuple[Row, Meta | None]]:
         return
     reader = view.recording.reader
     start_ns, _ = _section(view)
-    where = _HAS_META if start_ns is None else _HAS_META.also(Where("ts_ns >= ?", (start_ns,)))
+    where = _HAS_META
+    if start_ns is not None:
+        where = where.also(Where("ts_ns >= ?", (start_ns,), low_ns=start_ns))
     stored = {
         info.name: _MetaAhead((row.id, row.meta) for row in reader.meta_rows(info.name, where))
         for info in view.streams

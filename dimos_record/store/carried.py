@@ -15,8 +15,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
-from dimos_record.store import edits, meta, schema
-from dimos_record.store.connection import quote_name
+from dimos_record.store import edits, meta, order, schema
+from dimos_record.store.connection import ReadConnection, quote_name
 
 KEY = "carried"
 _COLUMNS = ", ".join(
@@ -53,6 +53,8 @@ def hide(connection: sqlite3.Connection, carried: Carried) -> None:
     try:
         for name, last in carried.items():
             for table in (name, f"{name}_blob"):
+                if isinstance(connection, ReadConnection):
+                    connection.own_views.add(table)
                 connection.execute(
                     f"CREATE TEMP VIEW IF NOT EXISTS {quote_name(table)} AS "
                     f"SELECT * FROM main.{quote_name(table)} WHERE id > {last}"
@@ -85,12 +87,20 @@ def skipped(
     for name, last in carried.items():
         table = f"main.{quote_name(name)}"
         first.append(_first(connection, f"{table} WHERE id <= {last}"))
-        own.append(_first(connection, f"{table} WHERE id > {last}"))
-    own += [_first(connection, quote_name(name)) for name in others]
+        own.append(_first_of(connection, name, f"id > {last}"))
+    own += [_first_of(connection, name) for name in others]
     own.append(_first(connection, "_dr_spool"))
     begins = min((time for time in first if time is not None), default=None)
     ends = min((time for time in own if time is not None), default=None)
     return [] if begins is None or ends is None or begins >= ends else [(begins, ends)]
+
+
+def _first_of(connection: sqlite3.Connection, name: str, where: str = "1") -> int | None:
+    """When the first message in the table of a stream was received that meets a condition."""
+    table = f"main.{quote_name(name)}"
+    if order.is_in_order(connection, name):
+        return order.ends(connection, table, where)[0]
+    return _first(connection, f"{table} WHERE {where}")
 
 
 def _first(connection: sqlite3.Connection, source: str) -> int | None:
@@ -111,6 +121,7 @@ def carry(
     for name, numbers in state.items():
         _copy(earlier, new, name, _COLUMNS, numbers)
         _copy(earlier, new, f"{name}_blob", "id, data", numbers)
+        order.ensure(new, name)
     carried = {name: max(numbers) for name, numbers in state.items() if numbers}
     rows: list[tuple[str, Any]] = [(KEY, json.dumps(carried))] if carried else []
     origin_ns = _origin(earlier, state)
@@ -123,7 +134,7 @@ def _origin(earlier: sqlite3.Connection, names: Iterable[str]) -> int | None:
     stored = edits.origin_ns(earlier)
     if stored is not None:
         return stored
-    firsts = (_first(earlier, quote_name(name)) for name in names)
+    firsts = (_first_of(earlier, name) for name in names)
     return min((time for time in firsts if time is not None), default=None)
 
 

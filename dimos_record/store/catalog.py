@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dimos_record.messages import is_latched
-from dimos_record.store import schema
+from dimos_record.store import order, schema
 from dimos_record.store.base import StreamInfo, StreamSource
-from dimos_record.store.connection import quote_name
+from dimos_record.store.connection import BadContent, quote_name
 from dimos_record.store.dimos_types import payload_class, payload_fingerprint, type_of_payload
 from dimos_record.store.names import is_identifier
 from dimos_record.store.sql_time import to_ns
@@ -21,8 +21,10 @@ _TOPIC_COLUMNS = "stream, topic, channel, type_name, codec, latched, module, bus
 
 def load_topics(connection: sqlite3.Connection) -> list[tuple[int, StreamInfo]]:
     """The streams that `_dr_topics` describes, with their topic numbers."""
-    rows = connection.execute(f"SELECT id, {_TOPIC_COLUMNS} FROM _dr_topics ORDER BY id")
-    return [(int(row[0]), _from_row(row[1:])) for row in rows]
+    rows = connection.execute(f"SELECT id, {_TOPIC_COLUMNS} FROM _dr_topics ORDER BY id").fetchall()
+    if not all(isinstance(row[0], int) for row in rows):
+        raise BadContent("a topic has no number")
+    return [(row[0], _from_row(row[1:])) for row in rows]
 
 
 def load_tables(connection: sqlite3.Connection) -> list[StreamTable]:
@@ -48,6 +50,7 @@ def load_tables(connection: sqlite3.Connection) -> list[StreamTable]:
             ours=(ours := _is_ours(connection, info.name, columns)),
             has_blobs={"id", "data"} <= columns.get(f"{info.name}_blob".lower(), set()),
             checked=ours and "crc" in columns[info.name.lower()],
+            in_order=ours and topic is not None and order.is_in_order(connection, info.name),
         )
         for topic, info in found
         if is_identifier(info.name)
@@ -59,8 +62,16 @@ def _is_ours(connection: sqlite3.Connection, name: str, columns: dict[str, set[s
     """Whether every row has our columns; dimos leaves them empty where it adds to our files."""
     if not {"seq", "ts_ns", "stamp_ns"} <= columns[name.lower()]:
         return False
+    return not _has_incomplete_rows(connection, name)
+
+
+def _has_incomplete_rows(connection: sqlite3.Connection, name: str) -> bool:
+    """Whether dimos has added rows that nobody has completed; they come last."""
     query = f"SELECT 1 FROM {quote_name(name)} WHERE ts_ns IS NULL LIMIT 1"
-    return connection.execute(query).fetchone() is None
+    if order.is_in_order(connection, name):
+        last = f"SELECT ts_ns FROM {quote_name(name)} ORDER BY id DESC LIMIT 1"
+        query = f"SELECT 1 FROM ({last}) WHERE ts_ns IS NULL"
+    return connection.execute(query).fetchone() is not None
 
 
 def _from_row(row: tuple[Any, ...]) -> StreamInfo:
@@ -70,7 +81,8 @@ def _from_row(row: tuple[Any, ...]) -> StreamInfo:
     except (TypeError, ValueError):
         number = None
     texts = str(name), str(topic), str(channel), type_name and str(type_name), str(codec)
-    return StreamInfo(*texts, bool(latched), module, bus, number)
+    sources = module and str(module), bus and str(bus)
+    return StreamInfo(*texts, bool(latched), *sources, number)
 
 
 def describe(name: str, config: str) -> StreamInfo:
@@ -165,7 +177,7 @@ def spooled(
 def taken_names(connection: sqlite3.Connection) -> set[str]:
     """Names that no new stream can have, in lower case: of tables, indexes and dimos's streams."""
     query = "SELECT lower(name) FROM sqlite_master UNION SELECT lower(name) FROM _streams"
-    return {row[0] for row in connection.execute(query)}
+    return {str(name) for (name,) in connection.execute(query)}
 
 
 def complete_rows(connection: sqlite3.Connection, name: str) -> bool:
@@ -175,10 +187,12 @@ def complete_rows(connection: sqlite3.Connection, name: str) -> bool:
         Whether dimos made the table.
     """
     table = quote_name(name)
-    connection.execute(
-        f"UPDATE {table} SET ts_ns = {to_ns('ts')}, "
-        f"seq = id + (SELECT coalesce(max(seq), 0) FROM {table}) WHERE ts_ns IS NULL"
-    )
+    if _has_incomplete_rows(connection, name):
+        connection.execute(
+            f"UPDATE {table} SET ts_ns = {to_ns('ts')}, "
+            f"seq = id + (SELECT coalesce(max(seq), 0) FROM {table}) WHERE ts_ns IS NULL"
+        )
+        order.ensure(connection, name)
     connection.execute(
         f"CREATE TABLE IF NOT EXISTS {quote_name(f'{name}_blob')} "
         f"(id INTEGER PRIMARY KEY, data BLOB NOT NULL)"
@@ -192,9 +206,12 @@ def close_killed_sessions(connection: sqlite3.Connection) -> None:
     names = [info.name for _, info in load_topics(connection)]
     last = 0
     for name in names:
-        row = connection.execute(f"SELECT max(ts_ns) FROM {quote_name(name)}").fetchone()
-        if isinstance(row[0], int):
-            last = max(last, row[0])
+        if order.is_in_order(connection, name):
+            newest = order.ends(connection, quote_name(name))[1]
+        else:
+            newest = connection.execute(f"SELECT max(ts_ns) FROM {quote_name(name)}").fetchone()[0]
+        if isinstance(newest, int):
+            last = max(last, newest)
     connection.execute(
         "UPDATE _dr_sessions SET stop_ns = max(start_ns, ?), state = 'killed', "
         "reason = 'killed; its messages were recovered' WHERE state = 'recording'",

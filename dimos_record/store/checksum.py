@@ -9,6 +9,8 @@ from __future__ import annotations
 import struct
 from zlib import crc32
 
+_SIGN, _BITS = 2**31, 2**32 - 1
+
 _pack_place = struct.Struct(">qqq").pack
 
 
@@ -18,18 +20,28 @@ def seed_of(stream: str) -> int:
 
 
 def checksum(seed: int, number: int, seq: int, ts_ns: int, data: bytes) -> int:
-    """The checksum of a message: 32 bits.
+    """The checksum of a message: 32 bits, with a sign, which SQLite stores in fewer bytes.
 
     It is the CRC-32 of the stored payload, exclusive-or that of the UTF-8 name of the stream
     followed by number, place and time as 64-bit big-endian integers. So a message can get
-    another number, place or time without a look at its payload.
+    another number, place or time without a look at its payload. Older releases stored it without
+    sign: compare with `same`.
 
     Args:
         seed: `seed_of` its stream.
         number: its id.
         data: its payload as stored.
     """
-    return crc32(data) ^ crc32(_pack_place(number, seq, ts_ns), seed)
+    return _signed(crc32(data) ^ crc32(_pack_place(number, seq, ts_ns), seed))
+
+
+def same(stored: int, computed: int) -> bool:
+    """Whether two checksums are the same 32 bits."""
+    return not (stored ^ computed) & _BITS
+
+
+def _signed(crc: int) -> int:
+    return crc if crc < _SIGN else crc - 2 * _SIGN
 
 
 Place = tuple[int, int, int, int]
@@ -40,7 +52,7 @@ def moved(found: object, old: Place, new: Place) -> int | None:
     """The checksum of a message that gets another place; what is none becomes None."""
     if not isinstance(found, int):
         return None
-    return found ^ _of_place(old) ^ _of_place(new)
+    return _signed((found ^ _of_place(old) ^ _of_place(new)) & _BITS)
 
 
 def _of_place(place: Place) -> int:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from dimos_record.store import jsonb
 from dimos_record.store.base import StreamInfo
 from dimos_record.store.connection import quote_name
+from dimos_record.store.intervals import FOREVER, NEVER
 from dimos_record.store.observation import Meta, Pose
 from dimos_record.store.sql_time import to_ns, to_seconds
 
@@ -47,15 +48,29 @@ class Where(NamedTuple):
     at_most: int | None = None
     shift_ns: int = 0
     """How far receive times were moved by an edit; the condition is about those after it."""
+    low_ns: int = NEVER
+    """The condition is met by no message before this time ..."""
+    high_ns: int = FOREVER
+    """... and by none after this one; to look for them where they can be."""
+
+    @property
+    def has_limits(self) -> bool:
+        """Whether anything is known of the times of messages that meet the condition."""
+        return self.low_ns > NEVER or self.high_ns < FOREVER
 
     def also(self, other: Where) -> Where:
         """Both conditions."""
         return self._replace(
-            sql=f"{self.sql} AND {other.sql}", parameters=self.parameters + other.parameters
+            sql=f"{self.sql} AND {other.sql}",
+            parameters=self.parameters + other.parameters,
+            low_ns=max(self.low_ns, other.low_ns),
+            high_ns=min(self.high_ns, other.high_ns),
         )
 
 
-def source(info: StreamInfo, topic: int | None, ours: bool, checked: bool = False) -> str:
+def source(
+    info: StreamInfo, topic: int | None, ours: bool, checked: bool = False, within: str = "1"
+) -> str:
     """A subquery with the columns of every message of a stream, whether moved from the spool yet.
 
     Columns of both parts have the same affinity. Else SQLite would not look into the parts, and
@@ -65,13 +80,14 @@ def source(info: StreamInfo, topic: int | None, ours: bool, checked: bool = Fals
         topic: the stream's topic number, where the recording has a spool.
         ours: whether the stream's table has our columns.
         checked: whether it has checksums.
+        within: which rows of the stream's own table count.
     """
     table = quote_name(info.name)
     extra = (
         "seq, ts_ns, stamp_ns" if ours else f"id AS seq, {to_ns('ts')} AS ts_ns, NULL AS stamp_ns"
     )
     crc = "crc" if checked else "CAST(NULL AS INTEGER) AS crc"
-    select = f"SELECT {_SHARED}, {extra}, {crc} FROM {table}"
+    select = f"SELECT {_SHARED}, {extra}, {crc} FROM {table} WHERE {within}"
     if topic is not None:
         nothing = ["CAST(NULL AS NUMERIC)"] + ["CAST(NULL AS REAL)"] * len(POSE_COLUMNS)
         select += (

@@ -92,9 +92,18 @@ def _fourth_version(connection: sqlite3.Connection) -> None:
     _create(connection, schema.INDEX_V4)
 
 
+def _fifth_version(connection: sqlite3.Connection) -> None:
+    """From now on a stream without its index is in order; nothing is rewritten."""
+    columns = schema.tables(connection)
+    for _, info in catalog.load_topics(connection):
+        if "ts_ns" in columns.get(info.name.lower(), ()):
+            schema.create_time_index(connection, info.name)
+
+
 _MIGRATIONS: dict[int, Callable[[sqlite3.Connection], None]] = {
     1: _first_version,
     2: _second_version,
     3: _third_version,
     4: _fourth_version,
+    5: _fifth_version,
 }

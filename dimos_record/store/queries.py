@@ -94,24 +94,28 @@ class StreamQuery:
     def after(self, t: float) -> StreamQuery:
         """Observations with ``ts > t``."""
         bound = _ns(t) - _ROUNDING_NS
-        return self._where(lambda o: o.ts > t, "ts_ns > ? AND ts > ?", bound, t)
+        where = Where("(ts_ns > ? AND ts > ?)", (bound, t), low_ns=bound)
+        return self._with(Filter(lambda o: o.ts > t, where))
 
     def before(self, t: float) -> StreamQuery:
         """Observations with ``ts < t``."""
         bound = _ns(t) + _ROUNDING_NS
-        return self._where(lambda o: o.ts < t, "ts_ns < ? AND ts < ?", bound, t)
+        where = Where("(ts_ns < ? AND ts < ?)", (bound, t), high_ns=bound)
+        return self._with(Filter(lambda o: o.ts < t, where))
 
     def time_range(self, t1: float, t2: float) -> StreamQuery:
         """Observations with ``t1 <= ts <= t2``."""
         low, high = _ns(t1) - _ROUNDING_NS, _ns(t2) + _ROUNDING_NS
-        sql = "ts_ns BETWEEN ? AND ? AND ts BETWEEN ? AND ?"
-        return self._where(lambda o: t1 <= o.ts <= t2, sql, low, high, t1, t2)
+        sql = "(ts_ns BETWEEN ? AND ? AND ts BETWEEN ? AND ?)"
+        where = Where(sql, (low, high, t1, t2), low_ns=low, high_ns=high)
+        return self._with(Filter(lambda o: t1 <= o.ts <= t2, where))
 
     def at(self, t: float, tolerance: float = 1.0) -> StreamQuery:
         """Observations within `tolerance` seconds of a time."""
         low, high = _ns(t - tolerance) - _ROUNDING_NS, _ns(t + tolerance) + _ROUNDING_NS
-        sql = "ts_ns BETWEEN ? AND ? AND abs(ts - ?) <= ?"
-        return self._where(lambda o: abs(o.ts - t) <= tolerance, sql, low, high, t, tolerance)
+        sql = "(ts_ns BETWEEN ? AND ? AND abs(ts - ?) <= ?)"
+        where = Where(sql, (low, high, t, tolerance), low_ns=low, high_ns=high)
+        return self._with(Filter(lambda o: abs(o.ts - t) <= tolerance, where))
 
     def near(self, pose: Any, radius: float) -> StreamQuery:
         """Observations whose pose is within `radius` metres of a place.
@@ -157,11 +161,6 @@ class StreamQuery:
         if n < 0:
             raise OptionError(f"offset must not be negative, not {n}")
         return replace(self, skip=n)
-
-    def _where(
-        self, matches: Callable[[Observation], bool], sql: str, *parameters: Any
-    ) -> StreamQuery:
-        return self._with(Filter(matches, Where(f"({sql})", parameters)))
 
     def _with(self, *added: Filter) -> StreamQuery:
         return replace(self, filters=(*self.filters, *added))

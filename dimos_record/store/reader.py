@@ -116,11 +116,11 @@ class RecordingReader:
         """One snapshot for several statements, with errors that name the recording."""
         with self._lock, errors_about(self.path):
             connection = self._connection
+            if connection.in_transaction:
+                yield connection
+                return
             if isinstance(connection, ReadConnection) and connection.is_outdated():
                 self._reopen()
-            if self._connection.in_transaction:
-                yield self._connection
-                return
             self._connection.execute("BEGIN")
             try:
                 yield self._connection
@@ -182,8 +182,8 @@ class RecordingReader:
 
     def stats(self, stream: str) -> StreamStats:
         """Count, payload bytes as stored, and extent of a stream."""
-        table = self._table(stream)
         with self._reading() as connection:
+            table = self._table(stream)
             known = self._known_totals(connection).get(table.info.name)
             if known is not None and table.is_dense_with(connection, known[0]):
                 return StreamStats(*known, *table.ends(connection))
@@ -206,8 +206,8 @@ class RecordingReader:
         self, stream: str, start_ns: int | None = None, end_ns: int | None = None
     ) -> tuple[int, int] | None:
         """Times of the first and the last message with ``start_ns <= ts_ns < end_ns``; O(log n)."""
-        table = self._table(stream)
         with self._reading() as connection:
+            table = self._table(stream)
             if start_ns is None and end_ns is None:
                 first, last = table.ends(connection)
             else:
@@ -218,11 +218,13 @@ class RecordingReader:
     def ranks(self, stream: str, times_ns: Sequence[int]) -> list[int]:
         """How many messages of a stream lie before each of these times, which ascend.
 
-        O(log n) each, since numbers are dense and follow time; counted where samples say otherwise.
+        O(log n) each where numbers are dense and follow time; else they are counted.
         """
-        table = self._table(stream)
         with self._reading() as connection:
-            return table.ranks(connection, self._times.of(table), times_ns)
+            table = self._table(stream)
+            known = self._known_totals(connection).get(table.info.name)
+            dense = known is not None and table.is_dense_with(connection, known[0])
+            return table.ranks(connection, self._times.of(table), times_ns, dense)
 
     def sizes(self, stream: str, numbers: Sequence[int]) -> list[int]:
         """Bytes of the stored payloads of messages, without loading them; 0 where there is none."""
@@ -232,8 +234,8 @@ class RecordingReader:
 
     def bytes_between(self, stream: str, start_ns: int | None, end_ns: int | None) -> int:
         """Bytes of all stored payloads with ``start_ns <= ts_ns < end_ns``; O(n)."""
-        table = self._table(stream)
         with self._reading() as connection:
+            table = self._table(stream)
             return table.bytes_in(connection, self._times.of(table), Span.between(start_ns, end_ns))
 
     def copy_into(self, connection: sqlite3.Connection) -> None:
@@ -341,8 +343,8 @@ class RecordingReader:
 
     def count_between(self, stream: str, start_ns: int | None, end_ns: int | None) -> int:
         """How many messages of a stream have ``start_ns <= ts_ns < end_ns``."""
-        table = self._table(stream)
         with self._reading() as connection:
+            table = self._table(stream)
             return table.count_in(connection, self._times.of(table), Span.between(start_ns, end_ns))
 
     def rows(
@@ -364,24 +366,24 @@ class RecordingReader:
         table = self._table(stream)
         make = table.row_maker(self.name)
         return in_pages(
-            lambda span, limit: self._page(table, span, limit, make),
+            lambda span, limit: self._page(table.info.name, span, limit, make),
             Span.between(start_ns, end_ns, reverse),
         )
 
     def page(self, stream: str, span: Span, limit: int) -> Page:
         """The next rows of a span, at most so many."""
-        table = self._table(stream)
-        return self._page(table, span, limit, table.row_maker(self.name))
+        make = self._table(stream).row_maker(self.name)
+        return self._page(stream, span, limit, make)
 
-    def _page(self, table: StreamTable, span: Span, limit: int, make: RowMaker) -> Page:
+    def _page(self, stream: str, span: Span, limit: int, make: RowMaker) -> Page:
         with self._reading() as connection:
+            table = self._table(stream)  # as it is now: whether it is in order may change
             return table.page(connection, self._times.of(table), span, limit, make)
 
     def last_at(self, stream: str, ts_ns: int) -> Row | None:
         """The last message with ``ts_ns`` at or before the given time; O(log n)."""
-        table = self._table(stream)
         span = Span.between(None, ts_ns + 1, reverse=True)
-        return next(iter(self._page(table, span, 1, table.row_maker(self.name)).rows), None)
+        return next(iter(self.page(stream, span, 1).rows), None)
 
     def meta_rows(
         self, stream: str, where: Where, order: str = "id", descending: bool = False
@@ -391,28 +393,40 @@ class RecordingReader:
         Args:
             order: a column: `id`, `ts`, `seq`, `stamp_ns`, `value`, `pose_x` ...
         """
-        source = meta.shifted(self._table(stream).source, where.shift_ns)
         if order == "id" and not descending:
             after, limit = 0, _FIRST_PAGE
             while True:
                 with self._reading() as connection:
+                    source = self._source(connection, stream, where)
                     found = meta.page(connection, source, where, after, limit)
                 yield from found
                 if len(found) < limit:
                     return
                 after, limit = found[-1].id, min(8 * limit, _LARGEST_PAGE)
         with self._reading() as connection:
+            if order == "ts" and self._table(stream).in_order:
+                order = "id"
+            source = self._source(connection, stream, where)
             numbers = meta.ids(connection, source, where, order, descending)
         for chunk in meta.chunks(numbers, 500):
             with self._reading() as connection:
+                source = meta.shifted(self._table(stream).source, where.shift_ns)
                 found = meta.by_ids(connection, source, chunk)
             yield from found
 
     def count_where(self, stream: str, where: Where) -> int:
         """How many messages of a stream meet a condition."""
-        source = meta.shifted(self._table(stream).source, where.shift_ns)
         with self._reading() as connection:
-            return meta.count(connection, source, where)
+            return meta.count(connection, self._source(connection, stream, where), where)
+
+    def _source(self, connection: sqlite3.Connection, stream: str, where: Where) -> str:
+        """A subquery with the messages of a stream among which those that meet a condition are."""
+        table, source = self._table(stream), self._table(stream).source
+        if where.has_limits:
+            shift_ns = where.shift_ns
+            span = Span.between(where.low_ns - shift_ns, where.high_ns - shift_ns + 1)
+            source = table.source_within(connection, span)
+        return meta.shifted(source, where.shift_ns)
 
     def payload(self, stream: str, number: int) -> bytes:
         """The wire bytes of one message.

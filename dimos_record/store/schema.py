@@ -9,9 +9,10 @@ import sqlite3
 from pathlib import Path
 
 from dimos_record.errors import NewerSchema, NotARecording
-from dimos_record.store.connection import quote_name
+from dimos_record.store.connection import damaged, quote_name
+from dimos_record.store.foreign_code import find_disguised
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 """Version of the `_dr_` tables. A file of dimos's own has none, which counts as 0."""
 
 DIMOS_COLUMNS = (
@@ -100,7 +101,11 @@ def check(connection: sqlite3.Connection, path: Path | str) -> int:
     Raises:
         NotARecording: the database holds something else.
         NewerSchema: a newer release wrote it.
+        RecordingDamaged: its schema is not what it says it is.
     """
+    disguised = find_disguised(connection)
+    if disguised is not None:
+        raise damaged(path, f"{disguised!r} in its schema is not what it says it is")
     if not is_recording(connection):
         raise NotARecording(f"{path} is an SQLite database but not a recording: no _streams table")
     found = version(connection)
@@ -113,13 +118,12 @@ def check(connection: sqlite3.Connection, path: Path | str) -> int:
 
 
 def create_stream(connection: sqlite3.Connection, name: str) -> None:
-    """Create the tables of a stream and its time index."""
+    """Create the tables of a stream. It gets an index on time when it needs one: see `order`."""
     columns = ", ".join((DIMOS_COLUMNS, *OUR_COLUMNS))
     connection.execute(f"CREATE TABLE {quote_name(name)} ({columns})")
     connection.execute(
         f"CREATE TABLE {quote_name(name + '_blob')} (id INTEGER PRIMARY KEY, data BLOB NOT NULL)"
     )
-    create_time_index(connection, name)
 
 
 def create_time_index(connection: sqlite3.Connection, name: str) -> None:

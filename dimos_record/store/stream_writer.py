@@ -7,11 +7,13 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from dimos_record.messages import stamp_reader
+from dimos_record.store import order, schema
 from dimos_record.store.base import StreamAccount, StreamInfo
 from dimos_record.store.checksum import checksum, seed_of
 from dimos_record.store.codecs import PLAIN, codec_for
-from dimos_record.store.connection import quote_name
+from dimos_record.store.connection import BadContent, quote_name
 from dimos_record.store.latched import parts
+from dimos_record.store.order import LOWEST
 from dimos_record.store.sql_time import to_seconds
 
 STAMP_JUMP_NS = 1_000_000_000
@@ -36,6 +38,8 @@ class StreamMark(NamedTuple):
     spool_bytes: int
     account: StreamAccount
     state: dict[str, int] | None
+    in_order: bool
+    newest_ns: int
 
 
 class StreamWriter:
@@ -59,6 +63,10 @@ class StreamWriter:
         self.state: dict[str, int] | None = None
         """Of a latched stream, the numbers of the messages that are its state, by what they are the
         state of (see `latched.parts`); None where that is not known."""
+        self.in_order = True
+        """Whether the stream has no index on time, and needs none: see `order`."""
+        self.newest_ns = LOWEST
+        """Of a stream in order, when the last message was received."""
         self._stamp_of = stamp_reader(info.type_name)
         self._encode = None if info.codec in PLAIN else codec_for(info.codec, info.topic).encode
         self._seed = seed_of(info.name)
@@ -84,13 +92,15 @@ class StreamWriter:
             self.spool_bytes,
             replace(self.account),
             None if self.state is None else dict(self.state),
+            self.in_order,
+            self.newest_ns,
         )
 
     def restore(self, mark: StreamMark) -> None:
         """Go back to a mark; what was added since is forgotten."""
         self.last_id, self._last_ns, self._last_stamp = mark.last_id, mark.last_ns, mark.last_stamp
         self.spool, self.spool_bytes, self.account = mark.spool, mark.spool_bytes, mark.account
-        self.state = mark.state
+        self.state, self.in_order, self.newest_ns = mark.state, mark.in_order, mark.newest_ns
         del self.spool[mark.spooled :]
         self.pending, self.pending_bytes = [], 0
 
@@ -142,9 +152,40 @@ class StreamWriter:
         if abs(step_ns - gap_ns) > STAMP_JUMP_NS and step_ns != 0:
             self.account.stamp_jumps += 1
 
-    def take_pending(self) -> list[Pending]:
-        """Hand over the pending rows, counted as written once their transaction commits."""
+    def learn_order(self, connection: sqlite3.Connection) -> None:
+        """Look up whether what was written before is in order, and where it ends."""
+        self.in_order = order.is_in_order(connection, self.info.name)
+        if self.in_order:
+            last_ns = order.ends(connection, quote_name(self.info.name))[1]
+            self.newest_ns = LOWEST if last_ns is None else last_ns
+            if not all(isinstance(row[2], int) for row in self.spool):
+                raise BadContent("receive times in its spool that are no numbers")
+            self._keep_order(connection, self.spool)
+
+    def expect(self, connection: sqlite3.Connection, ts_ns: int) -> None:
+        """Get ready for messages from a time on: to make an index later would hold them up."""
+        if self.in_order and ts_ns < self.newest_ns:
+            self._give_up_order(connection)
+
+    def _keep_order(self, connection: sqlite3.Connection, rows: list[Pending]) -> None:
+        times = [self.newest_ns, *[row[2] for row in rows]]
+        if times == sorted(times):
+            self.newest_ns = times[-1]
+        else:
+            self._give_up_order(connection)
+
+    def _give_up_order(self, connection: sqlite3.Connection) -> None:
+        schema.create_time_index(connection, self.info.name)
+        self.in_order = False
+
+    def take_pending(self, connection: sqlite3.Connection) -> list[Pending]:
+        """Hand over the pending rows, counted as written once their transaction commits.
+
+        If they do not go on in the order of the stream, it gets its index.
+        """
         rows, self.pending = self.pending, []
+        if self.in_order:
+            self._keep_order(connection, rows)
         self.account.bytes += self.pending_bytes
         self.account.received += len(rows)
         self.account.written += len(rows)
@@ -156,10 +197,10 @@ class StreamWriter:
         connection.executemany(self._insert, [row[:5] for row in rows])
         connection.executemany(self._insert_blob, [(row[1], row[5]) for row in rows])
 
-    def spool_pending(self) -> list[Pending]:
+    def spool_pending(self, connection: sqlite3.Connection) -> list[Pending]:
         """Hand over the pending rows for the spool, and keep them until they are moved."""
         self.spool_bytes += self.pending_bytes + _ROW_BYTES * len(self.pending)
-        rows = self.take_pending()
+        rows = self.take_pending(connection)
         self.spool += rows
         return rows
 

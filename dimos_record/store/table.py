@@ -6,21 +6,21 @@ import sqlite3
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Any, NamedTuple
 
 from dimos_record.errors import CodecError
 from dimos_record.messages import stamp_reader
-from dimos_record.store import meta, schema
+from dimos_record.store import meta, order, schema
 from dimos_record.store.base import Row, StreamInfo
 from dimos_record.store.codecs import PLAIN, codec_for
 from dimos_record.store.connection import BadContent, quote_name
+from dimos_record.store.order import HIGHEST, LOWEST, Key
 from dimos_record.store.sql_time import to_ns
 
 _PAGE_BYTES = 4_000_000
 _CHUNK = 16
 _SAMPLES = 256
-_LOWEST, _HIGHEST = -(2**63), 2**63 - 1
 
 RowMaker = Callable[[tuple[Any, ...]], Row]
 """(id, seq, ts_ns, stamp_ns, stored payload) to a row"""
@@ -38,13 +38,15 @@ class Span(NamedTuple):
     @classmethod
     def between(cls, start_ns: int | None, end_ns: int | None, reverse: bool = False) -> Span:
         """All rows between two times; None is no limit."""
-        low = _LOWEST if start_ns is None else start_ns
-        high = _HIGHEST if end_ns is None else end_ns
+        low = LOWEST if start_ns is None else start_ns
+        high = HIGHEST if end_ns is None else end_ns
         return cls(low, high, reverse, ((high if reverse else low), -1))
 
     def beyond(self, row: Row) -> Span:
-        """What is left after a row."""
-        return self._replace(after=(row.ts_ns, row.id))
+        """What is left after a row; its ends close in, since an index is searched by them alone."""
+        if self.reverse:
+            return self._replace(high=min(self.high, row.ts_ns + 1), after=(row.ts_ns, row.id))
+        return self._replace(low=max(self.low, row.ts_ns), after=(row.ts_ns, row.id))
 
     def clauses(self, prefix: str = "") -> tuple[str, str]:
         """WHERE, with the parameters low, high and after, and ORDER BY."""
@@ -73,11 +75,53 @@ class StreamTable(NamedTuple):
     """Whether there is a table of payloads; dimos makes none for streams of numbers."""
     checked: bool = False
     """Whether rows may have checksums: since version 4."""
+    in_order: bool = False
+    """Whether times ascend with numbers: then there is no index on time."""
 
     @property
     def source(self) -> str:
         """The messages without payloads, as a subquery for `meta`."""
         return meta.source(self.info, self.topic, self.ours, self.checked)
+
+    def source_within(self, connection: sqlite3.Connection, span: Span) -> str:
+        """The same, without what lies outside a span as far as that is known without an index."""
+        if not self.in_order:
+            return self.source
+        first, end = self._stored_within(connection, span)
+        within = f"id >= {first} AND id < {end}"
+        return meta.source(self.info, self.topic, self.ours, self.checked, within)
+
+    def _stored_within(self, connection: sqlite3.Connection, span: Span) -> tuple[int, int]:
+        """Of a stream in order, the first number in a span, and the one behind the last.
+
+        Only what has been moved from the spool counts.
+        """
+        name = quote_name(self.info.name)
+        first = order.place(connection, name, Key(span.low, LOWEST))
+        end = order.place(connection, name, Key(span.high, LOWEST))
+        return first, max(first, end)
+
+    def within(self, connection: sqlite3.Connection, span: Span) -> tuple[int, int]:
+        """Of a stream in order, the first number in a span, and the one behind the last."""
+        first, end = self._stored_within(connection, span)
+        if self.topic is None:
+            return first, end
+        query = (
+            "SELECT min(id), max(id) FROM _dr_spool WHERE topic = ? AND ts_ns >= ? AND ts_ns < ?"
+        )
+        low, high = _one(connection, query, self.topic, span.low, span.high)
+        if low is None:
+            return first, end
+        return (first if first < end else low), high + 1
+
+    def times(self, connection: sqlite3.Connection, span: Span) -> sqlite3.Cursor:
+        """(receive time, number) of the messages in a span, in their order."""
+        limits = (span.low, span.high)
+        query = f"SELECT ts_ns, id FROM {self.source} WHERE ts_ns >= ? AND ts_ns < ?"
+        if not self.in_order:
+            return connection.execute(f"{query} ORDER BY ts_ns, id", limits)
+        numbers = self.within(connection, span)
+        return connection.execute(f"{query} AND id >= ? AND id < ? ORDER BY id", limits + numbers)
 
     def figures(self, connection: sqlite3.Connection) -> tuple[int, int, int | None, int | None]:
         """Count, payload bytes, first and last time."""
@@ -95,19 +139,15 @@ class StreamTable(NamedTuple):
     def ends(
         self, connection: sqlite3.Connection, times: str | None = None, span: Span | None = None
     ) -> tuple[int | None, int | None]:
-        """First and last time, by two look-ups in the index.
+        """First and last time, by two look-ups.
 
         Args:
             times: a table (ts_ns, id) in the order of time, to look only at ...
             span: ... what is in here.
         """
-        table, columns = times or quote_name(self.info.name), ["min(ts_ns)", "max(ts_ns)"]
-        if times is None and not self.ours:
-            columns = [to_ns("min(ts)"), to_ns("max(ts)")]
         within = "1" if span is None else "ts_ns >= ? AND ts_ns < ?"
         limits = () if span is None else (span.low, span.high)
-        queries = [f"SELECT {column} FROM {table} WHERE {within}" for column in columns]
-        found = [_one(connection, query, *limits)[0] for query in queries]
+        found = list(self._stored_ends(connection, times, span))
         if self.topic is not None:
             spooled = f"SELECT min(ts_ns), max(ts_ns) FROM _dr_spool WHERE topic = ? AND {within}"
             found += _one(connection, spooled, self.topic, *limits)
@@ -115,6 +155,26 @@ class StreamTable(NamedTuple):
         if not all(isinstance(time, int) for time in known):
             raise BadContent(f"stream {self.info.name} has times that are no numbers")
         return min(known, default=None), max(known, default=None)
+
+    def _stored_ends(
+        self, connection: sqlite3.Connection, times: str | None, span: Span | None
+    ) -> tuple[int | None, int | None]:
+        name = quote_name(self.info.name)
+        if self.in_order:
+            if span is None:
+                return order.ends(connection, name)
+            first, end = self._stored_within(connection, span)
+            return order.ends(connection, name, f"id >= {first} AND id < {end}")
+        columns = ["min(ts_ns)", "max(ts_ns)"]
+        if times is None and not self.ours:
+            columns = [to_ns("min(ts)"), to_ns("max(ts)")]
+        within = "1" if span is None else "ts_ns >= ? AND ts_ns < ?"
+        limits = () if span is None else (span.low, span.high)
+        first, last = (
+            _one(connection, f"SELECT {column} FROM {times or name} WHERE {within}", *limits)[0]
+            for column in columns
+        )
+        return first, last
 
     def numbers(self, connection: sqlite3.Connection) -> tuple[int | None, int | None]:
         """Lowest and highest number of a message."""
@@ -138,33 +198,51 @@ class StreamTable(NamedTuple):
 
     def count_in(self, connection: sqlite3.Connection, times: str, span: Span) -> int:
         """How many rows are in a span."""
-        within = "ts_ns >= ? AND ts_ns < ?"
-        query = f"SELECT count(*) FROM {times} WHERE {within}"
-        count = _one(connection, query, span.low, span.high)[0]
+        within, limits = "ts_ns >= ? AND ts_ns < ?", (span.low, span.high)
+        if self.in_order:
+            within, limits = "id >= ? AND id < ?", self._stored_within(connection, span)
+        count = _one(connection, f"SELECT count(*) FROM {times} WHERE {within}", *limits)[0]
         if self.topic is not None:
-            query = f"SELECT count(*) FROM _dr_spool WHERE topic = ? AND {within}"
+            query = "SELECT count(*) FROM _dr_spool WHERE topic = ? AND ts_ns >= ? AND ts_ns < ?"
             count += _one(connection, query, self.topic, span.low, span.high)[0]
         return int(count)
 
-    def ranks(self, connection: sqlite3.Connection, times: str, at_ns: Sequence[int]) -> list[int]:
-        """How many rows lie before each of these times, which ascend."""
+    def ranks(
+        self, connection: sqlite3.Connection, times: str, at_ns: Sequence[int], dense: bool
+    ) -> list[int]:
+        """How many rows lie before each of these times, which ascend.
+
+        Args:
+            dense: whether numbers are known to have no gaps.
+        """
         first, last = _one(
             connection, f"SELECT (SELECT min(id) FROM {times}), (SELECT max(id) FROM {times})"
         )
         stored = [0] * len(at_ns)
-        if last is not None and self._is_dense(connection, first, last):
+        if self.in_order and first is not None:
+            places = [order.place(connection, times, Key(time, LOWEST)) for time in at_ns]
+            stored = [number - first for number in places]
+            if not dense:
+                stored = self._counted(connection, times, "id", [first, *places])
+        elif last is not None and self._is_dense(connection, first, last):
             query = f"SELECT id FROM {times} WHERE ts_ns >= ? ORDER BY ts_ns, id LIMIT 1"
             found = (connection.execute(query, (time,)).fetchone() for time in at_ns)
             stored = [(row[0] if row else last + 1) - first for row in found]
         elif last is not None:
-            query = f"SELECT count(*) FROM {times} WHERE ts_ns >= ? AND ts_ns < ?"
-            borders = zip((_LOWEST, *at_ns[:-1]), at_ns, strict=True)
-            stored = list(accumulate(_one(connection, query, *pair)[0] for pair in borders))
+            stored = self._counted(connection, times, "ts_ns", [LOWEST, *at_ns])
         if self.topic is None:
             return stored
         query = "SELECT ts_ns FROM _dr_spool WHERE topic = ? ORDER BY ts_ns"
         spooled = [row[0] for row in connection.execute(query, (self.topic,))]
         return [rank + bisect_left(spooled, time) for rank, time in zip(stored, at_ns, strict=True)]
+
+    @staticmethod
+    def _counted(
+        connection: sqlite3.Connection, times: str, column: str, borders: Sequence[int]
+    ) -> list[int]:
+        """How many rows lie between the first border and each of the others, which ascend."""
+        query = f"SELECT count(*) FROM {times} WHERE {column} >= ? AND {column} < ?"
+        return list(accumulate(_one(connection, query, *pair)[0] for pair in pairwise(borders)))
 
     def _is_dense(self, connection: sqlite3.Connection, first: int, last: int) -> bool:
         """Whether numbers have no gaps and follow time, as far as samples tell."""
@@ -199,12 +277,17 @@ class StreamTable(NamedTuple):
         if not self.has_blobs:
             return 8 * self.count_in(connection, times, span)
         blobs = quote_name(f"{self.info.name}_blob")
-        size = _one(
-            connection,
-            f"SELECT total(length(b.data)) FROM {times} t JOIN {blobs} b ON b.id = t.id "
-            f"WHERE t.ts_ns >= ? AND t.ts_ns < ?",
-            *limits,
-        )[0]
+        if self.in_order:
+            numbers = self._stored_within(connection, span)
+            query = f"SELECT total(length(data)) FROM {blobs} WHERE id >= ? AND id < ?"
+            size = _one(connection, query, *numbers)[0]
+        else:
+            size = _one(
+                connection,
+                f"SELECT total(length(b.data)) FROM {times} t JOIN {blobs} b ON b.id = t.id "
+                f"WHERE t.ts_ns >= ? AND t.ts_ns < ?",
+                *limits,
+            )[0]
         if self.topic is not None:
             query = (
                 "SELECT total(length(data)) FROM _dr_spool "
@@ -231,7 +314,12 @@ class StreamTable(NamedTuple):
     def _stored(
         self, connection: sqlite3.Connection, times: str, span: Span, limit: int, make: RowMaker
     ) -> Page:
-        where, order = span.clauses("t.")
+        where, sorting = span.clauses("t.")
+        limits = (span.low, span.high, *span.after)
+        if self.in_order:
+            where = "t.id >= ? AND t.id < ? AND t.ts_ns >= ? AND t.ts_ns < ?"
+            sorting = f"t.id {'DESC' if span.reverse else 'ASC'}"
+            limits = (*self._left(connection, span), span.low, span.high)
         joined, row = f"{times} t", "t"
         if not self.ours:
             joined, row = f"{joined} JOIN {quote_name(self.info.name)} m ON m.id = t.id", "m"
@@ -241,17 +329,31 @@ class StreamTable(NamedTuple):
             payload = f"coalesce(CAST(b.data AS BLOB), {payload})"
         seq, stamp = ("coalesce(t.seq, 0)", "t.stamp_ns") if self.ours else ("t.id", "NULL")
         columns = f"t.id, CAST({seq} AS INTEGER), t.ts_ns, CAST({stamp} AS INTEGER), {payload}"
-        query = f"SELECT {columns} FROM {joined} WHERE {where} ORDER BY {order} LIMIT ?"
-        with closing(connection.execute(query, (span.low, span.high, *span.after, limit))) as found:
-            return _fetched(found, limit, make)
+        query = f"SELECT {columns} FROM {joined} WHERE {where} ORDER BY {sorting} LIMIT ?"
+        with closing(connection.execute(query, (*limits, limit))) as found:
+            page = _fetched(found, limit, make)
+        if self.in_order and page.rows:
+            _check_order([span.after, _key(page.rows[0]), _key(page.rows[-1])], span.reverse)
+        return page
+
+    def _left(self, connection: sqlite3.Connection, span: Span) -> tuple[int, int]:
+        """Of a stream in order, the first number that is left, and the one behind the last."""
+        name, (ts_ns, last) = quote_name(self.info.name), span.after
+        if span.reverse:
+            first = order.place(connection, name, Key(span.low, LOWEST))
+            return first, order.place(connection, name, Key(ts_ns, last), near=last)
+        end = HIGHEST
+        if span.high != HIGHEST:
+            end = order.place(connection, name, Key(span.high, LOWEST))
+        return order.place(connection, name, Key(ts_ns, last + 1), near=last), end
 
     def _spooled(
         self, connection: sqlite3.Connection, span: Span, limit: int, make: RowMaker
     ) -> Page:
-        where, order = span.clauses()
+        where, sorting = span.clauses()
         query = (
             f"SELECT id, seq, ts_ns, stamp_ns, data FROM _dr_spool "
-            f"WHERE {where} AND topic = ? ORDER BY {order} LIMIT ?"
+            f"WHERE {where} AND topic = ? ORDER BY {sorting} LIMIT ?"
         )
         parameters = (span.low, span.high, *span.after, self.topic, limit)
         with closing(connection.execute(query, parameters)) as found:
@@ -370,6 +472,12 @@ def _fetched(found: sqlite3.Cursor, limit: int, make: RowMaker) -> Page:
 
 def _key(row: Row) -> tuple[int, int]:
     return row.ts_ns, row.id
+
+
+def _check_order(keys: list[tuple[int, int]], reverse: bool) -> None:
+    """Refuse what somebody has changed without a look at its order: reading would never end."""
+    if keys != sorted(keys, reverse=reverse):
+        raise BadContent("a stream without index on time whose messages are not in its order")
 
 
 def _merged(first: Page, second: Page, reverse: bool) -> Page:

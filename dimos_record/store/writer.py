@@ -158,6 +158,7 @@ class RecordingWriter(WritableFile):
             last = catalog.last_id(self.connection, info.name, topic)
             stream = StreamWriter(info, topic, last, adopted=adopted)
             stream.spool = catalog.spooled(self.connection, topic)
+            stream.learn_order(self.connection)
             self._streams[info.channel] = stream
         self.seq = catalog.last_seq(self.connection)
         self._version = self._data_version()
@@ -188,6 +189,8 @@ class RecordingWriter(WritableFile):
             state = {s.info.name: s.state or {} for s in earlier._streams.values()}
             numbers = {name: sorted(set(found.values())) for name, found in state.items()}
             carry(earlier.connection, self.connection, numbers)
+            for stream in self._streams.values():
+                stream.learn_order(self.connection)
 
     def _learn_state(self) -> None:
         """Find out the state of the latched streams where this has not written it itself."""
@@ -229,6 +232,8 @@ class RecordingWriter(WritableFile):
             if self._version != self._data_version():
                 self._earlier = None
                 self._load_streams()
+            for stream in self._streams.values():
+                stream.expect(self.connection, start_ns)
             self.session = start_session(self.connection, start_ns, meta)
         self._meta, self._saved_meta = meta, dict(meta)
         self._split, self._bus = split, bus
@@ -324,11 +329,11 @@ class RecordingWriter(WritableFile):
             if not stream.pending:
                 continue
             if stream.pending_bytes < PAGE_SIZE:
-                rows = stream.spool_pending()
+                rows = stream.spool_pending(self.connection)
                 spool += [(r[0], stream.topic, *r[1:]) for r in rows]
             else:
                 self._empty_spool(stream)
-                stream.insert(self.connection, stream.take_pending())
+                stream.insert(self.connection, stream.take_pending(self.connection))
         if spool:
             self.connection.executemany(
                 "INSERT INTO _dr_spool (seq, topic, id, ts_ns, stamp_ns, crc, data) "
@@ -372,7 +377,7 @@ class RecordingWriter(WritableFile):
             self._empty_spool(stream)
             self.seq += 1
             stream.add(self.seq, ts_ns, data)
-            stream.insert(self.connection, stream.take_pending())
+            stream.insert(self.connection, stream.take_pending(self.connection))
             if pose is not None:
                 catalog.set_poses(self.connection, stream.info.name, [(stream.last_id, *pose)])
             if tags:

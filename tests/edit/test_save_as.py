@@ -177,6 +177,7 @@ def test_numbers_without_order_and_with_holes_become_dense_in_their_order(tmp_pa
         connection.execute("UPDATE a SET ts_ns = ts_ns + 300000000 WHERE id % 3 = 0")
         connection.execute("UPDATE a SET ts = ts_ns / 1e9")
         connection.execute("DELETE FROM a WHERE id % 10 = 7")
+        connection.execute("CREATE INDEX _dr_time_a ON a (ts_ns)")
     kept = query(
         path,
         "SELECT seq, ts_ns FROM a WHERE ts_ns < ? OR ts_ns >= ? ORDER BY id",

@@ -61,7 +61,7 @@ def test_a_recording_that_is_in_order_has_no_findings(walk: Path) -> None:
             f"UPDATE odom SET stamp_ns = {START_NS + 10**15} WHERE id = 1",
             ("problem", "stamps", "/odom", 1),
         ),
-        ("DROP INDEX _dr_time_a", ("problem", "indexes", "/a", 1)),
+        ("UPDATE a SET ts_ns = ts_ns + 10000000000 WHERE id = 3", ("problem", "indexes", "/a", 1)),
         ("UPDATE a SET crc = NULL WHERE id < 11", ("note", "checksums", None, 10)),
         ("INSERT INTO _dr_edits VALUES (1, 2, 'fly', '{}', 0)", ("damage", "edits", None, 1)),
         ("CREATE TABLE cats (name)", ("note", "schema", None, 1)),
@@ -188,6 +188,7 @@ def test_checking_can_be_cancelled(walk: Path) -> None:
 def test_an_index_that_does_not_fit_its_table_is_no_damage(walk: Path) -> None:
     sql(
         walk,
+        "CREATE INDEX _dr_time_a ON a (ts_ns)",
         "PRAGMA writable_schema = ON",
         "UPDATE sqlite_master SET sql = 'CREATE INDEX _dr_time_a ON a (seq)' "
         "WHERE name = '_dr_time_a'",

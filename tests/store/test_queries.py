@@ -72,7 +72,7 @@ def write_as_dimos(path: Path) -> None:
     connection.execute("DELETE FROM _streams")
     for name in ("x", "q"):
         connection.execute('INSERT INTO _streams VALUES (?, \'{"codec_id": "lcm"}\')', (name,))
-        connection.execute(f"DROP INDEX _dr_time_{name}")
+        connection.execute(f"DROP INDEX IF EXISTS _dr_time_{name}")
         for column in ("seq", "ts_ns", "stamp_ns"):
             connection.execute(f"ALTER TABLE {name} DROP COLUMN {column}")
     connection.commit()

@@ -142,8 +142,8 @@ def test_the_last_message_before_a_time_is_found(tmp_path: Path) -> None:
     assert [row and row.id for row in found] == [None, 1, 2, 100]
 
 
-def test_seeking_looks_at_few_pages(tmp_path: Path) -> None:
-    record(tmp_path / "walk.db", [messages(20_000, size=10)])
+def test_seeking_in_a_stream_out_of_order_looks_at_few_pages(tmp_path: Path) -> None:
+    record(tmp_path / "walk.db", [messages(20_000, size=10), messages(1)])
     with RecordingReader.open(tmp_path / "walk.db") as reader:
         plan = " ".join(
             str(row[3])

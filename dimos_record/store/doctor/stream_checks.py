@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from dimos_record.store import schema
+from dimos_record.store import order, schema
 from dimos_record.store.base import StreamInfo
-from dimos_record.store.checksum import checksum, seed_of
+from dimos_record.store.checksum import checksum, same, seed_of
 from dimos_record.store.connection import quote_name
 from dimos_record.store.doctor.findings import Finding, Severity, messages
 from dimos_record.store.table import StreamTable
@@ -100,14 +100,15 @@ class StreamChecks:
             yield self._finding("damage", "orphans", what, self._remedy, payloads)
 
     def _index(self) -> Iterator[Finding]:
-        if schema.time_index(self._info.name).lower() not in self._indexes:
-            yield self._finding(
-                "problem",
-                "indexes",
-                "it has no index on time, so that seeking reads all of it",
-                f"dimos-record save {self._path} --as NEW.db",
-                1,
-            )
+        if schema.time_index(self._info.name).lower() in self._indexes:
+            return
+        remedy = f"dimos-record save {self._path} --as NEW.db"
+        if not self._table.in_order:
+            what = "it has no index on time, so that seeking reads all of it"
+            yield self._finding("problem", "indexes", what, remedy, 1)
+        elif broken := order.breaks(self._connection, self._info.name):
+            what = f"it has no index on time and needs one: its order breaks at {messages(broken)}"
+            yield self._finding("problem", "indexes", what, remedy, broken)
 
     def _order(self) -> Iterator[Finding]:
         query = (
@@ -162,7 +163,7 @@ class StreamChecks:
 
     def backwards(self, start_ns: int, stop_ns: int) -> Iterator[Finding]:
         """Whether receive times go backwards within a session."""
-        if not self._table.ours:
+        if not self._table.ours or self._table.in_order:
             return
         back = self._count(
             f"SELECT count(*) FROM (SELECT ts_ns, lag(ts_ns) OVER (ORDER BY id) AS before "
@@ -214,4 +215,6 @@ def _is_right(crc: object, seed: int, message: list[object]) -> bool:
     number, seq, ts_ns, data = message
     if not (isinstance(number, int) and isinstance(seq, int) and isinstance(ts_ns, int)):
         return False
-    return isinstance(data, bytes) and crc == checksum(seed, number, seq, ts_ns, data)
+    if not (isinstance(data, bytes) and isinstance(crc, int)):
+        return False
+    return same(crc, checksum(seed, number, seq, ts_ns, data))

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dimos_record.store import catalog, migrations, schema
+from dimos_record.store import catalog, migrations, order, schema
 from dimos_record.store.connection import (
     PAGE_SIZE,
     connect_for_editing,
@@ -120,6 +120,9 @@ class NewRecording:
             last_ns: when the last message was received.
         """
         self._write()
+        with errors_about(self.target):
+            for name in self._rows:
+                order.ensure(self._connection, name)
         origin = str(others.meta.get("recording_id", "unknown"))
         with errors_about(self.target):
             others.write(self._connection, topics, last_ns)

@@ -12,7 +12,7 @@ from dimos_record.messages import stamp_ns
 from dimos_record.messages.layout import FINGERPRINT_BYTES, whole
 from dimos_record.store import jsonb, schema
 from dimos_record.store.base import StreamInfo
-from dimos_record.store.checksum import checksum, seed_of
+from dimos_record.store.checksum import checksum, same, seed_of
 from dimos_record.store.codecs import PLAIN, codec_for
 from dimos_record.store.meta import POSE_COLUMNS
 from dimos_record.store.salvage.btree import Record
@@ -122,12 +122,12 @@ class Judge:
         """The CRC-32 that the payload of a row must have; None where the row has no checksum."""
         if row.crc is None:
             return None
-        return row.crc ^ checksum(self._seed, row.id, row.seq, row.ts_ns, b"")
+        return (row.crc ^ checksum(self._seed, row.id, row.seq, row.ts_ns, b"")) & 0xFFFFFFFF
 
     def is_whole(self, row: MessageRow, data: bytes) -> bool:
         """Whether a row and a payload are a message as it was recorded."""
         if row.crc is not None:
-            return row.crc == checksum(self._seed, row.id, row.seq, row.ts_ns, data)
+            return same(row.crc, checksum(self._seed, row.id, row.seq, row.ts_ns, data))
         return self._looks_right(row, data)
 
     def wire(self, data: bytes) -> bytes | None:
