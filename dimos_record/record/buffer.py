@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
 
 from dimos_record.bus.base import Arrival
 
@@ -13,12 +12,8 @@ _OVERHEAD_BYTES = 200
 """Roughly what Python needs per buffered message besides its payload."""
 
 
-class _Batch(NamedTuple):
-    """Messages that arrived together."""
-
-    arrivals: list[Arrival]
-    cost: int
-    """What they take in memory, in bytes."""
+_Batch = tuple[list[Arrival], int]
+"""(messages that arrived together, what they take in memory in bytes)"""
 
 
 class TapBuffer:
@@ -47,8 +42,10 @@ class TapBuffer:
             if arrivals:
                 self._bytes_in += cost
                 self._messages_in += len(arrivals)
-                self._batches.append(_Batch(arrivals, cost))
-                self.newest_ns = max(self.newest_ns, arrivals[-1][0])
+                self._batches.append((arrivals, cost))
+                newest_ns = arrivals[-1][0]
+                if newest_ns > self.newest_ns:
+                    self.newest_ns = newest_ns
 
     def _what_fits(self, arrivals: list[Arrival]) -> tuple[list[Arrival], int]:
         """The messages for which there is room, and what they take; the others are counted."""
@@ -96,7 +93,7 @@ class TapBuffer:
                 fits = _fitting(arrivals[:room], max_bytes - total)
                 if rest := arrivals[fits:]:
                     left = _cost(rest)
-                    self._batches.appendleft(_Batch(rest, left))
+                    self._batches.appendleft((rest, left))
                     arrivals, cost = arrivals[:fits], cost - left
             taken += arrivals
             total += cost
@@ -112,7 +109,7 @@ class TapBuffer:
     def oldest_ns(self) -> int | None:
         """Monotonic time of the oldest message that waits; None if none does."""
         with self._lock:
-            return self._batches[0].arrivals[0][0] if self._batches else None
+            return self._batches[0][0][0][0] if self._batches else None
 
     @property
     def waiting_bytes(self) -> int:
@@ -121,6 +118,8 @@ class TapBuffer:
 
 
 def _cost(arrivals: list[Arrival]) -> int:
+    if len(arrivals) == 1:
+        return len(arrivals[0][2]) + _OVERHEAD_BYTES
     return sum([len(data) for _, _, data in arrivals]) + _OVERHEAD_BYTES * len(arrivals)
 
 
