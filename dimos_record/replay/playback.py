@@ -196,9 +196,7 @@ class Playback:
                 going_on = self._cross(skips.popleft(), generation)
             else:
                 until_ns = skips[0][0] if skips else math.inf
-                going_on = self._when_due(
-                    position_ns, generation, self._publish, generation, batch, until_ns
-                )
+                going_on = self._when_due(position_ns, generation, self._publish, batch, until_ns)
             if not going_on:
                 return False
         return True
@@ -300,18 +298,18 @@ class Playback:
                     continue
             self._time.sleep_until(due_ns)
 
-    def _publish(
-        self, _due_ns: int, _now_ns: int, generation: int, batch: deque[Row], until_ns: float
-    ) -> None:
+    def _publish(self, _due_ns: int, _now_ns: int, batch: deque[Row], until_ns: float) -> None:
         """Publish the rows of a batch that are due, before a position; at full speed all."""
-        self._output.publish_all(self._due_messages(generation, batch, until_ns))
+        self._output.publish_all(self._due_messages(batch, until_ns))
 
-    def _due_messages(
-        self, generation: int, batch: deque[Row], until_ns: float
-    ) -> Iterator[tuple[str, bytes]]:
-        """Take the rows that are due now from a batch, until a receiver of one gives a command."""
+    def _due_messages(self, batch: deque[Row], until_ns: float) -> Iterator[tuple[str, bytes]]:
+        """Take the rows that are due now from a batch, until a receiver of one gives a command.
+
+        Nothing is due while the clock stands, as it does after every command that makes these the
+        wrong rows.
+        """
         head, clock, output, meter = self._head, self._clock, self._output, self._meter
-        while batch and not self._is_over(generation):
+        while batch:
             row, now_ns, due_ns = batch[0], self._time.monotonic_ns(), clock.due_ns(batch[0].ts_ns)
             if row.ts_ns >= until_ns or now_ns >= self._next_tick_ns:
                 return
