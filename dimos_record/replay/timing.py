@@ -7,8 +7,8 @@ import threading
 import time
 from typing import Protocol
 
-_SPIN_NS = 60_000
-"""The last part of a wait is spent spinning, since sleeping ends some 50 us late."""
+_SPIN_NS = 40_000
+"""The last part of a wait is spent spinning, since sleeping ends some 30 us late."""
 _PR_SET_TIMERSLACK = 29
 """From <linux/prctl.h>."""
 
