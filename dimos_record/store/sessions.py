@@ -7,7 +7,7 @@ import os
 import socket
 import sqlite3
 from collections.abc import Iterable, Sequence
-from dataclasses import astuple, fields
+from dataclasses import astuple, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -93,13 +93,14 @@ def log_page(
 
 def load_sessions(connection: sqlite3.Connection) -> list[SessionInfo]:
     """Read the sessions of a recording; one whose process has died counts as killed."""
-    names = dict(connection.execute("SELECT id, stream FROM _dr_topics"))
+    names = dict(connection.execute("SELECT id, CAST(stream AS TEXT) FROM _dr_topics"))
     sessions = []
     for number, start, stop, state, reason, lost, jumps, meta in connection.execute(
-        "SELECT id, start_ns, stop_ns, state, reason, lost_before_reception, clock_jumps, meta "
+        "SELECT id, start_ns, stop_ns, CAST(state AS TEXT), CAST(reason AS TEXT), "
+        "CAST(lost_before_reception AS INTEGER), CAST(coalesce(clock_jumps, 0) AS INTEGER), meta "
         "FROM _dr_sessions ORDER BY id"
     ):
-        if not isinstance(start, int) or not isinstance(stop, (int, type(None))):
+        if not isinstance(number, int) or not isinstance(start, int) or not _is_time(stop):
             raise BadContent(f"session {number} has no time")
         details = _details(meta)
         if state == "recording" and not is_alive(details):
@@ -109,9 +110,20 @@ def load_sessions(connection: sqlite3.Connection) -> list[SessionInfo]:
     columns = ", ".join(field.name for field in fields(StreamAccount))
     query = f"SELECT session, topic, {columns} FROM _dr_account"
     for number, topic, *counts in connection.execute(query):
-        if number in by_number and topic in names:
-            by_number[number].accounts[names[topic]] = StreamAccount(*counts)
+        account = StreamAccount(*counts)
+        if number in by_number and topic in names and _is_sound(account):
+            by_number[number].accounts[names[topic]] = account
     return sessions
+
+
+def _is_time(value: object) -> bool:
+    return value is None or isinstance(value, int)
+
+
+def _is_sound(account: StreamAccount) -> bool:
+    """Whether an account has numbers where they should be: somebody else may have written it."""
+    *counts, at_ns = (*astuple(replace(account, largest_gap_at_ns=0)), account.largest_gap_at_ns)
+    return all(isinstance(count, int) for count in counts) and _is_time(at_ns)
 
 
 def _details(meta: str) -> dict[str, Any]:

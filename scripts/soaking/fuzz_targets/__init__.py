@@ -13,9 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
 from typing import NamedTuple
 
+_BUS = Path(__file__).resolve().parents[3] / "dimos_record" / "bus"
+HAS_NATIVE = any(_BUS.glob("_lcm_native*.so"))
+"""Whether the compiled part of the LCM bus is built."""
 NAMES = (
+    *(["packets"] if HAS_NATIVE else []),
     "stamps",
     "channels",
     "urls",
@@ -27,6 +32,7 @@ NAMES = (
     "ros_bags",
     "parquet_files",
     "recordings",
+    "damaged_files",
 )
 """Modules of this package, in the order in which they are run."""
 

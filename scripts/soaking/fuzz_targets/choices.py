@@ -62,7 +62,9 @@ class Choices:
         return self.raw(self.left)
 
     def below(self, limit: int) -> int:
-        """A number from 0 to less than `limit`."""
+        """A number from 0 to less than `limit`; 0 where there is no such number."""
+        if limit <= 1:
+            return 0
         size = 1 if limit <= 256 else 2 if limit <= 65_536 else 8
         return int.from_bytes(self.raw(size), "big") % limit
 

@@ -114,11 +114,11 @@ def _change(file: Path, choices: Choices) -> None:
     if change is _swap_file:
         _swap_file(file)
         return
-    with closing(sqlite3.connect(file)) as connection:
+    refused = contextlib.suppress(sqlite3.Error, OverflowError, UnicodeError)
+    with refused, closing(sqlite3.connect(file)) as connection:
         connection.execute("PRAGMA synchronous=OFF")
-        with contextlib.suppress(sqlite3.Error, OverflowError, UnicodeError):
-            change(connection, choices)
-            connection.commit()
+        change(connection, choices)
+        connection.commit()
 
 
 def _tables(connection: sqlite3.Connection) -> list[str]:
@@ -166,6 +166,8 @@ def _set_json(connection: sqlite3.Connection, choices: Choices) -> None:
         for row in connection.execute(f'PRAGMA table_info("{table}")').fetchall()
         if row[1] in _JSON and table[0] == "_"
     ]
+    if not places:
+        return
     table, column = choices.pick(places)
     found = connection.execute(f'SELECT rowid, "{column}" FROM "{table}"').fetchall()
     texts = [(rowid, text) for rowid, text in found if isinstance(text, str)]

@@ -155,7 +155,8 @@ def write(path: Path) -> None:
                 rec.fill_poses,
             ]
         )
-    _check_others(path)
+    if _is_readable(path):
+        _check_others(path)
 
 
 def share(path: Path) -> None:
@@ -192,7 +193,7 @@ def mend(path: Path) -> None:
         if found.path != path and diagnose(found.path).damaged:
             raise BrokenPromise("what was rescued is damaged itself")
     _check_others(path)
-    with closing(RecordReplay(path)) as rec, _sentence():
+    with _sentence(), closing(RecordReplay(path)) as rec:
         rec.compare(path.parent / "rescued.db")
 
 
@@ -201,15 +202,21 @@ def _check_others(path: Path) -> None:
     for other in sorted(path.parent.glob("*.db")):
         if other.name == path.name:
             continue
-        try:
-            with closing(RecordReplay(other)) as rec:
-                rec.info()
-                for _ in islice(rec.select("*"), _MOST):
-                    pass
-        except RecordingDamaged as error:
-            raise BrokenPromise(f"{other.name}, which we have written, is damaged") from error
-        except DimosRecordError as error:
-            check_sentence(str(error), _OF_TOPICS)
+        if not _is_readable(other):
+            raise BrokenPromise(f"{other.name}, which we have written, is damaged")
+
+
+def _is_readable(path: Path) -> bool:
+    try:
+        with closing(RecordReplay(path)) as rec:
+            rec.info()
+            for _ in rec.select("*"):
+                pass
+    except RecordingDamaged:
+        return False
+    except DimosRecordError as error:
+        check_sentence(str(error), _OF_TOPICS)
+    return True
 
 
 GROUPS = (look, read, view, play, edit, write, share, append, mend)
