@@ -26,13 +26,13 @@ OnArrivals = Callable[[list[Arrival]], None]
 
 
 def split_channel(channel: str) -> tuple[str, str | None]:
-    """Split a wire name into topic and type name; the type is None where there is none.
+    """Split a wire name into topic and type name; the type is None where one of them is missing.
 
     >>> split_channel("/odom#geometry_msgs.PoseStamped")
     ('/odom', 'geometry_msgs.PoseStamped')
     """
-    topic, separator, type_name = channel.partition("#")
-    return (topic, type_name) if separator and type_name else (channel, None)
+    topic, _, type_name = channel.partition("#")
+    return (topic, type_name) if topic and type_name else (channel, None)
 
 
 def join_channel(topic: str, type_name: str | None) -> str:
@@ -80,7 +80,7 @@ def literal(topic: str) -> str:
     return "".join(_LITERAL.get(char, char if char.isprintable() else "?") for char in topic) or "?"
 
 
-_LITERAL = {char: f"[{char}]" for char in "*?[{}"} | {"]": "[\\-^]"}  # a range around the bracket
+_LITERAL = {char: f"[{char}]" for char in "*?[{} "} | {"]": "[\\-^]"}  # a range around the bracket
 _ANYTHING = r"[\s\S]*"  # a dot would not match a line feed, which no rule forbids in a name
 _END = r"(?![\s\S])"  # the end, in Python and PCRE alike
 

@@ -130,6 +130,7 @@ def test_a_channel_splits_into_topic_and_type_and_back() -> None:
         assert join_channel(*split_channel(channel)) == channel
     assert split_channel("/odom#x.Y") == ("/odom", "x.Y")
     assert split_channel("/odom") == ("/odom", None)
+    assert split_channel("##") == ("##", None)
 
 
 def test_a_line_feed_in_a_name_is_a_character_like_any_other() -> None:
