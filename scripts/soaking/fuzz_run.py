@@ -10,6 +10,7 @@ import argparse
 import faulthandler
 import importlib.util
 import json
+import os
 import random
 import sys
 import time
@@ -40,6 +41,7 @@ class Trial:
     def __init__(self, target: Target, slate: Slate, cases: Path) -> None:
         self._target, self._slate, self._cases = target, slate, cases
         self._kinds: set[str] = set()
+        self._out = os.fdopen(os.dup(1), "w")  # a target may redirect the one that all know
 
     def __call__(self, data: bytes) -> None:
         """Run one input."""
@@ -53,7 +55,8 @@ class Trial:
 
     def _tell(self, found: Found) -> None:
         path = keep(found, self._cases)
-        print(json.dumps({"kind": found.kind, "case": path.name, "text": found.text}), flush=True)
+        line = json.dumps({"kind": found.kind, "case": path.name, "text": found.text})
+        print(line, file=self._out, flush=True)
 
 
 def has_atheris() -> bool:

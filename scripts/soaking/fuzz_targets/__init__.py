@@ -33,6 +33,7 @@ NAMES = (
     "parquet_files",
     "recordings",
     "damaged_files",
+    "command_lines",
 )
 """Modules of this package, in the order in which they are run."""
 

@@ -73,7 +73,7 @@ def read(path: Path) -> None:
                     [
                         one.count,
                         one.exists,
-                        lambda one=one: (one.first(), one.last()),
+                        lambda one=one: one.exists() and (one.first(), one.last()),
                         lambda one=one: one.tags(lap=1).count(),
                         lambda one=one: one.near((0.0, 0.0, 0.0), 1.0).to_list(),
                         lambda one=one: one.order_by("ts", desc=True).limit(3).to_list(),
