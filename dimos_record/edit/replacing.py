@@ -20,6 +20,7 @@ from dimos_record.store.connection import (
 )
 from dimos_record.store.edits import Edit, load_edits
 from dimos_record.store.in_use import refuse_if_used
+from dimos_record.store.recording_file import sync_folder
 from dimos_record.store.segments import segments_of
 from dimos_record.store.unfinished import remove, replaced_path
 
@@ -190,15 +191,3 @@ def _rename_with(flag: int, source: Path, target: Path) -> bool:
     if number in _NOT_POSSIBLE:
         return False
     raise OSError(number, os.strerror(number), str(source), None, str(target))
-
-
-def sync_folder(folder: Path) -> None:
-    """Make sure that the names in a folder survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno not in _NOT_POSSIBLE:  # some file systems cannot, or need not
-            raise
-    finally:
-        os.close(descriptor)

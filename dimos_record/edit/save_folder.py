@@ -17,7 +17,6 @@ from dimos_record.edit.replacing import (
     Replaceable,
     copy_rights,
     refuse_if_edited_meanwhile,
-    sync_folder,
 )
 from dimos_record.edit.room import ELSEWHERE, check_room
 from dimos_record.edit.writing import SaveReport, Written, write_file
@@ -25,7 +24,7 @@ from dimos_record.errors import EditError, StorageError
 from dimos_record.store.base import Marker
 from dimos_record.store.edit_state import EditState
 from dimos_record.store.edits import Edit, load_markers
-from dimos_record.store.recording_file import recording_files
+from dimos_record.store.recording_file import recording_files, sync_folder
 from dimos_record.store.segments import edits_file, segments_of
 from dimos_record.store.unfinished import remove, unfinished_path
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from dimos_record.edit.replacing import sync_folder
 from dimos_record.errors import DiskFull, GitError, OptionError, RecordingExists, StorageError
 from dimos_record.lfs.archive import pack
 from dimos_record.lfs.compact import compact
@@ -24,7 +23,7 @@ from dimos_record.store.editing import refuse_if_edited
 from dimos_record.store.in_use import refuse_if_used
 from dimos_record.store.open_segments import segments_of
 from dimos_record.store.paths import ARCHIVE_SUFFIX, data_folder, path_for_reading
-from dimos_record.store.recording_file import recording_files, refuse_if_busy
+from dimos_record.store.recording_file import recording_files, refuse_if_busy, sync_folder
 
 OnProgress = Callable[[int, int], None]
 """Called with (bytes packed, bytes in all), many times a second; what it raises cancels."""

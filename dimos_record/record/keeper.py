@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dimos_record.errors import DiskFull, RecordingGone, StorageError
+from dimos_record.store.recording_file import sync_folder
 
 RESERVE_BYTES = 2 * 1024**2
 CLOCK_JUMP_NS = 100_000_000
@@ -41,7 +42,7 @@ class FileKeeper:
         except FileNotFoundError:
             return
         if not self._folder_synced:  # so that the names of the new files survive, too
-            _sync_folder(self.path.parent)
+            sync_folder(self.path.parent)
             self._folder_synced = True
 
     def log_bytes(self) -> int:
@@ -109,14 +110,6 @@ def _identity(path: Path) -> tuple[int, int] | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     return status.st_dev, status.st_ino
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def wall_offset_ns() -> int:

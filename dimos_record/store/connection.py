@@ -98,6 +98,8 @@ def connect_for_reading(path: Path) -> ReadConnection:
 
 
 def _open_for_reading(path: Path) -> ReadConnection:
+    if _size(f"{path}-journal"):
+        _take_back(path)
     state = _state_of(path)
     mode = _read_mode(path, read_header(path))
     connection = _connect(path, mode, ReadConnection)
@@ -114,6 +116,20 @@ def _open_for_reading(path: Path) -> ReadConnection:
         connection.close()
         raise
     return connection
+
+
+def _take_back(path: Path) -> None:
+    """Let SQLite take back a change that a killed process or a power cut has left half done.
+
+    This is the one thing that reading changes: before it, there is nothing that could be read. If
+    somebody is making that change right now, it waits for that.
+    """
+    read_header(path)
+    connection = _connect(path, "mode=rw", sqlite3.Connection)
+    try:
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    finally:
+        connection.close()
 
 
 def _opened(path: Path, open_it: Callable[[Path], Opened]) -> Opened:

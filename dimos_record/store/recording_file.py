@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 from dimos_record.errors import RecordingBusy, RecordingExists
@@ -23,6 +25,18 @@ def recording_files(path: Path) -> list[Path]:
     """A recording file with what lies beside it: its log and index."""
     files = [Path(f"{path}{suffix}") for suffix in ("", "-wal", "-shm", "-journal")]
     return [file for file in files if file.exists()]
+
+
+def sync_folder(folder: Path) -> None:
+    """Make sure that the names in a folder survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:  # some file systems cannot, or need not
+        if error.errno not in (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def remove_recording_file(path: Path) -> None:

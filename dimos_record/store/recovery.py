@@ -11,6 +11,7 @@ from pathlib import Path
 from dimos_record.errors import NotARecording, OptionError, RecordingDamaged, RecordingExists
 from dimos_record.store import open_as_recorded
 from dimos_record.store.doctor import Diagnosis, diagnose
+from dimos_record.store.recording_file import is_unborn, refuse_if_busy, remove_recording_file
 from dimos_record.store.salvage import SalvageReport, salvage
 from dimos_record.store.segments import segments_of
 from dimos_record.store.unfinished import clean_up, remove, unfinished_path
@@ -41,8 +42,8 @@ def recover(path: Path) -> bool:
     """Finish a recording, a file or a folder of segments: nothing of it is lost or decoded.
 
     What is in the log and in the spool goes into the tables of the streams, and sessions that were
-    killed get an end. What a killed save has left beside it is deleted. A recording that is in
-    order stays as it is.
+    killed get an end. What a killed save has left beside it is deleted, and a segment that was
+    being created and holds nothing. A recording that is in order stays as it is.
 
     Returns:
         Whether it is self-contained now; it is not while somebody else has it open.
@@ -53,12 +54,16 @@ def recover(path: Path) -> bool:
     """
     clean_up(path)
     with open_as_recorded(path) as reader:
+        sessions = reader.sessions()
+        refuse_if_busy(path, sessions)
         in_order = reader.self_contained and not any(
-            session.state == "killed" and session.stop_ns is None for session in reader.sessions()
+            session.state == "killed" and session.stop_ns is None for session in sessions
         )
+    files = segments_of(path) if path.is_dir() else [path]
+    if len(files) > 1 and is_unborn(files[-1]):
+        remove_recording_file(files.pop())
     if in_order:
         return True
-    files = segments_of(path) if path.is_dir() else [path]
     finished = [RecordingWriter.append(file).close() for file in files]
     return all(finished)
 

@@ -23,6 +23,7 @@ from dimos_record.store.recording_file import (
     recording_files,
     refuse_if_busy,
     remove_recording_file,
+    sync_folder,
 )
 from dimos_record.store.ring import check_ring, may_be_set_aside, prepare_ring, set_aside
 from dimos_record.store.segments import SegmentedReader, next_segment_path, segments_of
@@ -137,6 +138,8 @@ def _open_folder(folder: Path, *, ring: bool = False) -> Target:
     created = not os.path.exists(folder)
     try:
         folder.mkdir(exist_ok=True)
+        if created:
+            sync_folder(folder.parent)
     except OSError as error:
         raise StorageError(f"{folder} cannot be created: {error.strerror}") from None
     try:

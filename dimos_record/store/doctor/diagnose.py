@@ -32,6 +32,7 @@ from dimos_record.store.connection import (
 from dimos_record.store.doctor.file_checks import FileChecks
 from dimos_record.store.doctor.findings import SEVERITIES, Diagnosis, Finding, messages
 from dimos_record.store.doctor.stream_checks import StreamChecks
+from dimos_record.store.recording_file import is_unborn
 from dimos_record.store.salvage.pages import Pages
 from dimos_record.store.salvage.streams import find_streams
 from dimos_record.store.salvage.trees import Trees
@@ -91,6 +92,11 @@ def _missing_segments(folder: Path, files: list[Path]) -> Iterator[Finding]:
             yield Finding("problem", "segments", what, remedy, folder, count=after - before - 1)
 
 
+def _unborn(remedy: str) -> Finding:
+    what = "it was being created when its recorder was killed or the power failed: it holds nothing"
+    return Finding("problem", "unfinished", what, remedy)
+
+
 class _Examination:
     """What was found in one file; not `whole`: without what it carries from those before it."""
 
@@ -119,6 +125,9 @@ class _Examination:
                 wrong = NotARecording(f"{file} is not a recording, and has nothing of one in it")
             if file == path:
                 raise wrong from None
+            if not isinstance(error, (NotSqlite, RecordingDamaged)) and is_unborn(file):
+                self._add([_unborn(self._remedy)])
+                return
             self._add([Finding("damage", "unreadable", str(wrong), self._remedy)])
 
     def _add(self, findings: list[Finding] | Iterator[Finding]) -> None:
