@@ -13,6 +13,18 @@ from dimos_record.errors import CodecError, DecodeError
 from dimos_record.messages.layout import whole
 from dimos_record.messages.registry import message_class, type_name_of
 
+_WRONG_VALUES = (
+    AssertionError,
+    AttributeError,
+    IndexError,
+    OverflowError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
+"""What the generated encoders raise: an assert for a nested message of another type, IndexError for
+arrays shorter than their length field, the rest for scalars."""
+
 
 def decode(type_name: str | None, data: bytes) -> Any:
     """The message in ``data``, as an instance of its dimos_lcm class.
@@ -49,9 +61,7 @@ def encode(message: Any) -> bytes:
     type_name = type_name_of(message)
     try:
         return bytes(message.lcm_encode())
-    # What the generated encoders raise for wrong values: an assert for a nested message of another
-    # type, IndexError for arrays shorter than their length field, the rest for scalars.
-    except (AssertionError, AttributeError, IndexError, TypeError, ValueError, struct.error) as err:
+    except _WRONG_VALUES as err:
         raise CodecError(
             f"{type_name} cannot be encoded: {err or 'a nested message has the wrong type'}; check "
             "its fields, and that each *_length field is the length of its array."

@@ -151,3 +151,9 @@ def test_other_objects_are_not_messages(thing):
         type_name_of(thing)
     with pytest.raises(OptionError, match="is not a message"):
         encode(thing)
+
+
+def test_a_number_that_a_float_cannot_hold_is_named() -> None:
+    message = message_class("std_msgs.Float32")(data=1e300)
+    with pytest.raises(CodecError, match=r"std_msgs\.Float32 cannot be encoded"):
+        encode(message)

@@ -34,6 +34,8 @@ NAMES = (
     "recordings",
     "damaged_files",
     "command_lines",
+    "shown",
+    "archives",
 )
 """Modules of this package, in the order in which they are run."""
 
