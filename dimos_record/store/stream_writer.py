@@ -9,12 +9,12 @@ from typing import NamedTuple
 from dimos_record.messages import stamp_reader
 from dimos_record.store import order, schema
 from dimos_record.store.base import StreamAccount, StreamInfo
+from dimos_record.store.bulk import insert_rows
 from dimos_record.store.checksum import checksum, seed_of
 from dimos_record.store.codecs import PLAIN, codec_for
 from dimos_record.store.connection import BadContent, quote_name
 from dimos_record.store.latched import parts
 from dimos_record.store.order import LOWEST
-from dimos_record.store.sql_time import to_seconds
 
 STAMP_JUMP_NS = 1_000_000_000
 """A header stamp that moves this much further or less than the receive time has jumped."""
@@ -74,11 +74,11 @@ class StreamWriter:
         self._last_stamp: int | None = None
         # dimos's tables have a default and indexes that SQLite before 3.45 cannot evaluate
         tags = "NULL" if adopted else "x'0C'"
-        self._insert = (
-            f"INSERT INTO {quote_name(info.name)} (id, ts, tags, seq, ts_ns, stamp_ns, crc) "
-            f"VALUES (?2, {to_seconds('?3')}, {tags}, ?1, ?3, ?4, ?5)"
+        self._values = f"(?, ?, ?, ?, ?, ?, {tags})"
+        self._into = (
+            f"INSERT INTO {quote_name(info.name)} (id, ts, seq, ts_ns, stamp_ns, crc, tags)"
         )
-        self._insert_blob = f"INSERT INTO {quote_name(f'{info.name}_blob')} VALUES (?, ?)"
+        self._into_blobs = f"INSERT INTO {quote_name(f'{info.name}_blob')}"
 
     def mark(self) -> StreamMark:
         """Remember where the stream stands."""
@@ -154,12 +154,12 @@ class StreamWriter:
 
     def learn_order(self, connection: sqlite3.Connection) -> None:
         """Look up whether what was written before is in order, and where it ends."""
+        if not all(isinstance(row[2], int) for row in self.spool):
+            raise BadContent("receive times in its spool that are no numbers")
         self.in_order = order.is_in_order(connection, self.info.name)
         if self.in_order:
             last_ns = order.ends(connection, quote_name(self.info.name))[1]
             self.newest_ns = LOWEST if last_ns is None else last_ns
-            if not all(isinstance(row[2], int) for row in self.spool):
-                raise BadContent("receive times in its spool that are no numbers")
             self._keep_order(connection, self.spool)
 
     def expect(self, connection: sqlite3.Connection, ts_ns: int) -> None:
@@ -194,8 +194,12 @@ class StreamWriter:
 
     def insert(self, connection: sqlite3.Connection, rows: list[Pending]) -> None:
         """Write rows into the stream's own tables."""
-        connection.executemany(self._insert, [row[:5] for row in rows])
-        connection.executemany(self._insert_blob, [(row[1], row[5]) for row in rows])
+        places = [
+            (number, ts_ns / 10**9, seq, ts_ns, stamp, crc)
+            for seq, number, ts_ns, stamp, crc, _ in rows
+        ]
+        insert_rows(connection, self._into, self._values, places)
+        insert_rows(connection, self._into_blobs, "(?, ?)", [(row[1], row[5]) for row in rows])
 
     def spool_pending(self, connection: sqlite3.Connection) -> list[Pending]:
         """Hand over the pending rows for the spool, and keep them until they are moved."""
