@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 from soaking.fuzz_run import has_atheris
-from soaking.fuzz_targets import NAMES, load
+from soaking.fuzz_sanitize import sanitized
+from soaking.fuzz_targets import HAS_NATIVE, NAMES, load
 from soaking.fuzz_watch import LONGEST_S, MOST_GROWTH_BYTES, Found, Slate, keep
 from soaking.harness import Chapter, Fault, Figures, Outcome, Round, total
 
@@ -24,19 +26,34 @@ _HANGS_AFTER_S = 60.0
 _STARTS_WITHIN_S = 300.0
 
 
-def fuzz(name: str, round_: Round) -> Outcome:
-    """Fuzz one target for as long as the round is, and again after each crash."""
+def fuzz_sanitized(round_: Round) -> Outcome:
+    """Fuzz the compiled part in a build that notices every wrong access to memory."""
+    environment = sanitized(round_.folder)
+    if environment is None:
+        return Outcome({"executions": 0, "atheris": 0.0})
+    return fuzz("packets", round_, environment)
+
+
+def fuzz(
+    name: str, round_: Round, environment: Mapping[str, str] = MappingProxyType({})
+) -> Outcome:
+    """Fuzz one target for as long as the round is, and again after each crash.
+
+    Args:
+        environment: variables for its process, which is then fuzzed without atheris.
+    """
     end_s = time.monotonic() + 60 * round_.minutes
     executions, broken, start = 0, list[str](), 0
     while (left_s := end_s - time.monotonic()) > 0 or not start:
         seed = round_.dice.randrange(1 << 30)
-        ran = run_process(name, round_.folder, left_s, seed, CASES / name)
+        plain = bool(environment) or not has_atheris()
+        ran = run_process(name, round_.folder, left_s, seed, CASES / name, plain, environment)
         executions += ran.executions
         broken += ran.broken
         start += 1
         if not ran.crashed:
             break
-    return Outcome({"executions": executions, "atheris": float(has_atheris())}, broken)
+    return Outcome({"executions": executions, "atheris": float(not plain)}, broken)
 
 
 class Ran:
@@ -47,7 +64,13 @@ class Ran:
 
 
 def run_process(
-    name: str, folder: Path, seconds: float, seed: int, cases: Path, *, plain: bool = False
+    name: str,
+    folder: Path,
+    seconds: float,
+    seed: int,
+    cases: Path,
+    plain: bool,
+    environment: Mapping[str, str] = MappingProxyType({}),
 ) -> Ran:
     """Fuzz a target in a process of its own.
 
@@ -55,6 +78,7 @@ def run_process(
         folder: for what it needs meanwhile.
         cases: where inputs go that break a promise.
         plain: change inputs at random, also where there is atheris.
+        environment: variables for the process.
     """
     slate, said = folder / "slate", folder / "said"
     slate.unlink(missing_ok=True)
@@ -68,7 +92,11 @@ def run_process(
             command,
             stdout=out,
             stderr=errors,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
+            env={
+                **os.environ,
+                "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+                **environment,
+            },
         )
         try:
             hung = _wait(process, reader, seconds)
@@ -125,10 +153,20 @@ def _fault(name: str) -> Fault:
     )
 
 
+_SANITIZED = Fault(
+    name="fuzz-sanitized",
+    what="bad input: the same packets, with the sanitizers of gcc",
+    promise="No access to memory that is not the compiled part's own, no undefined behaviour.",
+    sees="Nothing.",
+    run=fuzz_sanitized,
+    minutes=5.0,
+    summary=_summary,
+    timeout_s=_STARTS_WITHIN_S + 2 * _HANGS_AFTER_S,
+)
 CHAPTER = Chapter(
     "fuzz",
     "Bad input",
-    [_fault(name) for name in NAMES],
+    [*map(_fault, NAMES), *([_SANITIZED] if HAS_NATIVE else [])],
     about="Inputs are made of valid ones, with [atheris](https://github.com/google/atheris) where "
     "it is installed (`pip install -e '.[fuzz]'`), else at random. Inputs that broke a promise are "
     "in `tests/fuzz/cases`, and tried in every run of the tests.",

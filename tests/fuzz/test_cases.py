@@ -38,7 +38,7 @@ def test_every_folder_of_cases_is_of_a_target() -> None:
 
 
 def test_a_broken_promise_is_found_and_kept_as_a_case(tmp_path: Path) -> None:
-    ran = run_process("example", tmp_path, 60.0, 1, tmp_path / "cases", plain=True)
+    ran = run_process("example", tmp_path, 60.0, 1, tmp_path / "cases", True)
 
     assert ran.executions
     assert any("BrokenPromise example.py:run" in one for one in ran.broken), ran.broken
