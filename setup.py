@@ -15,6 +15,7 @@ _LCM_NATIVE = Extension(
     "dimos_record.bus._lcm_native",
     SOURCES,
     depends=HEADERS,
+    define_macros=[("_GNU_SOURCE", "1")],
     extra_compile_args=["-std=c11", "-fvisibility=hidden"],
     py_limited_api=True,
     optional=True,

@@ -36,6 +36,9 @@ void forget_object(void *object);
 /* "O&" converter: a dotted IPv4 address, as on the wire, in a uint32_t. */
 int parse_address(PyObject *text, void *address);
 
+/* Differs in a forked process, which has the memory of its parent, but not its threads. */
+extern unsigned process_generation;
+
 extern PyType_Spec assembler_spec, clock_spec, receiver_spec, publisher_spec;
 
 #endif
