@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, cast
 
-from dimos_record.errors import DiskFull, NotARecording, StorageError
+from dimos_record.errors import DiskFull, NotARecording, StorageError, reason
 from dimos_record.lfs.compression import ParallelGzip
 from dimos_record.store.paths import ARCHIVE_SUFFIX
 
@@ -42,6 +42,8 @@ _BROKEN = (
     RecursionError,
 )
 """What reading an archive raises that somebody has damaged, by accident or on purpose."""
+_SHOWN = 80
+"""Characters of a name in a message."""
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -112,7 +114,7 @@ def unpack(archive: Path, folder: Path, on_bytes: OnBytes) -> Path:
         except _BROKEN as error:
             if error is watched.cancelled:
                 raise
-            raise NotARecording(f"{archive} is no packed recording, or broken: {error}") from None
+            raise NotARecording(f"{archive} is no packed recording, or broken: {reason(error)}") from None
     unpacked = folder / wanted
     if not unpacked.exists():
         raise NotARecording(f"{archive} is no packed recording: there is no {wanted} in it")
@@ -190,7 +192,7 @@ class _Unpacking:
             raise self._refused("less than it says", member)
 
     def _refused(self, what: str, member: tarfile.TarInfo | None = None) -> NotARecording:
-        where = "" if member is None else f" ({member.name!r})"
+        where = "" if member is None else f" ({member.name[:_SHOWN]!r})"
         return NotARecording(f"{self._archive} is no packed recording: it has {what}{where}")
 
 
