@@ -1,0 +1,10 @@
+"""Puts the package of `scripts/soak` where it can be imported."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+SCRIPTS = str(Path(__file__).resolve().parents[2] / "scripts")
+if SCRIPTS not in sys.path:
+    sys.path.insert(0, SCRIPTS)
