@@ -114,7 +114,9 @@ def unpack(archive: Path, folder: Path, on_bytes: OnBytes) -> Path:
         except _BROKEN as error:
             if error is watched.cancelled:
                 raise
-            raise NotARecording(f"{archive} is no packed recording, or broken: {reason(error)}") from None
+            raise NotARecording(
+                f"{archive} is no packed recording, or broken: {reason(error)}"
+            ) from None
     unpacked = folder / wanted
     if not unpacked.exists():
         raise NotARecording(f"{archive} is no packed recording: there is no {wanted} in it")
