@@ -7,6 +7,7 @@ prints it and exits with ``exit_code``; `docs/reference/cli.md` lists the codes.
 from __future__ import annotations
 
 _LONGEST_REASON = 200
+_LONGEST_SENTENCE, _BEGINNING = 2000, 1500
 
 
 def reason(error: BaseException) -> str:
@@ -22,8 +23,13 @@ class DimosRecordError(Exception):
     exit_code = 1
 
     def __str__(self) -> str:
-        """The sentence, in one line: names from files and buses may hold what a terminal obeys."""
+        """The sentence, in one line: names from files and buses may hold what a terminal obeys.
+
+        Of one that quotes very much, the beginning and the end.
+        """
         text = str(self.args[0]) if self.args else ""
+        if len(text) > _LONGEST_SENTENCE:
+            text = f"{text[:_BEGINNING]} ... {text[_BEGINNING - _LONGEST_SENTENCE :]}"
         if text.isprintable():
             return text
         return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

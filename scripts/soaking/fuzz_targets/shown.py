@@ -41,6 +41,8 @@ _TEXTS = (
 )
 _BYTES = (b"", b"\0", b"\xff" * 100, bytes(48), b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n")
 _MOST_CHANGES = 5
+_QUOTED = 2000
+"""Characters of a message that an error may repeat."""
 
 
 @lru_cache(maxsize=1)
@@ -81,7 +83,7 @@ def run(data: bytes) -> None:
     try:
         summarize(decode(type_name, wire))
     except DecodeError as error:
-        check_sentence(str(error))
+        check_sentence(str(error), _QUOTED)
 
 
 def _change(message: Any, choices: Choices) -> None:
@@ -128,7 +130,7 @@ def _in_rerun(type_name: str, wire: bytes) -> None:
             frame_of(type_name, wire)
             position_of(type_name, wire)
     except DecodeError as error:
-        check_sentence(str(error))
+        check_sentence(str(error), _QUOTED)
 
 
 def _in_terminal(type_name: str, wire: bytes, choices: Choices) -> None:
