@@ -36,7 +36,7 @@ from dimos_record.errors import (
 from dimos_record.store.foreign_code import read_schema, refuse_foreign_code
 from dimos_record.store.wal import has_commit
 
-PAGE_SIZE = 32768
+PAGE_SIZE = 16384
 BUSY_TIMEOUT_S = 10.0
 _MAGIC = b"SQLite format 3\x00"
 _HEADER_BYTES = 100
@@ -447,7 +447,7 @@ def damaged(path: Path | str, what: object) -> RecordingDamaged:
 
 def _is_disk_full(path: Path | str) -> bool:
     folder = Path(path).parent
-    return folder.is_dir() and shutil.disk_usage(folder).free < 2 * PAGE_SIZE
+    return folder.is_dir() and shutil.disk_usage(folder).free < 4 * PAGE_SIZE
 
 
 def quote_name(name: str) -> str:

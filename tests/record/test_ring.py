@@ -317,7 +317,7 @@ def test_a_nearly_full_disk_makes_the_ring_shorter(
     folder = tmp_path / "ring"
     with memory_bus("ring-full") as bus:
         with session_on(bus, folder, split_bytes=1_000_000, ring_bytes=10**9) as session:
-            fill(bus, session, 0, 100)
+            fill(bus, session, 0, 160)
         before = len(segments_of(folder))
         monkeypatch.setattr(FileKeeper, "room", lambda self: 10**9 if _few(folder) else 0)
         with session_on(bus, folder, split_bytes=1_000_000, ring_bytes=10**9, min_free_bytes=1):

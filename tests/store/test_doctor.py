@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 
 from dimos_record.errors import NotARecording, RecordingDamaged
+from dimos_record.store.connection import PAGE_SIZE
 from dimos_record.store.doctor import Diagnosis, diagnose
 from dimos_record.store.writer import RecordingWriter
 from tests.store.damage import write_killed
 from tests.store.dimos_files import ALL, write_dimos_file
 from tests.store.samples import MS, ODOM, START_NS, begin, killed, messages, pose, record, snapshot
 
-PAGE = 32768
+PAGE = PAGE_SIZE
 
 
 @pytest.fixture
@@ -96,7 +97,7 @@ def test_messages_that_the_account_has_and_the_file_has_not_are_found(walk: Path
 
 def test_damaged_pages_are_found_unless_in_a_hurry(walk: Path) -> None:
     data = bytearray(walk.read_bytes())
-    at = data.find(b"4" + b"." * 20_000)
+    at = data.find(b"4" + b"." * 1_000)
     data[at] ^= 1
     walk.write_bytes(data)
     assert ("damage", "checksums", "/big", 1) in found(diagnose(walk))

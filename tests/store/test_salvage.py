@@ -12,6 +12,7 @@ import pytest
 
 from dimos_record.errors import RecordingBusy, RecordingDamaged, RecordingExists
 from dimos_record.store import open_as_recorded
+from dimos_record.store.connection import PAGE_SIZE
 from dimos_record.store.reader import RecordingReader
 from dimos_record.store.recovery import rescue
 from dimos_record.store.salvage import SalvageReport, StreamSalvage, salvage
@@ -30,7 +31,7 @@ from tests.store.damage import (
 from tests.store.dimos_files import ALL, UNKNOWN_CODEC, write_dimos_file
 from tests.store.samples import ODOM, START_NS, messages, pose, record
 
-PAGE = 32768
+PAGE = PAGE_SIZE
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from dimos_record.store.connection import PAGE_SIZE, is_wal
 from dimos_record.store.in_use import refuse_if_used
 from dimos_record.store.salvage.btree import is_leaf
 
-_SIZES = (PAGE_SIZE, 4096, 65536, 16384, 8192, 2048, 1024, 512)
+_SIZES = (PAGE_SIZE, 32768, 4096, 65536, 8192, 2048, 1024, 512)
 _SAMPLES = 500
 
 
