@@ -15,11 +15,14 @@ from dimos_record.store import meta, order, schema
 from dimos_record.store.base import Row, StreamInfo
 from dimos_record.store.codecs import PLAIN, codec_for
 from dimos_record.store.connection import BadContent, quote_name
+from dimos_record.store.malloc import keep_freed_memory
 from dimos_record.store.order import HIGHEST, LOWEST, Key
 from dimos_record.store.sql_time import to_ns
 
 _PAGE_BYTES = 4_000_000
-_CHUNK = 16
+_CHUNK = 64
+_LARGE_BYTES = 128 * 1024
+"""From here on glibc gives freed memory back to the system."""
 _SAMPLES = 256
 
 RowMaker = Callable[[tuple[Any, ...]], Row]
@@ -457,9 +460,9 @@ class TimeIndexes:
 def _fetched(found: sqlite3.Cursor, limit: int, make: RowMaker) -> Page:
     """Rows up to a number and a size, so that a page of images does not fill the memory."""
     rows: list[Row] = []
-    size = 0
+    size, fit = 0, 1
     while len(rows) < limit and size < _PAGE_BYTES:
-        chunk = [make(row) for row in found.fetchmany(min(_CHUNK, limit - len(rows)))]
+        chunk = [make(row) for row in found.fetchmany(min(fit, limit - len(rows)))]
         if not chunk:
             return Page(rows, True)
         rows += chunk
@@ -467,6 +470,9 @@ def _fetched(found: sqlite3.Cursor, limit: int, make: RowMaker) -> Page:
             size += sum([len(row.data) for row in chunk])
         except TypeError:
             raise BadContent("messages without payload") from None
+        fit = min(_CHUNK, 1 + (_PAGE_BYTES - size) * len(rows) // (size + 1))
+        if size > _LARGE_BYTES * len(rows):
+            keep_freed_memory()
     return Page(rows, False)
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from dimos_record.errors import DecodeError
+from dimos_record.messages.wire import Wire
 from dimos_record.viewer.converters.base import Converter, Shown
 from dimos_record.viewer.converters.transforms import frame_entity
-from dimos_record.viewer.converters.wire import Wire
 
 _IMAGE_PLANE = "/image plane"
 IMAGE_PLANE_M = 0.5

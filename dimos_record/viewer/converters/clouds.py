@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dimos_record.errors import DecodeError
+from dimos_record.messages.wire import Wire
 from dimos_record.viewer.converters.base import Converter, Shown
 from dimos_record.viewer.converters.colors import OPAQUE, by_value
-from dimos_record.viewer.converters.wire import Wire
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from dimos_record.errors import DecodeError
 from dimos_record.messages import decode
+from dimos_record.messages.wire import Wire
 from dimos_record.viewer.converters.base import Convert, Converter, Shown
-from dimos_record.viewer.converters.wire import Wire
 
 MAX_CURVES = 64
 """More in one plot cannot be told apart."""

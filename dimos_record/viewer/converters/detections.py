@@ -7,9 +7,9 @@ from typing import Any
 from zlib import crc32
 
 from dimos_record.messages import decode
+from dimos_record.messages.wire import clean_frame
 from dimos_record.viewer.converters.base import Convert, Converter, Shown
 from dimos_record.viewer.converters.cameras import image_plane
-from dimos_record.viewer.converters.headers import clean_frame
 
 _CLASSES = 2**16
 

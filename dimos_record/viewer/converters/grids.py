@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from dimos_record.errors import DecodeError
+from dimos_record.messages.wire import Wire
 from dimos_record.viewer.converters.base import Converter, Shown
-from dimos_record.viewer.converters.wire import Wire
 
 
 def occupancy_grid(data: bytes) -> list[Shown]:

@@ -8,6 +8,7 @@ from functools import lru_cache
 from dimos_record.errors import DecodeError
 from dimos_record.messages import pose_of
 from dimos_record.messages.layout import Path, Plan, marking
+from dimos_record.messages.wire import clean_frame
 
 Point = tuple[float, float, float]
 """x, y, z (m)."""
@@ -51,11 +52,6 @@ def position_of(type_name: str, data: bytes) -> Point | None:
         return None
     x, y, z = _POINT.unpack_from(data, at)
     return x, y, z
-
-
-def clean_frame(name: str) -> str:
-    """The name of a frame as tf2 has it: without the `/` that tf1 put in front."""
-    return name.lstrip("/")
 
 
 @lru_cache(maxsize=4096)

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+from dimos_record.messages.pixels import (
+    Picture,
+    color_pixels,
+    raw_pixels,
+    read_image,
+    yuv_bytes,
+)
+from dimos_record.messages.wire import Wire
 from dimos_record.viewer.converters.base import Converter, Shown
 from dimos_record.viewer.converters.cameras import image_plane
 from dimos_record.viewer.converters.depth import DEPTH_UNITS_PER_M, compressed_depth
 from dimos_record.viewer.converters.files import decoded
-from dimos_record.viewer.converters.pixels import Picture, color_pixels, raw_pixels, yuv_bytes
-from dimos_record.viewer.converters.wire import Wire
 
 _MEDIA_TYPES = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG": "image/png"}
 """Of pictures that Rerun decodes, by their first bytes."""
@@ -17,16 +23,11 @@ _MEDIA_TYPES = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG": "image/png"}
 
 def image(data: bytes) -> list[Shown]:
     """sensor_msgs.Image: a picture, or a depth image with its scale."""
-    wire = Wire("sensor_msgs.Image", data)
-    (size,) = wire.unpack("i")
-    plane = image_plane(wire.header())
-    height, width = wire.unpack("ii")
-    encoding = wire.string()
-    is_bigendian, step = wire.unpack("Bi")
-    content = wire.array("u1", size)
-    if encoding in ("jpeg", "png"):  # how dimos puts a compressed picture into an Image
-        return [Shown("", _encoded(content.tobytes(), encoding), frame=plane)]
-    picture = Picture(width, height, encoding, bool(is_bigendian), step, content)
+    frame, picture = read_image(data)
+    plane = image_plane(frame)
+    if picture.encoding in ("jpeg", "png"):  # how dimos puts a compressed picture into an Image
+        content = picture.content.tobytes()
+        return [Shown("", _encoded(content, picture.encoding), frame=plane)]
     return [Shown("", _raw(picture), frame=plane)]
 
 

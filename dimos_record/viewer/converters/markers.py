@@ -13,8 +13,8 @@ import numpy as np
 
 from dimos_record.errors import DecodeError
 from dimos_record.messages import decode
+from dimos_record.messages.wire import clean_frame
 from dimos_record.viewer.converters.base import Converter, Shown
-from dimos_record.viewer.converters.headers import clean_frame
 from dimos_record.viewer.converters.poses import rotations
 
 Array = np.ndarray[Any, np.dtype[Any]]

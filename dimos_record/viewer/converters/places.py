@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
+from dimos_record.messages.wire import Wire
 from dimos_record.viewer.converters.base import Converter, Shown
 from dimos_record.viewer.converters.curves import curves
-from dimos_record.viewer.converters.wire import Wire
 
 FIX_COLOR = (255, 60, 60)
 _NO_FIX = -1

@@ -11,9 +11,9 @@ import numpy as np
 from dimos_record.errors import DecodeError
 from dimos_record.messages import pose_of
 from dimos_record.messages.layout import Path, Plan, marking
+from dimos_record.messages.wire import Wire
 from dimos_record.viewer.converters.base import Convert, Converter, Shown
 from dimos_record.viewer.converters.curves import vector
-from dimos_record.viewer.converters.wire import Wire
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

@@ -6,10 +6,10 @@ import math
 
 import numpy as np
 
+from dimos_record.messages.wire import Wire
 from dimos_record.viewer.converters.base import Converter, Shown
 from dimos_record.viewer.converters.colors import by_value
 from dimos_record.viewer.converters.curves import curves
-from dimos_record.viewer.converters.wire import Wire
 
 SCAN_COLOR = (255, 90, 60)
 _ARC_STEPS = 16

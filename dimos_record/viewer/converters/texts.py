@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dimos_record.messages import decode
+from dimos_record.messages.wire import Wire
 from dimos_record.viewer.converters.base import Converter, Shown
-from dimos_record.viewer.converters.wire import Wire
 
 _LEVELS = {0: "INFO", 1: "WARN", 2: "ERROR", 3: "WARN"}
 """By the levels of diagnostic_msgs.DiagnosticStatus: OK, WARN, ERROR, STALE."""

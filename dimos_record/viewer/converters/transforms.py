@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dimos_record.messages import FrameTransform, transforms
+from dimos_record.messages.wire import Wire, clean_frame
 from dimos_record.viewer.converters.base import Converter, Shown
-from dimos_record.viewer.converters.headers import clean_frame
-from dimos_record.viewer.converters.wire import Wire
 
 FRAMES = "/frames"
 """Below this entity each frame has its own, whichever topic its transforms come from: Rerun wants

@@ -1,4 +1,4 @@
-"""The pixels of a sensor_msgs.Image, in every encoding that ROS has.
+"""The pixels of a sensor_msgs.Image, in every encoding that ROS has, found in its wire bytes.
 
 The names of the encodings are those of `sensor_msgs/image_encodings.hpp`. Rows may be padded
 (``step``) and numbers of more than a byte may be big-endian.
@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from dimos_record.errors import DecodeError
+from dimos_record.messages.wire import Wire
 
 Array = np.ndarray[Any, np.dtype[Any]]
 ColorModel = Literal["L", "RGB", "BGR", "RGBA", "BGRA"]
@@ -60,6 +61,22 @@ _MODELS: dict[str, tuple[ColorModel, int]] = {
 }
 _GENERIC_MODELS: dict[int, ColorModel] = {1: "L", 2: "L", 3: "BGR", 4: "BGRA"}
 """Of generic encodings, which name no colours: OpenCV's order."""
+
+
+def read_image(data: bytes) -> tuple[str, Picture]:
+    """The frame and the picture of an encoded sensor_msgs.Image, whose content is not copied.
+
+    Raises:
+        DecodeError: the bytes are of another type or version, or they end too early.
+    """
+    wire = Wire("sensor_msgs.Image", data)
+    (size,) = wire.unpack("i")
+    frame = wire.header()
+    height, width = wire.unpack("ii")
+    encoding = wire.string()
+    is_bigendian, step = wire.unpack("Bi")
+    content = wire.array("u1", size)
+    return frame, Picture(width, height, encoding, bool(is_bigendian), step, content)
 
 
 def layout_of(encoding: str) -> Layout:

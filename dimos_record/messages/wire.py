@@ -13,10 +13,14 @@ import numpy as np
 
 from dimos_record.errors import DecodeError
 from dimos_record.messages.layout import FINGERPRINT_BYTES, whole
-from dimos_record.viewer.converters.headers import clean_frame
 
 _HEADER = struct.Struct(">iii")
 _LENGTH = struct.Struct(">I")
+
+
+def clean_frame(name: str) -> str:
+    """The name of a frame as tf2 has it: without the `/` that tf1 put in front."""
+    return name.lstrip("/")
 
 
 class Wire:
