@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import sys
@@ -20,6 +19,7 @@ from dimos_record.cli.dimos_options import (
     names_in,
 )
 from dimos_record.cli.running import say
+from dimos_record.cli.text import json_text
 from dimos_record.cli.times import Timescale, parse_end, parse_position, parse_rate
 from dimos_record.errors import OptionError, RecordingExists
 
@@ -210,7 +210,7 @@ class _Report:
 
     def __exit__(self, kind: object, *_: object) -> None:
         if self._as_json and self._found:
-            print(json.dumps(self._found, indent=2, ensure_ascii=False), file=sys.__stdout__)
+            print(json_text(self._found, indent=2), file=sys.__stdout__)
         if self._dry and kind is None:
             sys.exit(0)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -68,7 +67,7 @@ def _print_log(lines: Iterable[LogLine], as_json: bool) -> None:
 
     for one in lines:
         if as_json:
-            print(json.dumps(one._asdict(), ensure_ascii=False))
+            print(text.json_text(one._asdict()))
         else:
             origin = f" [{one.source}]" if one.source else ""
             what = f"{one.level or _UNKNOWN:<8}{origin} {one.line}"

@@ -10,7 +10,7 @@ import sys
 from typing import Any
 
 from dimos_record.cli.running import say
-from dimos_record.cli.text import moment, printable
+from dimos_record.cli.text import json_text, moment, printable
 from dimos_record.errors import DecodeError, OptionError
 from dimos_record.messages import summarize, to_plain
 from dimos_record.store.observation import Observation
@@ -47,8 +47,10 @@ class MessagePrinter:
         if self._as_json:
             return _json(message, value)
         if self._path is not None:
-            return self._inline(value)
-        return f"{_heading(message)}\n{self._body(message, value)}\n---"
+            text = self._inline(value)
+        else:
+            text = f"{_heading(message)}\n{self._body(message, value)}\n---"
+        return "\n".join(map(printable, text.split("\n")))
 
     def _value(self, message: Observation) -> Any:
         """The decoded message or its field; the bytes where they cannot be decoded."""
@@ -79,13 +81,12 @@ class MessagePrinter:
         if isinstance(plain, list) and len(plain) > self._max_items:
             shown = json.dumps(plain[: self._max_items])[:-1]
             return f"{shown}, ... {len(plain)} items]"
-        return json.dumps(plain, ensure_ascii=False)
+        return json_text(plain)
 
 
 def _heading(message: Observation) -> str:
-    return (
-        f"# {printable(message.topic)}  {message.type_name or 'no type'}  {moment(message.ts_ns)}"
-    )
+    topic, kind = printable(message.topic), printable(message.type_name or "no type")
+    return f"# {topic}  {kind}  {moment(message.ts_ns)}"
 
 
 def _field(value: Any, path: list[str], topic: str) -> Any:
@@ -127,10 +128,10 @@ def _json(message: Observation, value: Any) -> str:
         "data": _plain(value),
     }
     try:
-        return json.dumps(line, ensure_ascii=False, allow_nan=False, default=_as_base64)
+        return json_text(line, allow_nan=False, default=_as_base64)
     except ValueError:  # JSON has no NaN and no infinity
         line["data"] = _without_nan(line["data"])
-        return json.dumps(line, ensure_ascii=False, default=_as_base64)
+        return json_text(line, default=_as_base64)
 
 
 def _plain(value: Any) -> Any:

@@ -16,6 +16,7 @@ from typing import Annotated, Any
 
 import typer
 
+from dimos_record.cli.text import printable
 from dimos_record.errors import DimosRecordError, StorageError
 
 INTERRUPTED = 130
@@ -131,8 +132,9 @@ def say(text: str) -> None:
 
     Where nobody can hear it any more (a closed terminal, a full disk) the work goes on unheard.
     """
+    lines = (printable(line) for line in text.split("\n"))
     try:
-        print(text, file=sys.stderr, flush=True)
+        print("\n".join(lines), file=sys.stderr, flush=True)
     except OSError:
         discard(2)
 

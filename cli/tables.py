@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -11,7 +10,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from dimos_record.cli.text import printable
+from dimos_record.cli.text import json_text, printable
 from dimos_record.store.base import StreamInfo
 
 _UNLIMITED = 100_000
@@ -58,12 +57,17 @@ def kind_of(info: StreamInfo) -> str:
 
 def print_json(value: Any) -> None:
     """Print a value as indented JSON."""
-    print(json.dumps(value, indent=2, ensure_ascii=False))
+    print(json_text(value, indent=2))
+
+
+class _PlainTable(Table):
+    def add_row(self, *cells: RenderableType | None, **options: Any) -> None:
+        super().add_row(*(printable(c) if isinstance(c, str) else c for c in cells), **options)
 
 
 def plain_table() -> Table:
-    """A table without lines."""
-    return Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    """A table without lines, in which control characters are written out."""
+    return _PlainTable(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
 
 
 def topic_table(headers: Sequence[str], rows: Iterable[TopicRow]) -> Text:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
 from datetime import datetime
+from typing import Any
 
 
 def size(number: float) -> str:
@@ -40,7 +43,21 @@ def seconds(duration_s: float) -> str:
 
 def printable(name: str) -> str:
     """A name from a bus or a file, with control characters written out: a terminal obeys them."""
+    if name.isprintable():
+        return name
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
+
+
+def json_text(value: Any, **options: Any) -> str:
+    """A value as JSON in which everything that a terminal would obey is escaped."""
+    return _NOT_PLAIN.sub(_escaped, json.dumps(value, ensure_ascii=False, **options))
+
+
+_NOT_PLAIN = re.compile(r"[^\n -~]")
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return found[0] if found[0].isprintable() else json.dumps(found[0])[1:-1]
 
 
 def moment(time_ns: int) -> str:
