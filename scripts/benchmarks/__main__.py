@@ -7,6 +7,8 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,8 @@ from benchmarks import (
     report,
 )
 from benchmarks.measuring import Bench, Chapter
-from benchmarks.processes import SCRIPTS
+from benchmarks.processes import SCRIPTS, Program
+from benchmarks.profiles import Sampler
 from benchmarks.subjects import find_subjects
 
 CHAPTERS = (
@@ -71,11 +74,18 @@ def parse() -> argparse.Namespace:
         "--only", action="append", help="measure only cases with this text in their name"
     )
     parser.add_argument("--alone", action="store_true", help="measure ours only, without peers")
+    parser.add_argument(
+        "--profile",
+        action="store_true",
+        help="tell where the time of ours goes, by py-spy; it makes ours slower meanwhile",
+    )
     parser.add_argument("--command", help="the dimos-record to measure, to compare two builds")
     parser.add_argument(
         "--update-docs", action="store_true", help=f"write the tables into {PAGE.name}"
     )
     chosen = parser.parse_args()
+    if chosen.profile and not Sampler.is_installed():
+        parser.error("--profile needs py-spy; install it with: pip install py-spy")
     unknown = set(chosen.chapters) - set(names)
     if unknown:
         parser.error(f"no chapter {', '.join(unknown)}; there are {', '.join(names)}")
@@ -130,6 +140,9 @@ def _run(chosen: argparse.Namespace, chapters: list[Chapter]) -> tuple[dict[str,
     )
     missing = [] if chosen.alone else subjects.missing
     _say(*missing)
+    sampler = Sampler(chosen.folder / "profiles", subjects.ours) if chosen.profile else None
+    if sampler is not None:
+        Program.sampler, bench = sampler, replace(bench, say=_both(sampler.say, _say))
     machine, began = report.describe_machine(bench.recv_buf_bytes), time.monotonic()
     try:
         _measure(chapters, bench)
@@ -138,6 +151,8 @@ def _run(chosen: argparse.Namespace, chapters: list[Chapter]) -> tuple[dict[str,
         machine["minutes"] = round((time.monotonic() - began) / 60, 1)
         chosen.json.write_text(report.to_json(chapters, machine, missing))
         print(_text(chapters, machine, missing))
+        if sampler is not None:
+            print(sampler.to_markdown())
         _say(f"Every figure of every round: {chosen.json}")
     return machine, missing
 
@@ -162,6 +177,14 @@ def _text(chapters: list[Chapter], machine: dict[str, Any], missing: list[str]) 
 def _granted_to_everyone() -> int:
     """The largest receive buffer that the kernel gives a process without privileges."""
     return int(Path("/proc/sys/net/core/rmem_max").read_text())
+
+
+def _both(first: Callable[[str], None], second: Callable[[str], None]) -> Callable[[str], None]:
+    def say(line: str) -> None:
+        first(line)
+        second(line)
+
+    return say
 
 
 def _say(*lines: str) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.prctl import end_with_parent
+from benchmarks.profiles import Sampler
 
 SCRIPTS = Path(__file__).resolve().parent.parent
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
@@ -84,6 +85,9 @@ class Process:
 class Program:
     """A running program whose output goes to a file. A context manager, after which it is gone."""
 
+    sampler: Sampler | None = None
+    """Who is told of every program that is started, if its time is to be looked into."""
+
     def __init__(
         self, command: Sequence[str], log: Path, *, env: Mapping[str, str] | None = None
     ) -> None:
@@ -100,6 +104,8 @@ class Program:
                 preexec_fn=end_with_parent,
             )
         self.process = Process(self._process.pid)
+        if self.sampler is not None:
+            self.sampler.attach(command, self._process.pid)
         self.ready_cpu_s = 0.0
         """Processor time that does not count."""
         self._peak_bytes = 0
