@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol, runtime_checkable
 
@@ -181,6 +181,8 @@ class Sender:
     """Messages that it sent since it was first heard and that never came here complete."""
     lost_channels: dict[str, int]
     """Of the lost ones, per channel, those whose channel is known (that of a gap is not)."""
+    dropped_channels: dict[str, int] = field(default_factory=dict)
+    """Of these, those that came complete and found no room, since nobody took what waited."""
 
 
 class Subscription(Protocol):

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import threading
+from collections import Counter
 from collections.abc import Iterable
-from typing import Any
 
-from dimos_record.bus import receive_buffer
 from dimos_record.bus.base import OnArrivals, OnMessage, Selection, Sender, Subscription
-from dimos_record.bus.lcm_dispatcher import Dispatcher, LcmSubscription
+from dimos_record.bus.lcm_dispatcher import Dispatcher, LcmSubscription, Transport
+from dimos_record.bus.lcm_limits import check_channel, check_message
 from dimos_record.bus.lcm_url import LcmNetwork, parse_lcm_url
 from dimos_record.bus.receiver import one_by_one
-from dimos_record.errors import BusError, ChannelTooLong
-
-_MAX_CHANNEL_BYTES = 63  # LCM_MAX_CHANNEL_NAME_LENGTH
-_MAX_MESSAGE_BYTES = 2**28  # LCM_MAX_MESSAGE_SIZE: receivers drop anything larger
+from dimos_record.errors import BusError
 
 
 class LcmBus:
@@ -36,8 +34,9 @@ class LcmBus:
         self._dispatcher: Dispatcher | None = None
         self._lost_earlier: int | None = None
         """Packets lost to dispatchers that have ended."""
-        self._lcm: Any = _open(self._network)
-        """For publishing alone: an instance that receives gets what it publishes, too."""
+        self._senders_earlier: list[Sender] = []
+        """Who was heard by dispatchers that have ended."""
+        self._transport: Transport | None = _open_transport(self._network)
 
     @property
     def url(self) -> str:
@@ -57,34 +56,39 @@ class LcmBus:
     def publish(self, channel: str, data: bytes) -> None:
         """Send raw bytes.
 
-        LCM does not report the failure of a message that it had to split (beyond 64 KB).
-
         Raises:
             ChannelTooLong: the name is longer than 63 bytes.
-            BusError: the bus is closed, the message is too large, or sending failed.
+            BusError: the bus is closed, the message is too large, or sending failed. Without the
+                compiled part, LCM does not report that of a message beyond 64 KB.
         """
-        lcm = self._lcm
-        if lcm is None:
-            raise BusError(f"cannot publish {channel}: the bus {self.url} is closed")
-        self.check_channel(channel)
-        if len(data) > _MAX_MESSAGE_BYTES:
-            raise BusError(
-                f"cannot publish {channel}: {len(data)} bytes are more than the "
-                f"{_MAX_MESSAGE_BYTES} that LCM can carry in one message"
-            )
         try:
-            lcm.publish(channel, data)
+            self._open_transport(channel).send(channel, data)
+        except ValueError:  # it is not one that LCM can carry
+            check_message(channel, data)
+            raise
         except OSError as error:
             raise BusError(f"cannot publish {channel} on {self.reach}: {error}") from None
 
     def publish_all(self, messages: Iterable[tuple[str, bytes]]) -> None:
-        """Send many messages, (channel, data), in order.
+        """Send many messages, (channel, data), in order and without a pause between them.
 
         Raises:
-            ChannelTooLong, BusError: as `publish`; those before the one at fault are sent.
+            ChannelTooLong, BusError: as `publish`; those before the one at fault may be sent.
         """
-        for channel, data in messages:
-            self.publish(channel, data)
+        taken = list(messages)
+        try:
+            self._open_transport("messages").send_all(taken)
+        except ValueError:
+            for channel, data in taken:
+                check_message(channel, data)
+            raise
+        except OSError as error:
+            raise BusError(f"cannot publish on {self.reach}: {error}") from None
+
+    def _open_transport(self, what: str) -> Transport:
+        if self._transport is None:
+            raise BusError(f"cannot publish {what}: the bus {self.url} is closed")
+        return self._transport
 
     def subscribe(self, selection: Selection, on_message: OnMessage) -> Subscription:
         """Receive every message on the selected channels that is published after this returns.
@@ -95,30 +99,39 @@ class LcmBus:
             PatternError: the selection cannot be read.
             BusError: the bus is closed, or the network does not deliver.
         """
+        return self._subscribe(selection, on_message)
+
+    def subscribe_arrivals(self, selection: Selection, on_arrivals: OnArrivals) -> Subscription:
+        """Like `subscribe`, but in batches, each message with the time at which it arrived.
+
+        The compiled part takes the time from the kernel; without it, it is that of the delivery.
+        """
+        return self._subscribe(selection, one_by_one(on_arrivals), on_arrivals)
+
+    def _subscribe(
+        self, selection: Selection, on_message: OnMessage, on_arrivals: OnArrivals | None = None
+    ) -> Subscription:
         while True:
             dispatcher = self._running_dispatcher()
-            subscription = LcmSubscription(dispatcher, selection, on_message)
+            subscription = LcmSubscription(dispatcher, selection, on_message, on_arrivals)
             if dispatcher.add(subscription):
                 return subscription
             self._forget(dispatcher)
 
     def _running_dispatcher(self) -> Dispatcher:
         with self._lock:
-            if self._lcm is None:
+            if self._transport is None:
                 raise BusError(f"cannot subscribe: the bus {self.url} is closed")
             if self._dispatcher is None:
-                self._dispatcher = Dispatcher(self._network, lambda: _open(self._network))
+                self._dispatcher = self._transport.dispatcher()
             return self._dispatcher
 
     def _forget(self, ended: Dispatcher) -> None:
         with self._lock:
-            if self._dispatcher is ended and self._lcm is not None:
+            if self._dispatcher is ended and self._transport is not None:
                 self._lost_earlier = _sum(self._lost_earlier, ended.count_drops())
+                self._senders_earlier = _joined([*self._senders_earlier, *ended.senders()])
                 self._dispatcher = None
-
-    def subscribe_arrivals(self, selection: Selection, on_arrivals: OnArrivals) -> Subscription:
-        """Like `subscribe`, each message with the time of its delivery."""
-        return self.subscribe(selection, one_by_one(on_arrivals))
 
     def lost_before_reception(self) -> int | None:
         """Packets the kernel dropped since the first subscription; None where that is not known.
@@ -131,8 +144,14 @@ class LcmBus:
             return _sum(self._lost_earlier, now)
 
     def senders(self) -> list[Sender]:
-        """Nobody: the package lcm does not tell who sent a message."""
-        return []
+        """Who was heard since the first subscription, and what of theirs was lost.
+
+        Those heard last come last; senders beyond a thousand are summed up as '0.0.0.0:0'. Empty
+        without the compiled part.
+        """
+        with self._lock:
+            now = self._dispatcher.senders() if self._dispatcher else []
+            return _joined([*self._senders_earlier, *now])
 
     def check_channel(self, channel: str) -> None:
         """Raise if LCM cannot carry a channel of this name.
@@ -141,25 +160,17 @@ class LcmBus:
             ChannelTooLong: the name is longer than 63 bytes.
             BusError: it is empty, or has characters that cannot be sent.
         """
-        try:
-            size = len(channel.encode())
-        except UnicodeEncodeError:
-            size = 0
-        if size > _MAX_CHANNEL_BYTES:
-            raise ChannelTooLong(
-                f"LCM channel {channel!r} has {size} bytes, and LCM carries at most "
-                f"{_MAX_CHANNEL_BYTES}; use a shorter topic name"
-            )
-        if not size or "\0" in channel:
-            raise BusError(f"{channel!r} cannot be the name of an LCM channel")
+        check_channel(channel)
 
     def close(self) -> None:
         """End every subscription and release threads and sockets. Closing twice is harmless."""
         with self._lock:
-            self._lcm = None
+            transport, self._transport = self._transport, None
             dispatcher = self._dispatcher
         if dispatcher:
             dispatcher.close()
+        if transport:
+            transport.close()
 
     def __enter__(self) -> LcmBus:
         return self
@@ -172,21 +183,27 @@ def _sum(first: int | None, second: int | None) -> int | None:
     return None if first is None and second is None else (first or 0) + (second or 0)
 
 
-def _open(network: LcmNetwork) -> Any:
-    try:
-        from lcm import LCM
-    except ImportError as error:
-        raise BusError(
-            f"cannot open {network.reach}: the Python package lcm does not load ({error}); "
-            "install it with: pip install lcm"
-        ) from None
-    # LCM prints a warning when it is granted less than it asks for; what is beyond the limit is
-    # asked for later, with privileges, or warned about once.
-    asked = min(network.recv_buf_size, receive_buffer.largest_size() or network.recv_buf_size)
-    try:
-        return LCM(network._replace(recv_buf_size=asked).url)
-    except RuntimeError:
-        raise BusError(
-            f"cannot open {network.reach}: this machine has no multicast route; add one with: "
-            "ip link set lo multicast on; ip route add 224.0.0.0/4 dev lo"
-        ) from None
+def _joined(senders: list[Sender]) -> list[Sender]:
+    """Senders that were heard by several dispatchers, as one each."""
+    joined: dict[str, Sender] = {}
+    for one in senders:
+        before = joined.get(one.address, Sender(one.address, 0, 0, {}))
+        lost_channels = Counter(before.lost_channels)
+        lost_channels.update(one.lost_channels)
+        joined[one.address] = Sender(
+            one.address, before.received + one.received, before.lost + one.lost, dict(lost_channels)
+        )
+    return list(joined.values())
+
+
+def _open_transport(network: LcmNetwork) -> Transport:
+    if os.environ.get("DIMOS_RECORD_NATIVE") != "0":
+        try:
+            from dimos_record.bus.lcm_native import NativeTransport
+        except ImportError:  # it could not be built here
+            pass
+        else:
+            return NativeTransport(network)
+    from dimos_record.bus.lcm_package import PackageTransport
+
+    return PackageTransport(network)

@@ -1,42 +1,52 @@
-"""The thread that receives from one LCM instance and calls the subscriptions.
+"""The thread of an LCM bus that receives and calls the subscriptions, however it receives.
 
-LCM's C subscriptions must not be changed while another thread is inside ``handle_timeout`` (the
-process can crash), so every change is handed to this thread, which makes it between two polls.
+What is received is changed by this thread alone, between two messages or batches; who wants a
+change hands it over, and waits until it is made.
 """
 
 from __future__ import annotations
 
 import logging
-import select
-import socket
 import threading
-import time
+from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from typing import Any
+from typing import Protocol
 
-from dimos_record.bus import receive_buffer
-from dimos_record.bus.base import OnMessage, Selection
-from dimos_record.bus.lcm_reception import Reception
+from dimos_record.bus.base import Arrival, OnArrivals, OnMessage, Selection, Sender
 from dimos_record.bus.lcm_url import LcmNetwork
 from dimos_record.bus.receiver import Receiver
 from dimos_record.errors import BusError
 
-_PATIENCE_MS = 5  # after this long without a message the thread sleeps until it is woken
-
-_QUEUEING_S = 0.001  # LCM's own thread has queued by then what it read from the kernel
-
-_OPENING = threading.Lock()  # so that a socket that appears is the one that was just asked for
-
 
 class LcmSubscription(Receiver):
-    """A subscription on an LCM bus; see `dimos_record.bus.base.Subscription`."""
+    """A subscription on an LCM bus; see `dimos_record.bus.base.Subscription`.
 
-    def __init__(self, dispatcher: Dispatcher, selection: Selection, on_message: OnMessage) -> None:
+    Args:
+        dispatcher: receives for it.
+        selection: what is wanted.
+        on_message: called with each message.
+        on_arrivals: called with batches instead, by a dispatcher that receives in batches.
+    """
+
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        selection: Selection,
+        on_message: OnMessage,
+        on_arrivals: OnArrivals | None = None,
+    ) -> None:
         super().__init__(selection, on_message)
+        self.on_arrivals = on_arrivals
         self._dispatcher = dispatcher
+
+    def silence(self) -> None:
+        """From now on nobody is told anything."""
+        super().silence()
+        if self.on_arrivals is not None:
+            self.on_arrivals = _ignore
 
     def reselect(self, selection: Selection) -> None:
         """Change what is received; from a callback, it takes effect when the callback returns.
@@ -74,31 +84,93 @@ class LcmSubscription(Receiver):
         self._dispatcher.remove(self)
 
 
-class Dispatcher:
+def _ignore(arrivals: list[Arrival]) -> None:
+    """The callback of a closed subscription."""
+
+
+class Transport(Protocol):
+    """One way to take part in an LCM network: through the compiled part, or the package lcm."""
+
+    @property
+    def send(self) -> Callable[[str, bytes], None]:
+        """Sends a message.
+
+        Raises:
+            ValueError, BusError: LCM cannot carry it.
+            OSError: it could not be sent.
+        """
+
+    @property
+    def send_all(self) -> Callable[[Sequence[tuple[str, bytes]]], None]:
+        """Sends messages in order. Raises what `send` raises."""
+
+    @property
+    def close(self) -> Callable[[], None]:
+        """Releases what is needed for sending."""
+
+    def dispatcher(self) -> Dispatcher:
+        """What receives; it is independent of this."""
+
+
+class Dispatcher(ABC):
     """Receives on a thread of its own, from the first subscription to the end of the last one.
 
     It does not receive longer than somebody listens, for receiving costs as much as publishing.
 
     Args:
         network: what is received from.
-        open_lcm: makes an `lcm.LCM` that nobody else uses.
     """
 
-    def __init__(self, network: LcmNetwork, open_lcm: Callable[[], Any]) -> None:
+    def __init__(self, network: LcmNetwork) -> None:
         self.failure: BusError | None = None
         """Why the thread ended while somebody was still listening."""
         self._network = network
-        self._open_lcm = open_lcm
         self._lock = threading.Lock()
         self._subscriptions: tuple[LcmSubscription, ...] = ()
         self._changes: deque[Future[None]] = deque()
         self._catch_ups: deque[Future[bool]] = deque()
         self._stopping = False
-        self._wake_receiver, self._wake_sender = socket.socketpair()
-        self._wake_sender.setblocking(False)
-        self._udp: socket.socket | None = None
-        self._dropped: int | None = None
         self._thread: threading.Thread | None = None
+
+    @abstractmethod
+    def _prepare(self) -> None:
+        """Get what is needed to receive, before the thread starts.
+
+        Raises:
+            BusError: the network cannot be received from.
+        """
+
+    @abstractmethod
+    def _receive(self) -> None:
+        """Receive until `_stopping`, in the thread: make the `_changes`, serve the `_catch_ups`.
+
+        Raises:
+            BusError, OSError: nothing can be received (any more).
+        """
+
+    @abstractmethod
+    def _follow(self, subscriptions: tuple[LcmSubscription, ...]) -> None:
+        """Deliver to these from now on, each what its selection says; in the thread.
+
+        Raises:
+            BusError: that is not possible.
+        """
+
+    @abstractmethod
+    def _wake(self) -> None:
+        """Bring the thread out of its waits, now or when it begins the next one."""
+
+    @abstractmethod
+    def _let_go(self) -> None:
+        """Release everything, at the end of the thread."""
+
+    @abstractmethod
+    def count_drops(self) -> int | None:
+        """Packets that the kernel dropped before they were read; None if unknown."""
+
+    @abstractmethod
+    def senders(self) -> list[Sender]:
+        """Who was heard, and what of theirs was lost."""
 
     def add(self, subscription: LcmSubscription) -> bool:
         """Serve a subscription from now on; it receives what is published after this returns.
@@ -124,13 +196,8 @@ class Dispatcher:
         return True
 
     def _start(self) -> threading.Thread:
-        # Only the thread holds on to the LCM instance, so that its end releases the sockets.
-        thread = threading.Thread(
-            target=self._run,
-            args=(self._open_lcm(),),
-            name=f"lcm {self._network.port}",
-            daemon=True,
-        )
+        self._prepare()
+        thread = threading.Thread(target=self._run, name=f"lcm {self._network.port}", daemon=True)
         thread.start()
         return thread
 
@@ -182,18 +249,11 @@ class Dispatcher:
             if self._stopping or self._thread is None:
                 return False
             self._catch_ups.append(caught_up)
-            self._request_change()  # it brings the thread out of its waits
+            self._wake()
         try:
             return caught_up.result(timeout_s)
         except FutureTimeoutError:
             return False
-
-    def count_drops(self) -> int | None:
-        """Packets that the kernel dropped before LCM could read them; None if unknown."""
-        with self._lock:
-            if self._udp:
-                self._dropped = receive_buffer.count_drops(self._udp)
-            return self._dropped
 
     def close(self) -> None:
         """Stop receiving. In a callback the thread ends when the callback returns."""
@@ -212,81 +272,22 @@ class Dispatcher:
             self._stopping = True
             self._wake()
 
-    def _wake(self) -> None:
-        try:
-            self._wake_sender.send(b"!")
-        except BlockingIOError:  # it has been woken often enough
-            pass
-
-    def _run(self, lcm: Any) -> None:
+    def _run(self) -> None:
         outcome = self._closed()
-        reception = Reception(lcm, lambda: self._stopping)
         try:
-            self._receive(lcm, self._open(lcm), reception)
+            self._receive()
         except BusError as error:
             outcome = error
         except OSError as error:
             outcome = BusError(f"receiving from {self._network.reach} stopped: {error}")
             logging.getLogger("dimos_record").warning("%s", outcome)  # nobody may be waiting
         finally:
-            reception.close()
             self._release(outcome)
 
-    def _open(self, lcm: Any) -> int:
-        """Make LCM open its receiving socket, with a buffer of the size asked for."""
-        with _OPENING:
-            before = receive_buffer.open_sockets()
-            descriptor: int = lcm.fileno()
-            if descriptor < 0:
-                raise BusError(
-                    f"{self._network.reach} does not deliver what is sent to it; check the firewall"
-                    " and the multicast route: ip link set lo multicast on; "
-                    "ip route add 224.0.0.0/4 dev lo"
-                )
-            address = self._network.address, self._network.port
-            udp = receive_buffer.find_new_socket(before, *address)
-        with self._lock:
-            self._udp = udp
-        if udp:
-            receive_buffer.enlarge(udp, self._network.recv_buf_size)
-        return descriptor
-
-    def _receive(self, lcm: Any, descriptor: int, reception: Reception) -> None:
-        handle = lcm.handle_timeout
-        changes = self._changes
-        wake = self._wake_receiver.fileno()
-        while not self._stopping:
-            if changes:
-                self._apply_changes(reception)
-            patience_ms = _PATIENCE_MS if reception.settled and not self._catch_ups else 0
-            # Under load the thread stays in this line: one call into C per message.
-            while not changes and handle(patience_ms) and not self._stopping:
-                pass
-            if changes:
-                continue
-            if self._catch_ups:
-                self._finish_catch_ups(handle)
-                continue
-            timeout_s = reception.settle()
-            if wake in select.select([descriptor, wake], [], [], timeout_s)[0]:
-                self._wake_receiver.recv(4096)
-
-    def _finish_catch_ups(self, handle: Callable[[int], int]) -> None:
-        """LCM's queue was just found empty: look whether more is on its way into it."""
-        asked = len(self._catch_ups)  # whoever asks from now on has to wait for another look
-        if receive_buffer.has_pending(self._udp):
-            return
-        time.sleep(_QUEUEING_S)
-        while handle(0) and not self._changes and not self._stopping:
-            pass
-        if not self._changes:
-            for _ in range(asked):
-                self._catch_ups.popleft().set_result(True)
-
-    def _apply_changes(self, reception: Reception) -> None:
+    def _apply_changes(self) -> None:
         applied = [self._changes.popleft() for _ in range(len(self._changes))]
         try:
-            reception.follow(self._subscriptions)
+            self._follow(self._subscriptions)
         except BusError as error:
             for change in applied:
                 change.set_exception(error)
@@ -294,9 +295,12 @@ class Dispatcher:
             for change in applied:
                 change.set_result(None)
 
+    def _finish_catch_ups(self, count: int) -> None:
+        for _ in range(count):
+            self._catch_ups.popleft().set_result(True)
+
     def _release(self, outcome: BusError) -> None:
         """Let go of everything, and tell those who wait why their change was not made."""
-        self.count_drops()
         with self._lock:
             self._stopping = True
             for change in self._changes:
@@ -305,11 +309,7 @@ class Dispatcher:
             for caught_up in self._catch_ups:
                 caught_up.set_result(False)
             self._catch_ups.clear()
-            self._wake_receiver.close()
-            self._wake_sender.close()
-            if self._udp:
-                self._udp.close()
-                self._udp = None
+            self._let_go()
             if self._subscriptions:
                 self.failure = outcome
             for subscription in self._subscriptions:

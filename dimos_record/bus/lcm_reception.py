@@ -21,7 +21,7 @@ from time import monotonic
 from typing import Any
 
 from dimos_record.bus.base import Selection
-from dimos_record.bus.receiver import Receiver
+from dimos_record.bus.receiver import Receiver, Routes
 from dimos_record.errors import BusError
 
 _SETTLE_S = 0.1
@@ -32,23 +32,6 @@ Wanted = frozenset[tuple[str, tuple[str, ...]]]
 
 _NOTHING: Wanted = frozenset()
 _EVERYTHING: Wanted = frozenset({("*", ())})
-
-
-class _Routes(dict[str, tuple[Receiver, ...]]):
-    """Who gets the messages of a channel, worked out when the channel is first seen."""
-
-    def __init__(self, receivers: tuple[Receiver, ...]) -> None:
-        super().__init__()
-        self._receivers = receivers
-
-    def serve(self, receivers: tuple[Receiver, ...]) -> None:
-        self._receivers = receivers
-        self.clear()
-
-    def __missing__(self, channel: str) -> tuple[Receiver, ...]:
-        route = tuple(r for r in self._receivers if r.selection.matches(channel))
-        self[channel] = route
-        return route
 
 
 class _Part:
@@ -62,7 +45,7 @@ class _Part:
         regex = _regex_of(covers)
         if others:
             regex = f"(?!(?:{_regex_of(others)})$)(?:{regex})"
-        self.routes = _Routes(receivers)
+        self.routes: Routes[Receiver] = Routes(receivers)
         self._subscription = lcm.subscribe(regex, _make_handler(self.routes))
         if self._subscription is None:
             raise BusError(f"LCM cannot subscribe to {regex[:200]!r}; use simpler topic patterns")
@@ -72,7 +55,7 @@ class _Part:
         self._lcm.unsubscribe(self._subscription)
 
 
-def _make_handler(routes: _Routes) -> Callable[[str, bytes], None]:
+def _make_handler(routes: Routes[Receiver]) -> Callable[[str, bytes], None]:
     """The hot path: everything that Python does per received message."""
 
     def deliver(channel: str, data: bytes) -> None:

@@ -40,6 +40,21 @@ class LcmNetwork(NamedTuple):
         how_far = "this machine only" if self.is_local else f"this network, ttl={self.ttl}"
         return f"LCM {self.address}:{self.port} ({how_far})"
 
+    def without_route(self) -> BusError:
+        """The error to raise where the kernel does not know where to send."""
+        return BusError(
+            f"cannot open {self.reach}: this machine has no multicast route; add one with: "
+            "ip link set lo multicast on; ip route add 224.0.0.0/4 dev lo"
+        )
+
+    def not_delivering(self) -> BusError:
+        """The error to raise where what is sent does not come back."""
+        return BusError(
+            f"{self.reach} does not deliver what is sent to it; check the firewall"
+            " and the multicast route: ip link set lo multicast on; "
+            "ip route add 224.0.0.0/4 dev lo"
+        )
+
 
 def parse_lcm_url(url: str) -> LcmNetwork:
     """Read an LCM URL. Without an address it is LCM's default group, without a ttl it is 0.

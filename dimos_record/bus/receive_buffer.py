@@ -1,4 +1,4 @@
-"""The kernel's buffer behind a UDP socket that another library opened: size and losses.
+"""The kernel's buffer behind a UDP socket: size and losses.
 
 All of it is known on Linux only (see ``man 7 socket`` and ``man 5 proc``); elsewhere nothing is
 found and nothing is reported.
@@ -65,14 +65,14 @@ def find_new_socket(before: dict[int, int], address: str, port: int) -> socket.s
 
 def enlarge(udp: socket.socket, wanted_bytes: int) -> None:
     """Give a socket the buffer it asked for, by privilege if need be, or warn that it is small."""
-    if not sys.platform.startswith("linux") or _granted(udp) >= wanted_bytes:
+    if not sys.platform.startswith("linux") or granted(udp) >= wanted_bytes:
         return
     try:
         udp.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, wanted_bytes)
     except OSError:  # not allowed
         pass
-    if _granted(udp) < wanted_bytes:
-        _warn_small_buffer(_granted(udp), wanted_bytes)
+    if granted(udp) < wanted_bytes:
+        _warn_small_buffer(granted(udp), wanted_bytes)
 
 
 def count_drops(udp: socket.socket) -> int | None:
@@ -96,7 +96,8 @@ def has_pending(udp: socket.socket | None) -> bool:
     return size != bytes(4)
 
 
-def _granted(udp: socket.socket) -> int:
+def granted(udp: socket.socket) -> int:
+    """Bytes of a socket's receive buffer."""
     # Linux reports twice the size, because it counts its own bookkeeping in.
     return udp.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2
 

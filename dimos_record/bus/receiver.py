@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from time import monotonic_ns
+from typing import Generic, TypeVar
 
 from dimos_record.bus.base import OnArrivals, OnMessage, Selection
 
@@ -36,6 +37,27 @@ class Receiver:
                 "and later failures of it are not logged",
                 channel,
             )
+
+
+_ReceiverT = TypeVar("_ReceiverT", bound=Receiver)
+
+
+class Routes(dict[str, tuple[_ReceiverT, ...]], Generic[_ReceiverT]):
+    """Who gets the messages of a channel, worked out when the channel is first seen."""
+
+    def __init__(self, receivers: tuple[_ReceiverT, ...] = ()) -> None:
+        super().__init__()
+        self._receivers = receivers
+
+    def serve(self, receivers: tuple[_ReceiverT, ...]) -> None:
+        """From now on it is these that messages go to."""
+        self._receivers = receivers
+        self.clear()
+
+    def __missing__(self, channel: str) -> tuple[_ReceiverT, ...]:
+        route = tuple(r for r in self._receivers if r.selection.matches(channel))
+        self[channel] = route
+        return route
 
 
 def one_by_one(on_arrivals: OnArrivals) -> OnMessage:

@@ -14,11 +14,12 @@ from pathlib import Path
 import lcm
 import pytest
 
-from dimos_record.bus import Selection, open_bus, receive_buffer
+from dimos_record.bus import Selection, lcm_native, open_bus, receive_buffer
 from dimos_record.errors import BusError, ChannelTooLong, PatternError
 from dimos_record.testing import Collector, free_lcm_url
 from tests.leftovers import nothing_left_behind
 
+pytestmark = pytest.mark.usefixtures("way")
 needs_proc = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs Linux's /proc")
 
 
@@ -110,22 +111,26 @@ def test_a_bad_selection_is_refused_and_the_old_one_stays() -> None:
 
 
 def test_a_network_that_does_not_deliver_says_so_and_can_be_tried_again(
-    monkeypatch: pytest.MonkeyPatch,
+    way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Deaf(lcm.LCM):
-        self_test_fails = True
-
-        def fileno(self) -> int:  # what LCM does when its own test message does not come back
-            return -1 if Deaf.self_test_fails else int(super().fileno())
-
-    monkeypatch.setattr(lcm, "LCM", Deaf)
     with open_bus(free_lcm_url()) as bus:
-        with pytest.raises(BusError, match=r"does not deliver.*ip route add"):
-            bus.subscribe(Selection(), print)
-        Deaf.self_test_fails = False
+        with monkeypatch.context() as deaf:
+            if way == "compiled":
+                deaf.setattr(lcm_native, "_SELF_TEST_S", 0.2)
+                deaf.setattr(lcm_native.NativeDispatcher, "_send_self_test", lambda self: None)
+            else:
+                deaf.setattr(lcm, "LCM", _Deaf)
+            with pytest.raises(BusError, match=r"does not deliver.*ip route add"):
+                bus.subscribe(Selection(), print)
         with Collector(bus) as received:
             bus.publish("/odom", b"")
             received.wait_for(1)
+
+
+class _Deaf(lcm.LCM):
+    def fileno(self) -> int:
+        """What LCM does when its own test message does not come back."""
+        return -1
 
 
 def test_any_thread_may_publish_subscribe_and_close() -> None:

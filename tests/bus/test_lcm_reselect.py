@@ -8,9 +8,10 @@ import sys
 import pytest
 
 from dimos_record.bus import Selection, lcm_reception, open_bus
+from dimos_record.bus.receiver import Receiver, Routes
 from dimos_record.testing import Collector, free_lcm_url
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.usefixtures("way")]
 
 COUNT = 30_000
 AT_ONCE = 25
@@ -63,7 +64,12 @@ class Fed(Collector):
         self.publisher.stdin.flush()
 
 
-@pytest.mark.parametrize("settle_s", [0.1, 0.05], ids=["as it is", "settling often"])
+@pytest.mark.parametrize(
+    ("way", "settle_s"),
+    [("compiled", 0.1), ("package", 0.1), ("package", 0.05)],
+    ids=["compiled", "package", "package, settling often"],
+    indirect=["way"],
+)
 def test_reselecting_under_load_keeps_every_message_of_the_other_topics(
     settle_s: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -137,17 +143,18 @@ def test_growing_a_selection_topic_by_topic_works_for_long_lists() -> None:
         assert [channel for channel, _ in received.wait_for(len(names))] == names
 
 
+@pytest.mark.parametrize("way", ["package"], indirect=True)
 def test_lcm_holds_one_subscription_again_once_things_are_quiet() -> None:
     """What was deselected must not cost a call into Python for good."""
     calls: list[str] = []
 
-    class CountingRoutes(lcm_reception._Routes):
-        def __missing__(self, channel: str) -> tuple[object, ...]:
+    class CountingRoutes(Routes[Receiver]):
+        def __missing__(self, channel: str) -> tuple[Receiver, ...]:
             calls.append(channel)
             return super().__missing__(channel)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lcm_reception, "_Routes", CountingRoutes)
+        patch.setattr(lcm_reception, "Routes", CountingRoutes)
         with open_bus(free_lcm_url()) as bus, Collector(bus, "/a", "/gone") as received:
             received.subscription.reselect(Selection.of(["/a"]))
             for attempt in range(100_000):

@@ -98,7 +98,9 @@ def test_excludes_win_over_includes() -> None:
     assert not selection.matches("/odom#tf.TF")
 
 
-@pytest.mark.parametrize("topic", ["/odom", "/a*", "/a?c", "/[a]", "/{a,b}", "/a]b", "/a.b", "]", " "])
+@pytest.mark.parametrize(
+    "topic", ["/odom", "/a*", "/a?c", "/[a]", "/{a,b}", "/a]b", "/a.b", "]", " "]
+)
 def test_a_topic_can_be_taken_out_whatever_its_name(topic: str) -> None:
     rest = Selection.of(["*"], ["/camera"]).without([topic, "/tf"])
     for gone in (topic, f"{topic}#x.Y", "/tf", "/camera#x.Y"):

@@ -71,5 +71,5 @@ void channels_ignore(Channels *self, const char *name, size_t size) {
 
 void channels_listen(Channels *self) {
     for (Node *node = table_first(&self->table); node; node = table_after(&self->table, node))
-        ((Channel *)node)->ignored = false;
+        ((Channel *)node)->ignored = ((Channel *)node)->announced = false;
 }

@@ -11,6 +11,7 @@ typedef struct {
     void *user; /* for whoever takes messages to keep something with it */
     uint8_t size;
     bool ignored;   /* nobody wants it: its messages are counted and dropped */
+    bool announced; /* whoever takes messages knows that it is there */
     bool transient; /* one more than are remembered: it belongs to a single message */
     char name[LCM_MAX_CHANNEL + 1];
 } Channel;
@@ -28,7 +29,7 @@ void channels_clear(Channels *self, void (*forget)(void *user));
 Channel *channels_find(Channels *self, const char *name, size_t size);
 void channel_release(Channel *channel);
 
-/* Ignore a channel that is known by a name; none is ignored any more after `listen`. */
+/* Ignore a channel that is known by a name. After `listen` none is ignored or announced. */
 void channels_ignore(Channels *self, const char *name, size_t size);
 void channels_listen(Channels *self);
 

@@ -41,21 +41,38 @@ static Record *next_record(Taking *self) {
     return NULL;
 }
 
-PyObject *take_list(Taking *self, Py_ssize_t max_messages, Py_ssize_t max_bytes) {
-    PyObject *list = PyList_New(0);
+/* Append a message, and its channel if that is new; false on an error. */
+static bool append(PyObject *messages, PyObject *channels, const Record *record) {
+    PyObject *message = message_tuple(record);
+    bool is_appended = message && PyList_Append(messages, message) == 0;
+    if (is_appended && !record->channel->announced) {
+        record->channel->announced = true;
+        is_appended = PyList_Append(channels, PyTuple_GetItem(message, 1)) == 0;
+    }
+    Py_XDECREF(message);
+    return is_appended;
+}
+
+PyObject *take_lists(Taking *self, Py_ssize_t max_messages, Py_ssize_t max_bytes) {
+    PyObject *messages = PyList_New(0), *channels = PyList_New(0);
     Py_ssize_t bytes = 0;
-    while (list && max_messages-- > 0 && bytes < max_bytes) {
+    bool is_fine = messages && channels;
+    while (is_fine && max_messages > 0 && bytes < max_bytes) {
         Record *record = next_record(self);
         if (!record) break;
-        PyObject *message = message_tuple(record);
-        bytes += record->size;
+        if (!record->channel->ignored) {
+            is_fine = append(messages, channels, record);
+            max_messages--;
+            bytes += record->size;
+        }
         self->bytes += record_span(record->size);
         self->messages++;
         channel_release(record->channel);
-        if (!message || PyList_Append(list, message) < 0) Py_CLEAR(list);
-        Py_XDECREF(message);
     }
-    return list;
+    PyObject *both = is_fine ? PyTuple_Pack(2, messages, channels) : NULL;
+    Py_XDECREF(messages);
+    Py_XDECREF(channels);
+    return both;
 }
 
 void return_blocks(Taking *self, Queue *queue) {

@@ -18,8 +18,9 @@ typedef struct {
     uint64_t messages; /* of all of them */
 } Taking;
 
-/* A list of (arrival_ns, channel, data); None of the limits is exceeded except by one message. */
-PyObject *take_list(Taking *self, Py_ssize_t max_messages, Py_ssize_t max_bytes);
+/* A list of (arrival_ns, channel, data), and one of the channels that are new in it. Messages of
+ * ignored channels are left out. The last message may be larger than what is left of the limit. */
+PyObject *take_lists(Taking *self, Py_ssize_t max_messages, Py_ssize_t max_bytes);
 /* Tell the queue, whose lock is held, what was taken from it. */
 void return_blocks(Taking *self, Queue *queue);
 

@@ -50,9 +50,13 @@ static PyObject *take(AssemblerObject *self, PyObject *args, PyObject *kwargs) {
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|nn:take", names, &max_messages, &max_bytes))
         return NULL;
     if (!self->taking.blocks) self->taking.blocks = queue_detach(&self->assembler.queue);
-    PyObject *list = take_list(&self->taking, max_messages, max_bytes);
+    PyObject *lists = take_lists(&self->taking, max_messages, max_bytes);
     return_blocks(&self->taking, &self->assembler.queue);
-    return list;
+    if (!lists) return NULL;
+    PyObject *messages = PyTuple_GetItem(lists, 0);
+    Py_INCREF(messages);
+    Py_DECREF(lists);
+    return messages;
 }
 
 static PyObject *senders(AssemblerObject *self, PyObject *args, PyObject *kwargs) {
@@ -107,7 +111,8 @@ static PyMethodDef methods[] = {
      "Who was heard, as a list of (address, received, lost, {channel: lost})."},
     {"ignore", (PyCFunction)ignore, METH_O,
      "ignore(channel: str)\n--\n\nDrop the messages of a channel that was heard, uncounted as lost."},
-    {"listen", (PyCFunction)listen_to_all, METH_NOARGS, "listen()\n--\n\nIgnore nothing any more."},
+    {"listen", (PyCFunction)listen_to_all, METH_NOARGS,
+     "listen()\n--\n\nIgnore nothing any more, and take every channel for new."},
     {0},
 };
 

@@ -58,7 +58,8 @@ static bool parse_message(PyObject *channel, PyObject *data, Outgoing *message) 
     char *bytes;
     message->name = PyUnicode_AsUTF8AndSize(channel, &name_size);
     if (!message->name || PyBytes_AsStringAndSize(data, &bytes, &size) < 0) return false;
-    if (name_size > LCM_MAX_CHANNEL || strlen(message->name) != (size_t)name_size) {
+    if (name_size < 1 || name_size > LCM_MAX_CHANNEL ||
+        strlen(message->name) != (size_t)name_size) {
         PyErr_Format(PyExc_ValueError, "%R cannot be the name of an LCM channel", channel);
         return false;
     }

@@ -78,12 +78,12 @@ static int wait_for_blocks(ReceiverObject *self, int timeout_ms) {
 
 static PyObject *take_now(ReceiverObject *self, Py_ssize_t max_messages, Py_ssize_t max_bytes) {
     Receiver *receiver = &self->receiver;
-    PyObject *list = take_list(&self->taking, max_messages, max_bytes);
+    PyObject *lists = take_lists(&self->taking, max_messages, max_bytes);
     pthread_mutex_lock(&receiver->lock);
     return_blocks(&self->taking, &receiver->assembler.queue);
     receiver->taken = self->taking.messages;
     pthread_mutex_unlock(&receiver->lock);
-    return list;
+    return lists;
 }
 
 static PyObject *take(ReceiverObject *self, PyObject *args, PyObject *kwargs) {
@@ -100,21 +100,20 @@ static PyObject *take(ReceiverObject *self, PyObject *args, PyObject *kwargs) {
     }
     self->is_taking = true;
     int error = wait_for_blocks(self, timeout_ms);
-    PyObject *list = NULL;
+    PyObject *lists = NULL;
     if (error) {
         errno = error;
         PyErr_SetFromErrno(PyExc_OSError);
     } else {
-        list = take_now(self, max_messages, max_bytes);
+        lists = take_now(self, max_messages, max_bytes);
     }
     self->is_taking = false;
-    return list;
+    return lists;
 }
 
 static PyObject *interrupt(ReceiverObject *self, PyObject *unused) {
     (void)unused;
-    if (!check_process(self)) return NULL;
-    receiver_interrupt(&self->receiver);
+    if (!is_inherited(self)) receiver_interrupt(&self->receiver);
     Py_RETURN_NONE;
 }
 
@@ -193,8 +192,9 @@ static PyObject *close_method(ReceiverObject *self, PyObject *unused) {
 static PyMethodDef methods[] = {
     {"take", (PyCFunction)(void (*)(void))take, METH_VARARGS | METH_KEYWORDS,
      "take(max_messages: int, max_bytes: int, timeout_ms: int)\n--\n\n"
-     "Wait for messages; a list of (arrival_ns, channel, data), empty after a while or\n"
-     "an interruption. OSError: there will be none any more."},
+     "Wait for messages: a list of (arrival_ns, channel, data), empty after a while or\n"
+     "an interruption, and a list of the channels that are new in it since `listen`.\n"
+     "OSError: there will be none any more."},
     {"interrupt", (PyCFunction)interrupt, METH_NOARGS,
      "interrupt()\n--\n\nMake `take`, or the next one, return at once."},
     {"be_patient", (PyCFunction)be_patient, METH_O,
@@ -205,7 +205,8 @@ static PyMethodDef methods[] = {
     {"reached", (PyCFunction)reached, METH_NOARGS, "reached()\n--\n\nThe last mark reached."},
     {"ignore", (PyCFunction)ignore, METH_O,
      "ignore(channel: str)\n--\n\nDrop the messages of a channel that was heard, uncounted as lost."},
-    {"listen", (PyCFunction)listen_to_all, METH_NOARGS, "listen()\n--\n\nIgnore nothing any more."},
+    {"listen", (PyCFunction)listen_to_all, METH_NOARGS,
+     "listen()\n--\n\nIgnore nothing any more, and take every channel for new."},
     {"senders", (PyCFunction)senders, METH_NOARGS,
      "senders()\n--\n\nWho was heard, as a list of (address, received, lost, {channel: lost})."},
     {"drops", (PyCFunction)drops, METH_NOARGS, "drops()\n--\n\nPackets that the kernel dropped."},
