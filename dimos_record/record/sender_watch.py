@@ -45,16 +45,31 @@ def between(earlier: Counts, later: Counts) -> tuple[SenderAccount, ...]:
     return tuple(one for one in found if one.received or one.lost)
 
 
+def dropped_between(earlier: Counts, later: Counts) -> dict[str, int]:
+    """Messages per channel that came meanwhile and found no room: these are not lost before."""
+    total: dict[str, int] = {}
+    for address, sender in later.items():
+        for channel, count in _dropped_since(earlier.get(address), sender).items():
+            total[channel] = total.get(channel, 0) + count
+    return total
+
+
+def _dropped_since(earlier: Sender | None, later: Sender) -> dict[str, int]:
+    return _less(later.dropped_channels, earlier.dropped_channels if earlier else {})
+
+
 def _since(earlier: Sender | None, later: Sender) -> SenderAccount:
-    if earlier is None:
-        earlier = Sender(later.address, 0, 0, {})
-    channels = {
-        channel: count - earlier.lost_channels.get(channel, 0)
-        for channel, count in later.lost_channels.items()
-    }
+    earlier = earlier or Sender(later.address, 0, 0, {})
+    dropped = _dropped_since(earlier, later)
     return SenderAccount(
         later.address,
-        later.received - earlier.received,
-        later.lost - earlier.lost,
-        {channel: count for channel, count in channels.items() if count},
+        later.received - earlier.received + sum(dropped.values()),
+        later.lost - earlier.lost - sum(dropped.values()),
+        _less(_less(later.lost_channels, earlier.lost_channels), dropped),
     )
+
+
+def _less(counts: Mapping[str, int], others: Mapping[str, int]) -> dict[str, int]:
+    """The differences of counts, where there is one."""
+    found = {channel: count - others.get(channel, 0) for channel, count in counts.items()}
+    return {channel: count for channel, count in found.items() if count}

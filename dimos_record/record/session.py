@@ -23,7 +23,7 @@ from dimos_record.record.options import RecordOptions
 from dimos_record.record.origin import Origin
 from dimos_record.record.progress import Progress
 from dimos_record.record.provenance import describe_session
-from dimos_record.record.sender_watch import Counts, SenderWatch, between
+from dimos_record.record.sender_watch import Counts, SenderWatch, between, dropped_between
 from dimos_record.record.trigger import KeepTrigger
 from dimos_record.record.write_loop import WriteLoop
 from dimos_record.store.ring import SESSION_KEY, Ring
@@ -91,6 +91,7 @@ class RecordingSession:
         self._trigger = _trigger(bus, target, options, self._clock)
         self._bus_failure: BusError | None = None
         self._senders = SenderWatch(bus)
+        self._heard: Counts = {}
         self._heard_before_segment: Counts = {}
         self._noting = threading.Lock()
         """Held while `_meta` changes."""
@@ -123,7 +124,7 @@ class RecordingSession:
                     "ring_bytes": self._options.ring_bytes,
                 }
             start_ns = self._clock.now_ns()
-            self._heard_before_segment = self._senders.start()
+            self._heard = self._heard_before_segment = self._senders.start()
             self._subscribe()
             self._lost_at_start = self._bus.lost_before_reception()
             self._begin_session(self._target.writer, start_ns)
@@ -147,10 +148,11 @@ class RecordingSession:
             self._note_what_is_left_out(self._selection)
 
     def _begin_session(self, writer: RecordingWriter, start_ns: int) -> None:
+        if self._options.durability == "full":
+            writer.flush_every_commit()
         """Begin the session in a segment, whose `meta` is from now on the live one."""
         with self._noting:
-            heard = self._senders.now()
-            self._note_senders(heard)  # for the segment before
+            self._note_senders()  # for the segment before
             meta = {**self._meta, SENDERS: []}
             writer.begin_session(
                 start_ns,
@@ -161,11 +163,16 @@ class RecordingSession:
                 dropped=self._buffer.dropped,
                 sources=self._origin.sources,
             )
-            self._meta, self._heard_before_segment = meta, heard
+            self._meta, self._heard_before_segment = meta, self._heard
 
-    def _note_senders(self, heard: Counts) -> None:
+    def _note_senders(self) -> None:
         """Have it written down with the account what came from each sender in this segment."""
-        self._meta[SENDERS] = to_meta(between(self._heard_before_segment, heard))
+        before, self._heard = self._heard, self._senders.now()
+        self._meta[SENDERS] = to_meta(between(self._heard_before_segment, self._heard))
+        subscription = self._subscription
+        if subscription is not None:
+            wanted, dropped = subscription.selection, dropped_between(before, self._heard)
+            self._buffer.count_dropped({c: n for c, n in dropped.items() if wanted.matches(c)})
 
     def _reserve_room(self) -> None:
         path = self._target.writer.path
@@ -324,7 +331,7 @@ class RecordingSession:
     def _ask_bus(self) -> bool:
         """Note what came from whom; whether all is in the buffer that had arrived before."""
         with self._noting:
-            self._note_senders(self._senders.now())
+            self._note_senders()
         subscription = self._subscription
         return subscription is not None and subscription.catch_up(ASKING_S)
 
@@ -362,7 +369,7 @@ class RecordingSession:
             self._lost_at_end = self._lost_before_reception()
             self._senders.end()
             with self._noting:
-                self._note_senders(self._senders.now())
+                self._note_senders()
             self._subscription.close()
             self._subscription = None
         if self._players is not None:

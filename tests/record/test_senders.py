@@ -16,7 +16,7 @@ from dimos_record.bus.memory import MemoryBus
 from dimos_record.edit.keep import keep
 from dimos_record.errors import MessagesLost
 from dimos_record.store.senders import SenderAccount, add_senders, from_meta, losses_in_words
-from tests.record.recordings import only_session, session_on, wait_until
+from tests.record.recordings import only_session, session_on, wait_until, written
 
 pytestmark = pytest.mark.once
 
@@ -150,6 +150,23 @@ def test_each_segment_has_its_own_losses_and_the_folder_their_sum(
     assert only_session(folder).senders == whole == session.progress().senders
     kept = keep(folder, last_s=1000.0).path
     assert only_session(Path(kept)).senders == whole
+
+
+def test_what_came_and_found_no_room_counts_as_dropped_and_not_as_lost_before(
+    tmp_path: Path, bus: NumberedBus
+) -> None:
+    color, other = "/color#std_msgs.String", "/other#std_msgs.String"
+    with session_on(bus, tmp_path / "walk.db", "/color") as session:
+        bus.publish(color, b"1")
+        wait_until(lambda: written(session) == 1)
+        bus.hear(A, 100, 12, color=8, other=3)
+        bus.heard[A] = replace(bus.heard[A], dropped_channels={color: 6, other: 3})
+    progress = session.progress()
+    account = progress.accounts["color"]
+    assert (account.received, account.written, account.dropped) == (7, 1, 6)
+    assert progress.senders == (SenderAccount(A, 109, 3, {color: 2}),)
+    assert progress.lost == 9
+    assert only_session(tmp_path / "walk.db").accounts == progress.accounts
 
 
 def test_what_is_no_account_of_a_sender_is_left_out() -> None:
