@@ -94,6 +94,14 @@ def record(
     buffer: Annotated[
         str, typer.Option(metavar="SIZE", help="Memory for messages that wait for the disk.")
     ] = "256MiB",
+    durability: Annotated[
+        str,
+        typer.Option(
+            metavar="normal|full",
+            help="Flush to the disk once a second, or with every commit: a power cut costs about a "
+            "second, or 0.2 s.",
+        ),
+    ] = "normal",
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit with code 9 when anything was lost.")
     ] = False,
@@ -138,6 +146,7 @@ def record(
         "max_messages": max_messages,
         "min_free_bytes": 0 if min_free == "0" else parse_size(min_free, "--min-free"),
         "buffer_bytes": buffer_bytes,
+        "durability": durability,
         "strict": strict,
         "codecs": _codecs(codec or []),
         "keep_on": keep_on,

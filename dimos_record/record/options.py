@@ -23,6 +23,7 @@ _LIMITS = (
 _KEEP_S = 120.0
 _SEGMENT_S = 2.0, 600.0
 _SEGMENT_BYTES = 4_000_000, 1_000_000_000
+DURABILITY = ("normal", "full")
 _MOST = 1e15
 """Of any unit: nobody means more, and more seconds than that are not counted in nanoseconds."""
 _SECONDS = {"ms": 0.001, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600}
@@ -56,6 +57,9 @@ class RecordOptions:
     """Stop cleanly when less than this is free on the disk."""
     buffer_bytes: int = 256 * 1024**2
     """Memory for messages that wait for the writer; beyond it they are counted and dropped."""
+    durability: str = "normal"
+    """When what is committed is flushed to the disk: `normal` is once a second, `full` with every
+    commit; so what a power cut costs is a second, or a tenth of one."""
     strict: bool = False
     """Losing anything is an error at the end of the session."""
     codecs: Mapping[str, str] = field(default_factory=dict)
@@ -74,6 +78,10 @@ class RecordOptions:
         for name in ("min_free_bytes", "buffer_bytes"):
             if getattr(self, name) < 0:
                 raise OptionError(f"{name} must not be negative, not {getattr(self, name)}")
+        if self.durability not in DURABILITY:
+            raise OptionError(
+                f"--durability (durability) is normal or full, not {self.durability!r}"
+            )
         self._check_ring()
 
     def _check_ring(self) -> None:

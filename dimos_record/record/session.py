@@ -151,6 +151,8 @@ class RecordingSession:
         if self._options.durability == "full":
             writer.flush_every_commit()
         """Begin the session in a segment, whose `meta` is from now on the live one."""
+        if self._options.durability == "full":
+            writer.flush_every_commit()
         with self._noting:
             self._note_senders()  # for the segment before
             meta = {**self._meta, SENDERS: []}

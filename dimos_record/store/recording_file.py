@@ -6,7 +6,7 @@ import errno
 import os
 from pathlib import Path
 
-from dimos_record.errors import RecordingBusy, RecordingExists
+from dimos_record.errors import NotARecording, RecordingBusy, RecordingExists
 from dimos_record.store import schema
 from dimos_record.store.base import SessionInfo
 from dimos_record.store.connection import connect_for_reading, errors_about
@@ -77,9 +77,12 @@ def refuse_if_busy(where: Path | str, sessions: list[SessionInfo]) -> None:
 
 def is_unborn(path: Path) -> bool:
     """Whether a recording file was being created when its process was killed: it holds nothing."""
-    if not path.stat().st_size:
+    try:
+        connection = connect_for_reading(path)
+    except NotARecording:
+        if path.stat().st_size:
+            raise
         return True
-    connection = connect_for_reading(path)
     try:
         return not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     finally:

@@ -80,6 +80,11 @@ class WritableFile:
             pages = int(self.connection.execute("PRAGMA page_count").fetchone()[0])
             return pages * int(self.connection.execute("PRAGMA page_size").fetchone()[0])
 
+    def flush_every_commit(self) -> None:
+        """From now on a commit returns when it is on the disk."""
+        with self.lock, errors_about(self.path):
+            self.connection.execute("PRAGMA synchronous=FULL")
+
     def copy_log(self) -> None:
         """Copy the log into the file while writing goes on: for another thread than the writer."""
         with self._copying, errors_about(self.path):

@@ -15,9 +15,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-from dimos_record.errors import DimosRecordError
+from dimos_record.errors import DimosRecordError, NotARecording, RecordingDamaged
 from dimos_record.store.doctor import diagnose
-from dimos_record.store.recording_file import is_unborn
 from dimos_record.store.recovery import rescue
 from dimos_record.store.segments import segments_of
 from dimos_record.testing import free_lcm_url
@@ -74,6 +73,15 @@ class Recorded(NamedTuple):
     """When the recorder was asked to end."""
 
 
+class Left(NamedTuple):
+    """What a cut left."""
+
+    missing_s: float
+    """How long before the cut the oldest message was published that is missing."""
+    needs_recover: bool
+    """Whether it cannot be read as it is."""
+
+
 @cache
 def _library() -> Path:
     return powerloss.build(Path(tempfile.mkdtemp(prefix="soak-power-")))
@@ -84,7 +92,7 @@ def power(round_: Round, options: Sequence[str] = (), lost_s: float = LOST_S) ->
     case = CASES[round_.number % len(CASES)]
     recorded = _record(round_, case, options)
     moments = _moments(recorded.events, round_.dice)
-    missing_s, notes = [0.0], 0
+    left: list[Left] = []
     for number, event in enumerate(recorded.events):
         while moments and moments[0] <= number:
             moments.pop(0)
@@ -93,17 +101,23 @@ def power(round_: Round, options: Sequence[str] = (), lost_s: float = LOST_S) ->
             cut = Cut(is_ordered=round_.dice.random() < 0.5)
             recorded.disk.after_cut(cut, round_.dice, folder)
             try:
-                missing_s.append(_check(recorded, folder / case.name, event.time_s, lost_s))
+                left.append(_check(recorded, folder / case.name, event.time_s, lost_s))
             except (PromiseBroken, DimosRecordError, sqlite3.Error) as error:
                 raise PromiseBroken(
-                    f"{case}, cut before call {number} ({event.kind} {event.path}), "
-                    f"{event.time_s - recorded.events[0].time_s:.3f} s after the first, {cut}: "
+                    f"{case.name}, cut before call {number} ({event.kind} {event.path}), "
+                    f"{event.time_s - recorded.events[0].time_s:.3f} s after the first, "
+                    f"{'ordered' if cut.is_ordered else 'any order'}: "
                     f"{type(error).__name__}: {error}"
                 ) from error
             shutil.rmtree(folder)
-            notes += 1
         recorded.disk.apply(event)
-    return Outcome({"cuts": notes, "missing_ms": 1000 * max(missing_s)})
+    return Outcome(
+        {
+            "cuts": len(left),
+            "missing_ms": 1000 * max(one.missing_s for one in left),
+            "needs_recover": sum(one.needs_recover for one in left),
+        }
+    )
 
 
 def _record(round_: Round, case: Case, options: Sequence[str]) -> Recorded:
@@ -121,7 +135,9 @@ def _record(round_: Round, case: Case, options: Sequence[str]) -> Recorded:
             command.append("--append")
         disk = Disk(work)
         env = powerloss.environment(_library(), work, log)
-        with Command([*command, *case.options, *options], round_.folder / "log", env=env) as recorder:
+        with Command(
+            [*command, *case.options, *options], round_.folder / "log", env=env
+        ) as recorder:
             recorder.wait_for("Recording to ")
             since = published.counts()
             time.sleep(case.seconds)
@@ -143,20 +159,14 @@ def _moments(events: Sequence[Event], dice: random.Random) -> list[int]:
     return sorted(moments)
 
 
-def _check(recorded: Recorded, path: Path, cut_s: float, lost_s: float) -> float:
+def _check(recorded: Recorded, path: Path, cut_s: float, lost_s: float) -> Left:
     """Look at what a cut left.
-
-    Returns:
-        How long before the cut the oldest message was published that is missing (s).
 
     Raises:
         PromiseBroken, DimosRecordError, sqlite3.Error
     """
-    if not _is_born(path):
-        found: dict[str, list[int]] = {}
-    else:
-        found = _look_at(path)
-    oldest_s = 0.0
+    found, needs_recover = _found(path)
+    oldest_s, which = 0.0, ""
     for topic in TOPICS:
         got, sent_s = set(found.get(topic.name, ())), recorded.sent_s[topic.name]
         since = recorded.since[topic.name]
@@ -165,17 +175,30 @@ def _check(recorded: Recorded, path: Path, cut_s: float, lost_s: float) -> float
         missing = (n for n in range(since, len(sent_s)) if n not in got)
         first = next(missing, None)
         if first is not None and sent_s[first] < min(cut_s, recorded.stopped_s - UNREAD_S):
-            oldest_s = max(oldest_s, cut_s - sent_s[first])
+            if cut_s - sent_s[first] > oldest_s:
+                oldest_s, which = cut_s - sent_s[first], f"/{topic.name} {first}"
     if oldest_s > lost_s:
-        raise PromiseBroken(f"a message published {oldest_s:.3f} s before is missing")
-    return oldest_s
+        last = {name: got[-1] for name, got in found.items() if got}
+        raise PromiseBroken(f"{which}, published {oldest_s:.3f} s before, is missing; last: {last}")
+    return Left(oldest_s, needs_recover)
 
 
-def _is_born(path: Path) -> bool:
-    """Whether there is a recording, at least an empty one."""
-    if path.is_dir():
-        return not all(map(is_unborn, segments_of(path)))
-    return path.exists() and not is_unborn(path)
+def _found(path: Path) -> tuple[dict[str, list[int]], bool]:
+    """The numbers that are there, per topic; and whether `recover` had to find them.
+
+    A file whose first page is torn, since it was being created, cannot be read; nor can the folder
+    that it is the last segment of.
+    """
+    if not path.exists():
+        return {}, False
+    try:
+        return _look_at(path), False
+    except (NotARecording, RecordingDamaged):
+        try:
+            saved = rescue(path).path
+        except (NotARecording, RecordingDamaged):
+            return {}, True
+        return _look_at(saved), True
 
 
 def _look_at(path: Path) -> dict[str, list[int]]:
@@ -221,7 +244,8 @@ def _summary(rounds: Sequence[Figures]) -> str:
     missing = sorted(figures["missing_ms"] for figures in rounds if "missing_ms" in figures)
     return (
         f"{total(rounds, 'cuts'):,.0f} cuts, missing at most {largest(rounds, 'missing_ms'):,.0f} "
-        f"ms; in half of the recordings at most {missing[len(missing) // 2]:,.0f} ms"
+        f"ms, in half of the recordings at most {missing[len(missing) // 2]:,.0f} ms; "
+        f"{total(rounds, 'needs_recover'):.0f} while a file was being created"
         if missing
         else ""
     )
