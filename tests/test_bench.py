@@ -120,3 +120,24 @@ def test_the_highest_rate_is_bisected_and_then_has_to_be_sustained(
     assert (figures["mb_s"], figures["unsent_hz"]) == (0.005, None)
     assert tried[-2:] == [(60, 20), (50, 20)]
     assert len(tried) < 10
+
+
+def test_a_picture_of_a_chapter_has_every_subject_with_its_median(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    from benchmarks.chapter_storage import STORAGE
+    from benchmarks.measuring import Measurement
+    from benchmarks.plots import draw
+
+    rates = {"ours": (410.0, 420.0, 430.0), "plain file": (1400.0, 1500.0, 1450.0)}
+    measurements = [
+        Measurement("0.92 MB", subject, round_, {"mb_per_s": rate})
+        for subject, of_rounds in rates.items()
+        for round_, rate in enumerate(of_rounds)
+    ]
+    assert draw(replace(STORAGE, measurements=measurements), tmp_path / "picture.svg")
+    shown = (tmp_path / "picture.svg").read_text()
+    for text in ("0.92 MB: ours", "plain file", "MB/s", " 420<", " 1,450<"):
+        assert text in shown, text
+    assert not draw(replace(STORAGE, measurements=[]), tmp_path / "none.svg")

@@ -21,6 +21,7 @@ from benchmarks import (
     chapter_storage,
     chapter_timeline,
     chapter_viewing,
+    plots,
     promises,
     report,
 )
@@ -118,8 +119,19 @@ def _update_page(chapters: list[Chapter], machine: dict[str, Any], missing: list
     parts = {name: [chapter] for name, chapter in apart.items() if chapter in chapters}
     for part, measured in {"bench": others, **parts}.items():
         if any(chapter.measurements for chapter in measured):
-            report.update_page(PAGE, part, _text(measured, machine, missing))
+            pictures = _draw(measured)
+            report.update_page(PAGE, part, _text(measured, machine, missing, pictures))
             _say(f"Written into {PAGE}: {part}")
+
+
+def _draw(chapters: list[Chapter]) -> dict[str, str]:
+    """Draw what was measured; the pictures by chapter, as the page names them."""
+    pictures = {}
+    for chapter in chapters:
+        path = PAGE.parent / "images" / f"performance-{chapter.name}.svg"
+        if plots.draw(chapter, path):
+            pictures[chapter.name] = str(path.relative_to(PAGE.parent))
+    return pictures
 
 
 def _run(chosen: argparse.Namespace, chapters: list[Chapter]) -> tuple[dict[str, Any], list[str]]:
@@ -169,9 +181,16 @@ def _measure(chapters: list[Chapter], bench: Bench) -> None:
             _say(f"  {figures}")
 
 
-def _text(chapters: list[Chapter], machine: dict[str, Any], missing: list[str]) -> str:
+def _text(
+    chapters: list[Chapter],
+    machine: dict[str, Any],
+    missing: list[str],
+    pictures: dict[str, str] | None = None,
+) -> str:
     verdicts = promises.to_markdown(promises.judge(chapters))
-    return "\n\n".join(filter(None, [verdicts, report.to_text(chapters, machine, missing)]))
+    return "\n\n".join(
+        filter(None, [verdicts, report.to_text(chapters, machine, missing, pictures)])
+    )
 
 
 def _granted_to_everyone() -> int:

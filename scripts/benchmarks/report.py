@@ -8,7 +8,7 @@ import platform
 import sqlite3
 import statistics
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -72,8 +72,13 @@ def from_json(text: str, chapters: Sequence[Chapter]) -> tuple[dict[str, Any], l
     return kept["machine"], kept["missing"]
 
 
-def to_text(chapters: Sequence[Chapter], machine: dict[str, Any], missing: list[str]) -> str:
-    """Markdown that also reads well as plain text."""
+def to_text(
+    chapters: Sequence[Chapter],
+    machine: dict[str, Any],
+    missing: list[str],
+    pictures: Mapping[str, str] | None = None,
+) -> str:
+    """Markdown that also reads well as plain text; with a picture per chapter, by its name."""
     about = (
         f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gb']:.0f} GB, "
         f"{machine['system']}, Python {machine['python']}, SQLite {machine['sqlite']}, "
@@ -83,7 +88,11 @@ def to_text(chapters: Sequence[Chapter], machine: dict[str, Any], missing: list[
         f"it, {machine['minutes']} minutes."
     )
     parts = [about, *missing]
-    parts += [f"### {c.title}\n\n{c.about}\n\n{_table(c)}" for c in chapters if c.measurements]
+    for c in chapters:
+        if c.measurements:
+            parts += [f"### {c.title}", c.about]
+            parts += [f"![{c.title}]({pictures[c.name]})"] if c.name in (pictures or {}) else []
+            parts.append(_table(c))
     return "\n\n".join(parts) + "\n"
 
 
@@ -105,10 +114,10 @@ def _table(chapter: Chapter) -> str:
         subjects.sort(key=lambda subject: subject != OURS)
         for i, subject in enumerate(subjects):
             cells = [_spread(chapter.figures(case, subject, c.figure), c.format) for c in columns]
-            rows.append([case if i == 0 else "", _name(chapter, subject), *cells])
+            rows.append([case if i == 0 else "", name_of(chapter, subject), *cells])
         for peer in subjects[1:]:
             cells = [_ratio(chapter, case, peer, c) for c in columns]
-            rows.append(["", f"ours / {_name(chapter, peer)}", *cells])
+            rows.append(["", f"ours / {name_of(chapter, peer)}", *cells])
     return _markdown(rows)
 
 
@@ -116,7 +125,8 @@ def _values(chapter: Chapter, column: Column) -> list[bool]:
     return [m.figures.get(column.figure) is not None for m in chapter.measurements]
 
 
-def _name(chapter: Chapter, subject: str) -> str:
+def name_of(chapter: Chapter, subject: str) -> str:
+    """What a subject is called in a chapter: `lcm-logplayer` where LCM's player is meant."""
     return _NAMES.get((chapter.name, subject), subject)
 
 
