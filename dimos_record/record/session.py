@@ -148,8 +148,6 @@ class RecordingSession:
             self._note_what_is_left_out(self._selection)
 
     def _begin_session(self, writer: RecordingWriter, start_ns: int) -> None:
-        if self._options.durability == "full":
-            writer.flush_every_commit()
         """Begin the session in a segment, whose `meta` is from now on the live one."""
         if self._options.durability == "full":
             writer.flush_every_commit()
