@@ -16,6 +16,8 @@ from dimos_record.store.connection import PAGE_SIZE
 from dimos_record.store.reader import RecordingReader
 from dimos_record.store.recovery import rescue
 from dimos_record.store.salvage import SalvageReport, StreamSalvage, salvage
+from dimos_record.store.salvage.pages import Pages
+from dimos_record.store.salvage.trees import Trees
 from tests.store.damage import (
     KINDS,
     WRITERS,
@@ -237,3 +239,36 @@ def test_a_recording_that_cannot_even_be_opened_is_salvaged(tmp_path: Path) -> N
     assert not recovered.complete  # what the topic was called is only known from its table
     with open_as_recorded(tmp_path / "walk-recovered.db") as reader:
         assert reader.streams["a"].topic == "/a"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "VACUUM INTO '{made}'",
+        "ATTACH '{made}' AS _dr_spool",
+        "CREATE TABLE _dr_spool AS WITH RECURSIVE c(x) AS (SELECT 1 UNION SELECT x FROM c) "
+        "SELECT * FROM c, c, c",
+    ],
+)
+def test_what_a_file_says_of_its_tables_is_read_and_not_done(
+    tmp_path: Path, statement: str
+) -> None:
+    path, made = record(tmp_path / "walk.db", [messages(3)]), tmp_path / "made"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA writable_schema=ON")
+        said = statement.format(made=made)
+        update = "UPDATE sqlite_master SET sql = ? WHERE name = '_dr_spool'"
+        connection.execute(update, (said,))
+        connection.commit()
+    with Pages.of(path) as pages:
+        assert Trees(pages).columns("_dr_spool") == []
+        assert Trees(pages).columns("_dr_topics")
+    assert not made.exists()
+
+
+def test_a_page_number_that_only_a_log_has_is_not_counted_to(tmp_path: Path) -> None:
+    path = record(tmp_path / "walk.db", [messages(3)])
+    with Pages.of(path) as pages:
+        last = pages.count
+        pages.log = pages.log._replace(pages={2**32 - 1: 0, 2: 24})
+        assert list(pages.numbers()) == [*range(1, last + 1), 2**32 - 1]

@@ -27,8 +27,8 @@ class Pages:
         self.size = self._find_size()
         self.log = wal.NOTHING if log is None else wal.read_log(log, self.size)
         """What of the log beside the file can be used."""
-        in_file = -(-self._bytes // self.size)
-        self.count = max(in_file, *self.log.pages, 0) if self.log.pages else in_file
+        self._in_file = -(-self._bytes // self.size)
+        self.count = max((self._in_file, *self.log.pages))
         """How many there are, whatever the header of the file says."""
 
     @classmethod
@@ -56,6 +56,11 @@ class Pages:
         other.log = self.log._replace(pages=self.log.unproven)
         other.count = max(self.count, min(max(self.log.unproven), 2 * self.count))
         return other
+
+    def numbers(self) -> Iterator[int]:
+        """Those that there can be something on, in order: a log may say any number."""
+        yield from range(1, self._in_file + 1)
+        yield from sorted(number for number in self.log.pages if number > self._in_file)
 
     @property
     def log_is_missing(self) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import NamedTuple
 
+from dimos_record.store.connection import quote_name
 from dimos_record.store.salvage.btree import (
     INDEX_INTERIOR,
     INDEX_LEAF,
@@ -39,6 +40,20 @@ class Tree(NamedTuple):
 
 
 NO_TREE = Tree((), 0)
+_DESCRIBING = (
+    sqlite3.SQLITE_CREATE_TABLE,
+    sqlite3.SQLITE_CREATE_INDEX,  # of a primary key
+    sqlite3.SQLITE_INSERT,
+    sqlite3.SQLITE_UPDATE,
+    sqlite3.SQLITE_READ,
+    sqlite3.SQLITE_FUNCTION,  # in a default, which nobody asks for
+)
+
+
+def _only_describing(action: int, first: str | None, *_: str | None) -> int:
+    """Let SQLite do no more than note down a table: not fill it, nor open other files."""
+    is_question = action == sqlite3.SQLITE_PRAGMA and first == "table_info"
+    return sqlite3.SQLITE_OK if action in _DESCRIBING or is_question else sqlite3.SQLITE_DENY
 
 
 class Trees:
@@ -69,16 +84,20 @@ class Trees:
         return NO_TREE if root is None else self._walk(root)
 
     def columns(self, name: str) -> list[str]:
-        """The columns of a table, in order; none if that is not known."""
+        """The columns of a table, in order; none if that is not known.
+
+        What the file says that the table is, SQLite reads, and nothing else of it is done.
+        """
         scratch = sqlite3.connect(":memory:")
+        scratch.set_authorizer(_only_describing)
         try:
             scratch.execute(self._sql.get(name.lower(), ""))
-            found = scratch.execute("SELECT name FROM pragma_table_info(?)", (name,)).fetchall()
+            found = scratch.execute(f"PRAGMA table_info({quote_name(name)})").fetchall()
         except (sqlite3.Error, sqlite3.Warning, ValueError):
             found = []
         finally:
             scratch.close()
-        return [str(row[0]) for row in found]
+        return [str(row[1]) for row in found]
 
     def _walk(self, root: int) -> Tree:
         """The pages below a root that are of its kind."""
@@ -129,8 +148,8 @@ class Trees:
     def strays(self) -> Iterator[Source]:
         """Leaves of tables that belong to no tree any more; ask when all trees have been read."""
         free = self._free()
-        for number in range(2, self.pages.count + 1):
-            if number in self.reached or number in free:
+        for number in self.pages.numbers():
+            if number == 1 or number in self.reached or number in free:
                 continue
             if self.pages.begin(number, 1) == bytes([TABLE_LEAF]) and is_leaf(self.pages[number]):
                 yield "page", number
@@ -148,7 +167,7 @@ class Trees:
     def _first_rows(self) -> list[tuple[Source, Record]]:
         indexes: list[Source] = [
             ("page", number)
-            for number in range(2, self.pages.count + 1)
+            for number in self.pages.numbers()
             if number not in self.reached and self.pages.begin(number, 1) == bytes([INDEX_LEAF])
         ]
         sources = (*self.strays(), *indexes)

@@ -33,6 +33,7 @@ NAMES = (
     "parquet_files",
     "recordings",
     "damaged_files",
+    "pages",
     "command_lines",
     "shown",
     "archives",
