@@ -280,12 +280,12 @@ static void take_short(Assembler *self, Sender *sender, const Packet *packet, Ch
     sender_note(sender, packet->number, true, self->now_ns);
     sender_complete(sender, packet->number, false);
     if (channel->ignored) {
-        sender->received++;
+        sender->received += !channel->uncounted;
         channel_release(channel);
     } else if (!queue_is_full(&self->queue) &&
                queue_append(&self->queue, self->now_ns, channel, packet->data,
                             (uint32_t)packet->data_size)) {
-        sender->received++;
+        sender->received += !channel->uncounted;
     } else {
         sender->dropped++;
         senders_note_lost(&self->senders, sender, channel, 1);
@@ -387,6 +387,7 @@ static bool may_be_completed(const Assembly *one) {
 }
 
 static void report_sender(const Sender *sender, Report *report) {
+    if (!sender->received && !sender_lost(sender)) return; /* only LCM's own test came from it */
     SenderReport *own = &report->senders[report->count++];
     *own = (SenderReport){
         .address = sender->address,

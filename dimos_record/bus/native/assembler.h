@@ -57,7 +57,7 @@ typedef struct {
     size_t count, losses_count;
 } Report;
 
-/* As of now; false if there is no memory. */
+/* As of now, without those of whom nothing but LCM's own test was heard; false if there is no memory. */
 bool assembler_report(Assembler *self, int64_t now_ns, Report *report);
 void report_clear(Report *report);
 

@@ -12,6 +12,7 @@ typedef struct {
     uint8_t size;
     bool ignored;   /* nobody wants it: its messages are counted and dropped */
     bool announced; /* whoever takes messages knows that it is there */
+    bool uncounted; /* LCM's own, by which each instance finds out whether the network delivers */
     bool transient; /* one more than are remembered: it belongs to a single message */
     char name[LCM_MAX_CHANNEL + 1];
 } Channel;

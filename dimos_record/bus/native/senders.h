@@ -28,7 +28,8 @@ typedef struct Sender {
     uint32_t highest;   /* the highest number so far */
     uint64_t numbered;  /* messages that were sent, by the numbers */
     uint64_t complete;  /* of these, those that came complete */
-    uint64_t received;  /* messages that came complete and were not dropped here, repeated ones too */
+    uint64_t received;  /* messages that came complete and were not dropped here, repeated ones too,
+                         * without LCM's own */
     uint64_t dropped;   /* messages that came complete and were dropped here */
     int64_t last_ns;    /* when it was last heard */
     LostChannel *lost_channels;
