@@ -40,8 +40,8 @@ class SenderWatch:
 
 
 def between(earlier: Counts, later: Counts) -> tuple[SenderAccount, ...]:
-    """What came from each sender of which anything came, or was lost, meanwhile."""
-    found = (_since(earlier.get(address), sender) for address, sender in later.items())
+    """What came from each sender of which anything came, or was lost, meanwhile; by address."""
+    found = (_since(earlier.get(address), sender) for address, sender in sorted(later.items()))
     return tuple(one for one in found if one.received or one.lost)
 
 

@@ -124,10 +124,11 @@ class RecordingSession:
                     "ring_bytes": self._options.ring_bytes,
                 }
             start_ns = self._clock.now_ns()
-            self._heard = self._heard_before_segment = self._senders.start()
+            self._heard = heard_before = self._senders.start()
             self._subscribe()
             self._lost_at_start = self._bus.lost_before_reception()
             self._begin_session(self._target.writer, start_ns)
+            self._heard_before_segment = heard_before
             if self._trigger is not None:
                 self._trigger.start()
         except BaseException:

@@ -59,7 +59,7 @@ def add_senders(parts: Iterable[Iterable[SenderAccount]]) -> tuple[SenderAccount
         total[one.address] = SenderAccount(
             one.address, before.received + one.received, before.lost + one.lost, channels
         )
-    return tuple(total.values())
+    return tuple(total[address] for address in sorted(total))
 
 
 def joined_meta(whole: Mapping[str, Any], part: Mapping[str, Any]) -> dict[str, Any]:
