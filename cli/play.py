@@ -12,13 +12,7 @@ import typer
 
 from dimos_record.cli.extent import Extent, sections
 from dimos_record.cli.play_rerun import Rerun, shown_bus
-from dimos_record.cli.running import (
-    BusUrl,
-    keep_freed_memory,
-    keep_threads_punctual,
-    say,
-    stop_signals,
-)
+from dimos_record.cli.running import BusUrl, keep_threads_punctual, say, stop_signals
 from dimos_record.cli.text import seconds, size
 from dimos_record.cli.times import (
     Timescale,
@@ -167,7 +161,6 @@ def play(
         "commands": (*command_topics(), *(command_topic or ())),
     }
     keep_threads_punctual()
-    keep_freed_memory()
     with ExitStack() as stack:
         stop = stack.enter_context(stop_signals())
         shown = stack.enter_context(shown_bus(bus, rerun, file)) if rerun else None

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
@@ -21,8 +21,6 @@ from dimos_record.errors import DimosRecordError, StorageError
 
 INTERRUPTED = 130
 _SAME_WISH_S = 1.0
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of <malloc.h>
-_KEPT_BYTES, _LARGEST_KEPT_BYTES = 256 << 20, 32 << 20  # the latter is the most that glibc takes
 # typer exports only a subclass of it, and of another library in older releases
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 
@@ -148,20 +146,6 @@ def keep_threads_punctual() -> None:
     sys.setswitchinterval(0.00005)
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
-
-
-def keep_freed_memory() -> None:
-    """Let the memory of a large message be used for the next one, instead of giving it back.
-
-    Otherwise Linux hands out hundreds of fresh pages for every picture, and clears them: that takes
-    longer than reading it. Source: mallopt(3); does nothing where the C library has no such call.
-    """
-    import ctypes
-
-    with suppress(OSError, AttributeError):
-        mallopt = ctypes.CDLL(None).mallopt
-        mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
-        mallopt(_M_MMAP_THRESHOLD, _LARGEST_KEPT_BYTES)
 
 
 @contextmanager

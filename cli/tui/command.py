@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from dimos_record.cli.running import BusUrl, keep_freed_memory, keep_threads_punctual
+from dimos_record.cli.running import BusUrl, keep_threads_punctual
 
 
 def tui(
@@ -62,7 +62,6 @@ def tui(
 
     path = existing_recording(file) if file is not None else None
     keep_threads_punctual()
-    keep_freed_memory()
     raise typer.Exit(run_program(TuiApp(path, bus), debug))
 
 
