@@ -47,6 +47,20 @@ def test_a_short_run_of_ours_alone_measures_recording_and_replay(tmp_path: Path)
     assert [path.name for path in tmp_path.iterdir()] == ["results.json"]
 
 
+def test_a_short_run_of_ours_alone_measures_reading_and_length(tmp_path: Path) -> None:
+    results = tmp_path / "results.json"
+    cases = ["--only", "100,000 messages", "--only", "1 KB poses, raw bytes"]
+    where = ["--json", str(results), "--folder", str(tmp_path)]
+    done = bench("length", "reading", "--quick", "--rounds", "1", "--alone", *cases, *where)
+    assert done.returncode == 0, done.stderr
+    chapters = json.loads(results.read_text())["chapters"]
+    (long,), read = chapters["length"], chapters["reading"]
+    assert long["figures"]["messages"] == 100_000
+    assert {one["subject"] for one in read} == {"ours", "ours, by observations"}
+    assert all(one["figures"]["missing"] == 0 for one in read)
+    assert "whatever the length of the recording" in done.stdout
+
+
 def test_an_unknown_chapter_is_refused_with_the_ones_there_are() -> None:
     done = bench("recrod")
     assert done.returncode == 2

@@ -1,6 +1,6 @@
 """The programs that run beside the real dimos, each one of dimos's own parts at work.
 
-Usage: python dimos_programs.py record|write|replay|append ARGUMENTS
+Usage: python dimos_programs.py record|write|replay|append|read ARGUMENTS
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from dimos.core.transport import LCMTransport
 from dimos.memory.store.sqlite import SqliteStore
 from dimos.memory.tap import TransportRecorder
@@ -98,7 +99,39 @@ def append(path: str, kind: str, count: str) -> None:
     print(json.dumps({"elapsed_s": time.perf_counter() - began}), flush=True)
 
 
+def read(path: str, kind: str, how: str) -> None:
+    """Read a recording of one stream, raw or as arrays, and say how long that took."""
+    store = SqliteStore(path=path, must_exist=True)
+    store.start()
+    stream = store.stream(f"{kind}0", _TYPES[kind])
+    _READERS[how](stream.limit(3), kind)
+    began, used = time.perf_counter(), time.process_time()
+    messages = _READERS[how](stream, kind)
+    said = {"elapsed_s": time.perf_counter() - began, "cpu_s": time.process_time() - used}
+    print(json.dumps({"messages": messages, **said}), flush=True)
+    store.stop()
+
+
+def _raw(stream: Any, kind: str) -> int:
+    blobs = stream._source.blob_store
+    return sum(1 for one in stream if blobs.get(f"{kind}0", one.id))
+
+
+def _arrays(stream: Any, kind: str) -> int:
+    if kind == "image":
+        return sum(1 for one in stream if np.asarray(one.data.data).shape)
+    places, turns = [], []
+    for one in stream:
+        pose = one.data
+        places.append((pose.position.x, pose.position.y, pose.position.z))
+        turn = pose.orientation
+        turns.append((turn.x, turn.y, turn.z, turn.w))
+    return min(len(np.array(places)), len(np.array(turns)))
+
+
+_READERS: dict[str, Callable[[Any, str], int]] = {"raw": _raw, "arrays": _arrays}
 _PROGRAMS: dict[str, Callable[..., None]] = {
+    "read": read,
     "record": record,
     "write": write,
     "replay": replay,

@@ -59,6 +59,11 @@ class Process:
         (line,) = [line for line in status if line.startswith("VmHWM")]
         return int(line.split()[1]) * 1024
 
+    def resident_bytes(self) -> int:
+        """Memory that it has now."""
+        pages = int((self._folder / "statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+
     def written_bytes(self) -> int:
         """What it made the kernel write to the disk."""
         lines = (self._folder / "io").read_text().splitlines()

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from benchmarks.chapter_dimos import PUBLISHERS_DROP
 from benchmarks.chapter_rate import LARGE, SMALL
 from benchmarks.chapter_record import ROBOT
+from benchmarks.chapter_start import HELP, IMPORT
 from benchmarks.chapter_viewing import CLOUD, IMAGE
 from benchmarks.measuring import Chapter
 from benchmarks.recorders import OURS_PYTHON
@@ -41,6 +42,14 @@ def judge(chapters: Sequence[Chapter]) -> list[Verdict]:
         verdicts += _of_replay(by_name["replay"])
     if "speed" in by_name:
         verdicts += _of_speed(by_name["speed"])
+    if "length" in by_name:
+        verdicts += _of_length(by_name["length"])
+    if "reading" in by_name:
+        verdicts += _of_reading(by_name["reading"])
+    if "memory" in by_name:
+        verdicts += _of_memory(by_name["memory"])
+    if "start" in by_name:
+        verdicts += _of_start(by_name["start"])
     if "dimos" in by_name:
         verdicts += _of_dimos(by_name["dimos"])
     if "viewing" in by_name:
@@ -207,3 +216,62 @@ def _of_viewing(chapter: Chapter) -> Iterator[Verdict]:
                 ratio <= 1,
                 f"{ratio:.2f} of its time",
             )
+
+
+_OF_LENGTH = {
+    "seek_ms": ("a jump", 5.0),
+    "open_ms": ("opening", 50.0),
+    "info_command_ms": ("the command info", 200.0),
+}
+
+
+def _of_length(chapter: Chapter) -> Iterator[Verdict]:
+    cases = list(dict.fromkeys(m.case for m in chapter.measurements))
+    for figure, (what, limit_ms) in _OF_LENGTH.items():
+        medians = [statistics.median(chapter.figures(case, OURS, figure)) for case in cases]
+        yield Verdict(
+            f"{what} takes less than {limit_ms:g} ms, whatever the length of the recording",
+            max(medians) < limit_ms,
+            ", ".join(f"{ms:.3g} ms at {case}" for case, ms in zip(cases, medians, strict=True)),
+            is_goal=True,
+        )
+
+
+def _of_reading(chapter: Chapter) -> Iterator[Verdict]:
+    for case in dict.fromkeys(m.case for m in chapter.measurements):
+        ratios = chapter.ratios(case, OURS, DIMOS, "messages_per_s")
+        if ratios:
+            ratio = statistics.median(ratios)
+            yield Verdict(
+                f"{case}: a stream is read at least 3 times as fast as by dimos's SqliteStore",
+                ratio >= 3,
+                f"{ratio:.2f}, {min(ratios):.2f} to {max(ratios):.2f} over the rounds",
+                is_goal=True,
+            )
+
+
+_NOISE_MB = 30
+"""What the memory of a process goes up and down by, as more or less waits for the disk."""
+
+
+def _of_memory(chapter: Chapter) -> Iterator[Verdict]:
+    for case in dict.fromkeys(m.case for m in chapter.measurements):
+        peak, growth = (max(chapter.figures(case, OURS, name)) for name in ("peak_mb", "growth_mb"))
+        yield Verdict(
+            f"{case}: memory is flat and below 300 MB",
+            peak < 300 and growth < _NOISE_MB,
+            f"{peak:,.0f} MB at most, {growth:+,.1f} MB from the first third to the last",
+            is_goal=True,
+        )
+
+
+def _of_start(chapter: Chapter) -> Iterator[Verdict]:
+    goals = (
+        (IMPORT, "over_ms", "import dimos_record: less than 50 ms over a bare interpreter", 50),
+        (HELP, "whole_ms", "dimos-record --help: less than 300 ms", 300),
+    )
+    for case, figure, promise, limit_ms in goals:
+        found = chapter.figures(case, OURS, figure)
+        if found:
+            ms = statistics.median(found)
+            yield Verdict(promise, ms < limit_ms, f"{ms:.1f} ms", is_goal=True)

@@ -27,6 +27,7 @@ _NAMES = {
     ("replay", DIMOS): "dimos replay",
     ("dimos", DIMOS): "dimos --record",
     ("viewing", DIMOS): "dimos's to_rerun",
+    ("reading", DIMOS): "dimos SqliteStore",
     ("storage", DIMOS): "dimos SqliteStore",
     ("storage", MCAP): "mcap writer",
     ("storage", PLAIN): "plain file",
