@@ -8,10 +8,11 @@ A bus moves raw bytes between named channels. A *topic* is the name people use (
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Protocol, runtime_checkable
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 from dimos_record.errors import BusError, PatternError
 
@@ -83,42 +84,107 @@ def literal(topic: str) -> str:
 _LITERAL = {char: f"[{char}]" for char in "*?[{} "} | {"]": "[\\-^]"}  # a range around the bracket
 _ANYTHING = r"[\s\S]*"  # a dot would not match a line feed, which no rule forbids in a name
 _END = r"(?![\s\S])"  # the end, in Python and PCRE alike
+_HAS_ATOMIC = sys.version_info >= (3, 11)
+"""Whether Python's regular expressions know `(?>...)`, as PCRE does."""
+_MOST_AMBIGUOUS = 2
+
+
+class _Piece(NamedTuple):
+    """A part of a pattern as a regular expression."""
+
+    regex: str
+    kind: Literal["*", "**", "one", "slash", "some", "wild"]
+    """A wildcard; one character that is no slash; a slash; what may be either or of several
+    lengths; alternatives with wildcards in them."""
 
 
 def _translate(glob: str, whole: str) -> str:
+    pieces = _pieces(glob, whole)
     out: list[str] = []
+    ambiguous = i = 0
+    while i < len(pieces):
+        piece, i = pieces[i], i + 1
+        if piece.kind not in ("*", "**"):
+            out.append(piece.regex)
+            ambiguous += piece.kind == "wild"
+            continue
+        end = next((j for j in range(i, len(pieces)) if pieces[j].kind in ("*", "**")), None)
+        kinds = {other.kind for other in pieces[i:end]}
+        if end is None or (piece.kind == "*" and "slash" in kinds):
+            out.append(piece.regex)  # there is one way at most to get past it
+        elif _takes_first(piece.kind, kinds, pieces[end].kind):
+            behind = "".join(other.regex for other in pieces[i:end])
+            out.append(f"(?>{piece.regex}?{behind})")
+            i = end
+        else:
+            out.append(piece.regex)
+            ambiguous += 1
+    if ambiguous > _MOST_AMBIGUOUS:
+        raise PatternError(
+            f"topic pattern {whole!r} has too many wildcards that can match the same part of a "
+            "name; write fewer, or several patterns"
+        )
+    return "".join(out)
+
+
+def _takes_first(kind: str, behind: set[str], following: str) -> bool:
+    """Whether a wildcard needs to try only the first place where what is behind it fits.
+
+    So it is where the wildcard that follows can match all that lies between that and a later one.
+    Without it, the time to find out that a name does not match grows with a power of its length.
+    """
+    return (
+        _HAS_ATOMIC and not behind & {"some", "wild"} and (kind == following or following == "**")
+    )
+
+
+def _pieces(glob: str, whole: str) -> list[_Piece]:
+    found: list[_Piece] = []
     i = 0
     while i < len(glob):
         char = glob[i]
         if glob.startswith("**", i):
-            out.append("[^#]*")
+            if not found or found[-1].kind != "**":
+                found.append(_Piece("[^#]*", "**"))
             i += 1
         elif char == "*":
-            out.append("[^/#]*")
+            found.append(_Piece("[^/#]*", "*"))
         elif char == "?":
-            out.append("[^/#]")
+            found.append(_Piece("[^/#]", "one"))
         elif char in "[{":
             end = glob.find("]" if char == "[" else "}", i + 1)
             if end <= i + 1:
                 fault = "is not closed" if end < 0 else "encloses nothing"
                 raise PatternError(f"topic pattern {whole!r}: {char!r} {fault}")
             inner = glob[i + 1 : end]
-            if char == "{":
-                out.append("(?:" + "|".join(_translate(p, whole) for p in inner.split(",")) + ")")
-            else:
-                negated = inner[0] in "!^"
-                body = re.escape(inner[1:] if negated else inner)
-                body = re.sub(r"(?<=.)\\-(?=.)", "-", body)  # a range; at an end it is a hyphen
-                if not body:
-                    raise PatternError(f"topic pattern {whole!r}: the brackets are empty")
-                out.append(f"[^/#{body}]" if negated else f"[{body}]")
+            found.append(_alternatives(inner, whole) if char == "{" else _bracket(inner, whole))
             i = end
         elif char in "]}":
             raise PatternError(f"topic pattern {whole!r}: {char!r} closes nothing")
         else:
-            out.append(re.escape(char))
+            found.append(_Piece(re.escape(char), "slash" if char == "/" else "one"))
         i += 1
-    return "".join(out)
+    return found
+
+
+def _alternatives(inner: str, whole: str) -> _Piece:
+    either = "|".join(_translate(part, whole) for part in inner.split(","))
+    return _Piece(f"(?:{either})", "wild" if "*" in inner else "some")
+
+
+def _bracket(inner: str, whole: str) -> _Piece:
+    negated = inner[0] in "!^"
+    body = re.escape(inner[1:] if negated else inner)
+    body = re.sub(r"(?<=.)\\-(?=.)", "-", body)  # a range; at an end it is a hyphen
+    if not body:
+        raise PatternError(f"topic pattern {whole!r}: the brackets are empty")
+    if negated:
+        return _Piece(f"[^/#{body}]", "one")
+    try:
+        may_be_slash = re.search(f"[{body}]", "/#") is not None
+    except re.error as error:
+        raise PatternError(f"topic pattern {whole!r}: {error}") from None
+    return _Piece(f"[{body}]", "some" if may_be_slash else "one")
 
 
 @dataclass(frozen=True)

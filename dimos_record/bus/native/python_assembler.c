@@ -49,7 +49,9 @@ static PyObject *take(AssemblerObject *self, PyObject *args, PyObject *kwargs) {
     Py_ssize_t max_messages = PY_SSIZE_T_MAX, max_bytes = PY_SSIZE_T_MAX;
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|nn:take", names, &max_messages, &max_bytes))
         return NULL;
-    if (!self->taking.blocks) self->taking.blocks = queue_detach(&self->assembler.queue);
+    Block **end = &self->taking.blocks;
+    while (*end) end = &(*end)->next;
+    *end = queue_detach(&self->assembler.queue);
     PyObject *lists = take_lists(&self->taking, max_messages, max_bytes);
     return_blocks(&self->taking, &self->assembler.queue);
     if (!lists) return NULL;
