@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from dimos_record.bus.base import glob_to_regex, join_channel, split_channel
-from dimos_record.errors import OptionError
+from dimos_record.errors import OptionError, PatternError
 from dimos_record.store.base import StreamInfo
 
 _WILDCARD = re.compile(r"(\*\*|\*|\?|\[[^\]]*\]|\{[^}]*\})")
 _PLACEHOLDER = re.compile(r"\*\*|\*|\?")
+_MOST_AMBIGUOUS = 2
 _GLOB_ENDS = glob_to_regex("/")
 """What `glob_to_regex` puts around a pattern that consists of nothing but the slash."""
 
@@ -89,6 +90,11 @@ def _rule(source: str, target: str) -> _Rule:
         )
     glob_to_regex(source)  # rejects what is not a pattern, with its own sentence
     pieces = ["", "**", ""] if source in ("*", "**") else _WILDCARD.split(source)
+    if _ambiguous(pieces) > _MOST_AMBIGUOUS:
+        raise PatternError(
+            f"--remap {rule!r}: the pattern has too many wildcards that can match the same part "
+            "of a name; write fewer"
+        )
     regex = "".join(
         f"({_regex_of(piece)})" if i % 2 else _regex_of(piece) for i, piece in enumerate(pieces)
     )
@@ -100,6 +106,17 @@ def _rule(source: str, target: str) -> _Rule:
         )
     optional_slash = "" if source.startswith("/") else "/?"
     return _Rule(source, re.compile(optional_slash + regex), _PLACEHOLDER.split(target))
+
+
+def _ambiguous(pieces: Sequence[str]) -> int:
+    """How many wildcards share with the next one what they can match.
+
+    The time to find out that a name does not match grows with its length to that power.
+    """
+    return sum(
+        wildcard[0] in "*{" and not (wildcard == "*" and "/" in behind)
+        for wildcard, behind in zip(pieces[1:-2:2], pieces[2:-2:2], strict=True)
+    )
 
 
 def _regex_of(glob: str) -> str:

@@ -141,3 +141,23 @@ def test_a_line_feed_in_a_name_is_a_character_like_any_other() -> None:
     assert Selection.of(["/odd*"]).matches("/odd\nname")
     assert not Selection.of(["*"], ["/odd*"]).matches("/odd\n")
     assert Selection.of(["*"], ["/odd"]).matches("/odd\n")
+
+
+def test_a_pattern_that_can_match_in_very_many_ways_is_refused():
+    with pytest.raises(PatternError, match="too many wildcards that can match the same part"):
+        Selection.of(["/**a*b**c*d**e*"])
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name", "matches"),
+    [
+        ("/*a*b", "/xaxaxb", True),
+        ("/*a*b", "/xaxa/b", False),
+        ("/**a*b", "/xa/xaxb", True),
+        ("/*_*_raw", "/left_image_raw", True),
+        ("/*_*_raw", "/left_raw", False),
+        ("/**/image*/*", "/robot/image/image_raw/x", True),
+    ],
+)
+def test_several_wildcards_find_the_place_that_fits(pattern, name, matches):
+    assert Selection.of([pattern]).matches(name) is matches

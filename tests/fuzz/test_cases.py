@@ -18,7 +18,7 @@ from soaking.fuzz_targets import NAMES, load  # noqa: E402
 pytestmark = pytest.mark.once
 
 _KEPT = [(name, case.name) for name in NAMES for case in sorted((CASES / name).glob("*"))]
-_MOST_SEEDS = 25
+_MOST_SEEDS = 15
 
 
 @pytest.mark.parametrize("name", NAMES)
