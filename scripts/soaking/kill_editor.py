@@ -63,7 +63,7 @@ class _Tried(NamedTuple):
 
 _FOLDER = tempfile.TemporaryDirectory(prefix="soak-edit-")
 _turning_s: dict[str, float] = {}
-"""When a command has done half of its kills' worth: as often before as after; it moves with load."""
+"""When a command makes its change, about: a kill then is as often before as after."""
 
 
 @cache
@@ -134,7 +134,7 @@ def _check(edit: Edit, tried: _Tried, folder: Path) -> bool:
         if found.get(name) not in (tried.before.get(name), tried.after.get(name)):
             raise PromiseBroken(f"{edit.name}: {name} is neither as before nor as after")
     if edit.name != "split" and found not in (tried.before, tried.after):
-        raise PromiseBroken(f"{edit.name}: {sorted(found)} are partly as before and partly as after")
+        raise PromiseBroken(f"{edit.name}: {sorted(found)} are partly as before, partly as after")
     return found == tried.after
 
 
@@ -163,8 +163,8 @@ KILL_EDITOR = Fault(
     name="kill-editor",
     what="`kill -9` of trim, cut, undo, rename, mark, save (in place, of a file and of a folder), "
     "extract, split, merge",
-    promise="The recording is as before or as after, never between; `split` may leave a part of its "
-    "files, each of them whole. The same command can be given again.",
+    promise="The recording is as before or as after, never between; `split` may leave a part of "
+    "its files, each of them whole. The same command can be given again.",
     sees="At most a hidden file `.walk.db.saving-1234` beside it, which the next command or "
     "`recover` deletes.",
     run=kill_editor,

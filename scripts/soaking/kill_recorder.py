@@ -52,7 +52,7 @@ def stop_for_good(recorder: Command) -> Stopped:
     at_s = time.monotonic()
     while _state(recorder.pid) not in "TtZX":
         time.sleep(0.0002)
-    stopped = Stopped(at_s, _waited_s(recorder.pid), _unread(recorder.pid))
+    stopped = Stopped(at_s, most_waited_s(recorder.pid), _unread(recorder.pid))
     recorder.send(signal.SIGKILL)
     recorder.wait()
     return stopped
@@ -62,7 +62,7 @@ def _state(pid: int) -> str:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
-def _waited_s(pid: int) -> float:
+def most_waited_s(pid: int) -> float:
     """The most that a thread of a process has waited for a processor in its life."""
     waited = [0]
     for task in Path(f"/proc/{pid}/task").iterdir():
@@ -135,7 +135,7 @@ def _finishing(round_: Round, path: Path, url: str, published: Traffic) -> Figur
         asked_s = time.monotonic()
         recorder.send(signal.SIGTERM)
         time.sleep(round_.dice.uniform(0, 0.25))
-        waited_s = _waited_s(recorder.pid) if recorder.runs else 0.0
+        waited_s = most_waited_s(recorder.pid) if recorder.runs else 0.0
         recorder.send(signal.SIGKILL)
         recorder.wait()
     found = _check(round_, path)
@@ -181,9 +181,7 @@ def _ends(found: dict[str, list[int]]) -> dict[str, int]:
     return {name: len(got) for name, got in found.items()}
 
 
-def _check(
-    round_: Round, path: Path, before: dict[str, int] | None = None
-) -> dict[str, list[int]]:
+def _check(round_: Round, path: Path, before: dict[str, int] | None = None) -> dict[str, list[int]]:
     """Look at what a kill left.
 
     Args:
@@ -212,10 +210,13 @@ def _check(
 def _check_next_session(path: Path) -> None:
     """The next recording goes on in what is there, and leaves one that is in order."""
     before = numbers(path) if path.exists() else {}
-    with open_bus("memory://next") as bus, RecordReplay(path, bus=bus) as rec:
-        with rec.recording(append=path.exists(), min_free_bytes=0):
-            for topic in ROBOT:
-                bus.publish(f"/{topic.name}", topic.message(10**9))
+    with (
+        open_bus("memory://next") as bus,
+        RecordReplay(path, bus=bus) as rec,
+        rec.recording(append=path.exists(), min_free_bytes=0),
+    ):
+        for topic in ROBOT:
+            bus.publish(f"/{topic.name}", topic.message(10**9))
     found = numbers(path)
     expected = {topic.name: [*before.get(topic.name, []), 10**9] for topic in ROBOT}
     if found != expected:
@@ -242,7 +243,8 @@ def _summary(rounds: Sequence[Figures]) -> str:
     )
     return (
         f"missing at most {largest(rounds, 'missing_ms'):.0f} ms, half of the times at most "
-        f"{missing[len(missing) // 2]:.0f} ms ({times}, {total(rounds, 'segments'):.0f} in segments)"
+        f"{missing[len(missing) // 2]:.0f} ms ({times}, "
+        f"{total(rounds, 'segments'):.0f} with segments)"
     )
 
 
@@ -250,10 +252,10 @@ KILL_RECORDER = Fault(
     name="kill-recorder",
     what="`kill -9` of a recorder: while it starts, records, appends, splits, deletes from its "
     "ring, finishes",
-    promise=f"Everything received more than {1000 * PROMISED_S:.0f} ms before is there, once and in "
-    "order; the file opens with any SQLite and is sound; the next session goes on in it.",
-    sees="Nothing has to be done. `info` says that the session was killed; `recover`, or the next "
-    "`record --append`, makes one file of it.",
+    promise=f"Everything received more than {1000 * PROMISED_S:.0f} ms before is there, once and "
+    "in order; the file opens with any SQLite and is sound; the next session goes on in it.",
+    sees="Nothing has to be done. `info` says that the session was killed; `recover`, or the "
+    "next `record --append`, makes one file of it.",
     run=kill_recorder,
     rounds=400,
     summary=_summary,

@@ -273,7 +273,7 @@ def _resize(content: bytearray, size: int) -> None:
 
 
 def _content_after(file: _File, cut: Cut, dice: random.Random) -> bytes:
-    """What a file may hold: what was flushed, and of each later change all, something or nothing."""
+    """What a file may hold: what was flushed, and all, a part or nothing of what came later."""
     content, pending = bytearray(file.content), file.pending
     way = dice.choice(cut.ways)
     if way == "nothing" or not pending:
@@ -342,4 +342,3 @@ def _fill_holes(
         if not versions.get(begin, 0):
             size = min(unit, len(content) - begin)
             content[begin : begin + size] = dice.randbytes(size)
-

@@ -1,4 +1,4 @@
-"""Recordings of real messages over LCM, made once per run, for faults that need one to begin with."""
+"""Recordings of real messages over LCM, made once per run, for faults that begin with one."""
 
 from __future__ import annotations
 

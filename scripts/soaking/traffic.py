@@ -1,4 +1,4 @@
-"""Numbered messages on several topics, when each was published, and what a recording has of them."""
+"""Numbered messages on several topics: publishing them, and finding them in a recording."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def oldest_missing_s(
     for name, times in sent_s.items():
         got = found.get(name, ())
         if got and got[0] > since[name]:
-            raise PromiseBroken(f"/{name}: {since[name]} is the first; {got[0]} is in the recording")
+            raise PromiseBroken(f"/{name}: the first is {got[0]}; {since[name]} should be there")
         after = got[-1] + 1 if got else since[name]
         if after < len(times) and times[after] < end_s:
             oldest_s = max(oldest_s, end_s - times[after])
