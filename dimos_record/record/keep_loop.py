@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -15,14 +14,8 @@ from dimos_record.record.keeper import ClockWatch, FileKeeper, taken_away
 from dimos_record.record.options import RecordOptions
 from dimos_record.record.write_loop import WriteLoop
 from dimos_record.store.ring import Ring
-from dimos_record.store.writer import RecordingWriter
 
 KEEP_S = 1.0
-COPY_LOG_BYTES, COPY_LOG_S = 64_000_000, 30.0
-"""A log longer than this is copied into the file, off the writer's path, when as many bytes more
-or so many seconds have been recorded: a log that starts over keeps its length."""
-FINISH_LOG_BYTES = 256_000_000
-"""A log still longer than this is brought to its end by the writer, so that it starts over."""
 
 log = logging.getLogger("dimos_record")
 
@@ -49,7 +42,6 @@ class KeepLoop:
         self._ring = ring
         self._keeper: FileKeeper | None = None
         self._warned_dropped = self._warned_lost = 0
-        self._copied, self._copied_s = 0, time.monotonic()
         self._thread = threading.Thread(target=self._run, name="dimos-record-keeper")
 
     def start(self) -> None:
@@ -98,7 +90,7 @@ class KeepLoop:
         return False
 
     def _look_after_file(self) -> None:
-        writer, keeper = self._loop.writer, self._keeper
+        keeper = self._keeper
         if keeper is None:
             return
         missing = self._options.min_free_bytes - keeper.room()
@@ -114,17 +106,6 @@ class KeepLoop:
             self._loop.request_stop("disk nearly full")
             return
         keeper.sync()
-        if keeper.log_bytes() > COPY_LOG_BYTES and self._is_copy_due(writer):
-            writer.copy_log()
-            self._loop.checkpoint_due = keeper.log_bytes() > FINISH_LOG_BYTES
-
-    def _is_copy_due(self, writer: RecordingWriter) -> bool:
-        now = time.monotonic()
-        recorded = sum(account.bytes for account in writer.accounts().values())
-        if 0 <= recorded - self._copied < COPY_LOG_BYTES and now < self._copied_s + COPY_LOG_S:
-            return False
-        self._copied, self._copied_s = recorded, now
-        return True
 
     def _look_at_clock(self) -> None:
         asked_ns = self._clock.now_ns()

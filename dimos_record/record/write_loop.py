@@ -20,6 +20,7 @@ from dimos_record.record.buffer import TapBuffer
 from dimos_record.record.keeper import ClockWatch, taken_away
 from dimos_record.record.options import RecordOptions
 from dimos_record.store.base import StreamAccount, add_accounts
+from dimos_record.store.log_copier import LogCopier
 from dimos_record.store.recording_file import remove_recording_file
 from dimos_record.store.ring import Ring
 from dimos_record.store.target import Target
@@ -52,7 +53,6 @@ class WriteLoop:
         self.reason: str | None = None
         self.error: DimosRecordError | None = None
         self.ended = threading.Event()
-        self.checkpoint_due = False
         self.segments = 1
         self.self_contained = True
         self.finishing = False
@@ -75,11 +75,13 @@ class WriteLoop:
         self._written = 0
         self.stop_requested = threading.Event()
         self._finishers: list[threading.Thread] = []
+        self._copier = LogCopier(self.writer)
         self._thread = threading.Thread(target=self._run, name="dimos-record-writer")
 
     def start(self, start_ns: int) -> None:
         """Begin to write what was received from a time on."""
         self._started_ns = self._segment_ns = start_ns
+        self._copier.start()
         self._thread.start()
 
     def request_stop(self, reason: str) -> None:
@@ -138,6 +140,7 @@ class WriteLoop:
             except Exception as error:  # noqa: BLE001 - as above
                 self._fail(error)
             finally:
+                self._copier.close()
                 self.ended.set()
 
     def _fail(self, error: Exception) -> None:
@@ -164,6 +167,7 @@ class WriteLoop:
             while batch := self._buffer.take(BATCH_MESSAGES, BATCH_BYTES):
                 self._buffer.drop(batch)
         self._ended_ns = self._clock.now_ns()
+        self._copier.close()
         self._finish(self.writer, *self._ending(self.reason or "error"))
         self._final = self.accounts()
 
@@ -175,9 +179,7 @@ class WriteLoop:
             if began >= next_drain:
                 self._drain()
                 next_drain = began + DRAIN_S
-            if self.checkpoint_due:
-                self.checkpoint_due = False
-                self.writer.checkpoint()
+            self._copier.after_commit()
             self._apply_limits()
             self._wait_for_batch(began + BATCH_S)
         self._end_input()
@@ -298,6 +300,9 @@ class WriteLoop:
             self.writer = fresh
             self.segments += 1
             full.superseded = True
+        self._copier.close()
+        self._copier = LogCopier(fresh)
+        self._copier.start()
         if self._ring is not None:
             self._ring.note(Path(full.path), length_s)
         thread = threading.Thread(

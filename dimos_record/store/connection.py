@@ -224,7 +224,7 @@ def _configure_writer(connection: sqlite3.Connection) -> None:
     """Settings of every connection that writes: checkpoints and fsyncs are ours to schedule."""
     connection.execute("PRAGMA synchronous=NORMAL")
     connection.execute("PRAGMA wal_autocheckpoint=0")
-    connection.execute("PRAGMA cache_size=-65536")
+    connection.execute("PRAGMA cache_size=-32768")
     connection.execute("PRAGMA temp_store=MEMORY")
     # Debian's SQLite overwrites deleted rows with zeros, which would write the spool twice
     connection.execute("PRAGMA secure_delete=OFF")

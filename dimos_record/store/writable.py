@@ -24,6 +24,8 @@ class WritableFile:
         self._identity = identity(path) if isinstance(path, Path) else None
         self.lock = threading.RLock()
         self._copying = threading.Lock()
+        self.written_bytes = 0
+        """Bytes of payload that were written since it was opened, about."""
         self._closed = False
         self._alone = False  # whether closing left one self-contained file
 

@@ -328,6 +328,7 @@ class RecordingWriter(WritableFile):
         for stream in self._streams.values():
             if not stream.pending:
                 continue
+            self.written_bytes += stream.pending_bytes
             if stream.pending_bytes < PAGE_SIZE:
                 rows = stream.spool_pending(self.connection)
                 spool += [(r[0], stream.topic, *r[1:]) for r in rows]

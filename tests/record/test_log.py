@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from dimos_record.record import keep_loop
+from dimos_record.store import log_copier
 from dimos_record.store.reader import RecordingReader
 from dimos_record.store.writable import WritableFile
 from tests.record.recordings import (
@@ -25,8 +26,9 @@ SIZE = 200_000
 @pytest.fixture
 def busy_keeper(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keep_loop, "KEEP_S", 0.02)
-    monkeypatch.setattr(keep_loop, "COPY_LOG_BYTES", 1_000_000)
-    monkeypatch.setattr(keep_loop, "FINISH_LOG_BYTES", 4_000_000)
+    monkeypatch.setattr(log_copier, "STEP_BYTES", 1_000_000)
+    monkeypatch.setattr(log_copier, "REST_BYTES", 1_000_000)
+    monkeypatch.setattr(log_copier, "LIMIT_BYTES", 4_000_000)
 
 
 @pytest.mark.once
