@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal, NamedTuple, Protocol, runtime_checkable
@@ -127,7 +127,7 @@ def _translate(glob: str, whole: str) -> str:
     return "".join(out)
 
 
-def _takes_first(kind: str, behind: set[str], following: str) -> bool:
+def _takes_first(kind: str, behind: Set[str], following: str) -> bool:
     """Whether a wildcard needs to try only the first place where what is behind it fits.
 
     So it is where the wildcard that follows can match all that lies between that and a later one.
