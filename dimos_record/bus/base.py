@@ -178,13 +178,12 @@ def _bracket(inner: str, whole: str) -> _Piece:
     body = re.sub(r"(?<=.)\\-(?=.)", "-", body)  # a range; at an end it is a hyphen
     if not body:
         raise PatternError(f"topic pattern {whole!r}: the brackets are empty")
-    if negated:
-        return _Piece(f"[^/#{body}]", "one")
+    characters = f"[^/#{body}]" if negated else f"[{body}]"
     try:
-        may_be_slash = re.search(f"[{body}]", "/#") is not None
+        may_be_slash = re.search(characters, "/#") is not None
     except re.error as error:
         raise PatternError(f"topic pattern {whole!r}: {error}") from None
-    return _Piece(f"[{body}]", "some" if may_be_slash else "one")
+    return _Piece(characters, "some" if may_be_slash else "one")
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,8 @@ def stream_name(topic: str, taken: Iterable[str]) -> str:
     if _RESERVED.match(base):
         base = f"{base}_" if not base.lower().startswith(("sqlite_", "_dr_")) else f"s{base}"
     lowered = {name.lower() for name in taken}
+    stem = f"s{base}" if _RESERVED.match(f"{base}_2") else base  # as with /sqlite and /SQLITE
     name, number = base, 2
     while name.lower() in lowered:
-        name, number = f"{base}_{number}", number + 1
+        name, number = f"{stem}_{number}", number + 1
     return name

@@ -75,3 +75,9 @@ def test_topics_whose_names_clash_are_kept_apart(tmp_path: Path) -> None:
     assert {channel: [row.data for row in rows] for channel, rows in found.items()} == {
         channel: [channel.encode()] for channel in channels
     }
+
+
+@pytest.mark.parametrize("topic", ["/sqlite", "/_dr"])
+def test_a_number_makes_no_reserved_name(topic: str) -> None:
+    first = stream_name(topic, [])
+    assert is_valid(stream_name(topic, [first]))
