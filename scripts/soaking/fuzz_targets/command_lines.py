@@ -5,21 +5,13 @@ The first byte chooses the command; the rest chooses its arguments.
 
 from __future__ import annotations
 
-import contextlib
-import io
-import os
 import re
-import signal
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
-from soaking.fuzz_targets.checks import BrokenPromise, check_sentence
 from soaking.fuzz_targets.choices import TEXTS, Choices
 from soaking.fuzz_targets.places import scratch
+from soaking.fuzz_targets.running import run_command
 from tests.cli.samples import write_robot
 from tests.edit.recordings import segmented
 
@@ -96,8 +88,6 @@ _VALUES = (
     "\udcff",
     "out.mcap",
 )
-_CODES = {*range(10), 130, None}
-_LONGEST_LINE = 2_000
 _KEEPS_ON = re.compile(r"-?-(l.*|ab.*|delay.*|paused.*|rerun.*|)")
 """What would keep one of these going, and `--`, which would take away what is behind it."""
 
@@ -145,8 +135,11 @@ def run(data: bytes) -> None:
     arguments = command.split()
     arguments += [_argument(command, choices) for _ in range(choices.below(9))]
     arguments += _SAFE.get(command, [])
-    with scratch() as folder, _within(folder):
-        _run(arguments)
+    with scratch() as folder:
+        for name, content in _files().items():
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).write_bytes(content)
+        run_command(arguments, folder)
 
 
 def _argument(command: str, choices: Choices) -> str:
@@ -166,50 +159,3 @@ def _any_argument(command: str, choices: Choices) -> str:
     if kind == 4:
         return choices.pick(_VALUES)
     return choices.text().replace("\0", "")
-
-
-@contextmanager
-def _within(folder: Path) -> Iterator[None]:
-    for name, content in _files().items():
-        (folder / name).parent.mkdir(exist_ok=True)
-        (folder / name).write_bytes(content)
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
-        yield
-    finally:
-        os.chdir(before)
-
-
-def _run(arguments: list[str]) -> None:
-    from dimos_record.cli.main import main
-
-    shown = repr(arguments)[:300]
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    before, sys.argv = sys.argv, ["dimos-record", *arguments]
-    out, err = io.TextIOWrapper(io.BytesIO(), "utf-8"), io.StringIO()
-    try:
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            main()
-        raise BrokenPromise(f"{shown} does not exit")
-    except SystemExit as ended:
-        if ended.code not in _CODES:
-            raise BrokenPromise(f"{shown} exits with {ended.code!r}") from ended
-        _check_said(err.getvalue(), shown, failed=ended.code not in (0, None))
-    finally:
-        sys.argv = before
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-
-
-def _check_said(said: str, shown: str, *, failed: bool) -> None:
-    """One error at most, in one line."""
-    if "Traceback" in said:
-        raise BrokenPromise(f"{shown} shows a traceback: {said[-500:]}")
-    errors = re.findall(r"^error: (.*)$", said, re.MULTILINE)
-    if len(errors) > 1:
-        raise BrokenPromise(f"{shown} says several errors: {errors}")
-    for error in errors:
-        check_sentence(error, _LONGEST_LINE)
-    if failed and not said.strip() and "compare" not in shown:
-        raise BrokenPromise(f"{shown} fails without a word")

@@ -64,14 +64,14 @@ def run(data: bytes) -> None:
 
 
 def _check_definition(type_name: str, rest: bytes) -> None:
-    name = schema_name(type_name) or ""
-    with errors_of_ours(rest.decode("utf-8", "replace")):
+    name, text = schema_name(type_name) or "", rest.decode("utf-8", "replace")
+    with errors_of_ours(text):
         converter = Ros2Converter(name, rest)
         for message in (b"\0\1\0\0" + bytes(64), b"\0\1\0\0" + b"\1\0\0\0" * 20, rest):
-            with errors_of_ours():
+            with errors_of_ours(text):
                 converter.convert(message)
-    with errors_of_ours(rest.decode("utf-8", "replace")):
-        old = Ros1Converter(name, rest.decode("utf-8", "replace"))
+    with errors_of_ours(text):
+        old = Ros1Converter(name, text)
         for message in (bytes(64), b"\1\0\0\0" * 20):
-            with errors_of_ours():
+            with errors_of_ours(text):
                 old.convert(message)

@@ -14,6 +14,7 @@ from dimos_record.errors import DimosRecordError, RecordingDamaged
 from dimos_record.store.doctor import diagnose
 from dimos_record.store.recovery import rescue
 from soaking.fuzz_targets.checks import BrokenPromise, check_sentence
+from soaking.fuzz_targets.running import run_command
 
 _OF_TOPICS = 4_000
 """Characters of an error that lists topics, whose names may be long."""
@@ -219,4 +220,19 @@ def _is_readable(path: Path) -> bool:
     return True
 
 
-GROUPS = (look, read, view, play, edit, write, share, append, mend)
+def command(path: Path) -> None:
+    """Ask the commands that print."""
+    for words in (
+        ["info"],
+        ["info", "--json"],
+        ["echo", "-n5", "--file"],
+        ["markers"],
+        ["history"],
+        ["doctor"],
+        ["doctor", "--json"],
+        ["plot", "--list"],
+    ):
+        run_command([*words, path.name], path.parent)
+
+
+GROUPS = (look, read, view, play, edit, write, share, append, mend, command)
