@@ -19,6 +19,8 @@ from tests.leftovers import nothing_left_behind
 from tests.replay.fakes import T0, ListBus, ListReader, S, recording, stream
 from tests.replay.playing import play, player_of
 
+pytestmark = pytest.mark.once
+
 A, B = stream("/a"), stream("/b")
 MAP = stream("/map#nav_msgs.OccupancyGrid", latched=True)
 MANY = 2000
