@@ -114,7 +114,7 @@ def _change(file: Path, choices: Choices) -> None:
     if change is _swap_file:
         _swap_file(file)
         return
-    refused = contextlib.suppress(sqlite3.Error, OverflowError, UnicodeError)
+    refused = contextlib.suppress(sqlite3.Error, OverflowError, ValueError)
     with refused, closing(sqlite3.connect(file)) as connection:
         connection.execute("PRAGMA synchronous=OFF")
         change(connection, choices)
