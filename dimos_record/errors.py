@@ -12,9 +12,16 @@ _LONGEST_SENTENCE, _BEGINNING = 2000, 1500
 
 def reason(error: BaseException) -> str:
     """Why another library has failed, for a sentence of ours: in one line, and not too long."""
-    text = " ".join(str(error).split()).rstrip(".")
+    text = _written_out(" ".join(str(error).split())).rstrip(".")
     short = text if len(text) <= _LONGEST_REASON else f"{text[:_LONGEST_REASON]}..."
     return short or type(error).__name__
+
+
+def _written_out(text: str) -> str:
+    """A text with escapes in the place of what cannot be printed."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 class DimosRecordError(Exception):
@@ -30,9 +37,7 @@ class DimosRecordError(Exception):
         text = str(self.args[0]) if self.args else ""
         if len(text) > _LONGEST_SENTENCE:
             text = f"{text[:_BEGINNING]} ... {text[_BEGINNING - _LONGEST_SENTENCE :]}"
-        if text.isprintable():
-            return text
-        return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+        return _written_out(text)
 
 
 class OptionError(DimosRecordError, ValueError):
