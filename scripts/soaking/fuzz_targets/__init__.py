@@ -24,6 +24,7 @@ NAMES = (
     "stamps",
     "channels",
     "urls",
+    "dimos_options",
     "times",
     "codecs",
     "lcm_logs",

@@ -73,6 +73,9 @@ def _check_name(name: str) -> None:
     if not printable(name).isprintable():
         raise BrokenPromise(f"{name!r} would be obeyed by a terminal")
     is_internal(name)
+    arrived = channel_of(f"dimos/{name}", "dimos/")
+    if name and (arrived is None or not arrived.startswith("/")):
+        raise BrokenPromise(f"what Zenoh brings as {name!r} is called {arrived!r}")
     with errors_of_ours(name):
         key = key_of(name, "dimos/")
         found = channel_of(key, "dimos/")

@@ -9,6 +9,7 @@ from dimos_record.bus.lcm_url import parse_lcm_url
 from dimos_record.bus.memory import MemoryBus
 from dimos_record.bus.networks import may_be_one
 from dimos_record.bus.zenoh_url import is_loopback, parse_zenoh_url
+from dimos_record.viewer.sinks import viewer_url
 from soaking.fuzz_targets.checks import check_same, errors_of_ours
 
 
@@ -24,6 +25,7 @@ def seeds() -> list[bytes]:
         "zenoh://?interface=lo&connect_timeout=1.5",
         "memory://test\nmemory://a/b.c-d",
         "zenoh://?connect_timeout=1e400&scout_addr=[ff02::1]:1",
+        "127.0.0.1:9876\nrerun+http://[::1]:1/proxy\nlocalhost",
         "http://x\n://\nudpm:/x\nzenoh://a b",
     ]
     return [text.encode() for text in texts]
@@ -42,6 +44,9 @@ def run(data: bytes) -> None:
             check_same(zenoh.url, parse_zenoh_url(zenoh.url).url, "a Zenoh URL")
             for endpoint in (*zenoh.connect, *zenoh.listen):
                 is_loopback(endpoint)
+        with errors_of_ours(line):
+            viewer = viewer_url(line)
+            check_same(viewer, viewer_url(viewer), "the URL of a viewer")
         if line.startswith("memory:"):
             with errors_of_ours(line), MemoryBus(line) as bus:
                 check_same(line, bus.url, "the URL of a bus in memory")
