@@ -188,10 +188,12 @@ def _joined(senders: list[Sender]) -> list[Sender]:
     joined: dict[str, Sender] = {}
     for one in senders:
         before = joined.get(one.address, Sender(one.address, 0, 0, {}))
-        lost_channels = Counter(before.lost_channels)
-        lost_channels.update(one.lost_channels)
         joined[one.address] = Sender(
-            one.address, before.received + one.received, before.lost + one.lost, dict(lost_channels)
+            one.address,
+            before.received + one.received,
+            before.lost + one.lost,
+            dict(Counter(before.lost_channels) + Counter(one.lost_channels)),
+            dict(Counter(before.dropped_channels) + Counter(one.dropped_channels)),
         )
     return list(joined.values())
 

@@ -83,8 +83,10 @@ class NativeDispatcher(Dispatcher):
 
     def senders(self) -> list[Sender]:
         """Who was heard, and what of theirs was lost."""
-        rows = self._receiver.senders() if self._receiver is not None else []
-        return [Sender(*row) for row in rows]
+        if self._receiver is None:
+            return []
+        dropped = dict(self._receiver.dropped())
+        return [Sender(*row, dropped.get(row[0], {})) for row in self._receiver.senders()]
 
     def _wake(self) -> None:
         if self._receiver is not None:

@@ -93,7 +93,7 @@ static void free_assembly(Assembler *self, Assembly *one) {
 
 static void give_up(Assembler *self, Assembly *one) {
     if (one->channel && one->is_missed)
-        senders_note_lost(&self->senders, one->sender, one->channel, 1);
+        senders_note_lost(&self->senders, one->sender, one->channel, 1, 0);
     free_assembly(self, one);
 }
 
@@ -154,7 +154,7 @@ static bool make_room(Assembler *self, Assembly *one, size_t end, size_t come) {
     room = room < one->size ? room : one->size;
     if (one->block && end <= one->room) return true;
     if (end > room) return false;
-    Block *block = block_for_record(one->block, room);
+    Block *block = block_for_record(&self->queue, one->block, room);
     if (!block) return false;
     account(self, one, room - one->room);
     one->block = block;
@@ -194,7 +194,7 @@ static void enqueue_assembly(Assembler *self, Assembly *one, int64_t arrival_ns)
         bool has_memory = make_room(self, one, one->size, one->size);
         if (!has_memory || queue_is_full(&self->queue)) {
             sender->dropped++;
-            senders_note_lost(&self->senders, sender, one->channel, 1);
+            senders_note_lost(&self->senders, sender, one->channel, 1, 1);
             return;
         }
         for (const Ahead *ahead = one->ahead; ahead; ahead = ahead->next)
@@ -288,7 +288,7 @@ static void take_short(Assembler *self, Sender *sender, const Packet *packet, Ch
         sender->received += !channel->uncounted;
     } else {
         sender->dropped++;
-        senders_note_lost(&self->senders, sender, channel, 1);
+        senders_note_lost(&self->senders, sender, channel, 1, 1);
         channel_release(channel);
     }
 }
@@ -397,13 +397,14 @@ static void report_sender(const Sender *sender, Report *report) {
         .first_loss = report->losses_count,
     };
     for (const LostChannel *lost = sender->lost_channels; lost; lost = lost->next_of_sender)
-        report->losses[report->losses_count++] = (Loss){lost->channel, lost->count};
+        report->losses[report->losses_count++] =
+            (Loss){lost->channel, lost->count, lost->dropped};
     for (const Assembly *one = sender->assemblies; one; one = one->next_of_sender) {
         if (!one->is_missed) continue;
         if (may_be_completed(one)) {
             own->lost -= own->lost > 0;
         } else if (one->channel && !one->channel->transient) {
-            report->losses[report->losses_count++] = (Loss){one->channel, 1};
+            report->losses[report->losses_count++] = (Loss){one->channel, 1, 0};
         }
     }
     own->losses = report->losses_count - own->first_loss;

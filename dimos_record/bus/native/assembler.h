@@ -42,6 +42,7 @@ void assembler_feed(Assembler *self, const uint8_t *packet, size_t size, uint32_
 typedef struct {
     Channel *channel;
     uint64_t count;
+    uint64_t dropped; /* of these, those that came complete and were dropped here */
 } Loss;
 
 typedef struct {

@@ -85,13 +85,15 @@ void return_blocks(Taking *self, Queue *queue) {
     self->bytes = 0;
 }
 
-static PyObject *losses_dict(const Report *report, const SenderReport *sender) {
+static PyObject *losses_dict(const Report *report, const SenderReport *sender, bool only_dropped) {
     PyObject *dict = PyDict_New();
     for (size_t i = 0; dict && i < sender->losses; i++) {
         const Loss *loss = &report->losses[sender->first_loss + i];
+        uint64_t losses = only_dropped ? loss->dropped : loss->count;
+        if (losses == 0) continue;
         PyObject *name = channel_name(loss->channel);
         PyObject *before = name ? PyDict_GetItemWithError(dict, name) : NULL;
-        uint64_t sum = loss->count + (before ? PyLong_AsUnsignedLongLong(before) : 0);
+        uint64_t sum = losses + (before ? PyLong_AsUnsignedLongLong(before) : 0);
         PyObject *count = PyLong_FromUnsignedLongLong(sum);
         if (!name || !count || PyDict_SetItem(dict, name, count) < 0) Py_CLEAR(dict);
         Py_XDECREF(name);
@@ -100,22 +102,23 @@ static PyObject *losses_dict(const Report *report, const SenderReport *sender) {
     return dict;
 }
 
-static PyObject *sender_tuple(const Report *report, const SenderReport *sender) {
+static PyObject *sender_tuple(const Report *report, const SenderReport *sender, bool only_dropped) {
     char address[INET_ADDRSTRLEN + sizeof ":65535"];
     if (!inet_ntop(AF_INET, &sender->address, address, INET_ADDRSTRLEN))
         return PyErr_SetFromErrno(PyExc_OSError);
     size_t size = strlen(address);
     PyOS_snprintf(address + size, sizeof address - size, ":%d", ntohs(sender->port));
-    PyObject *losses = losses_dict(report, sender);
+    PyObject *losses = losses_dict(report, sender, only_dropped);
     if (!losses) return NULL;
+    if (only_dropped) return Py_BuildValue("sN", address, losses);
     return Py_BuildValue("sKKN", address, (unsigned long long)sender->received,
                          (unsigned long long)sender->lost, losses);
 }
 
-PyObject *report_list(const Report *report) {
+PyObject *report_list(const Report *report, bool only_dropped) {
     PyObject *list = PyList_New(0);
     for (size_t i = 0; list && i < report->count; i++) {
-        PyObject *row = sender_tuple(report, &report->senders[i]);
+        PyObject *row = sender_tuple(report, &report->senders[i], only_dropped);
         if (!row || PyList_Append(list, row) < 0) Py_CLEAR(list);
         Py_XDECREF(row);
     }

@@ -24,8 +24,8 @@ PyObject *take_lists(Taking *self, Py_ssize_t max_messages, Py_ssize_t max_bytes
 /* Tell the queue, whose lock is held, what was taken from it. */
 void return_blocks(Taking *self, Queue *queue);
 
-/* A list of (address, received, lost, {channel: lost}). */
-PyObject *report_list(const Report *report);
+/* A list of (address, received, lost, {channel: lost}), or of (address, {channel: dropped}). */
+PyObject *report_list(const Report *report, bool only_dropped);
 
 /* Zeroed memory for an object of ours, and the opposite. */
 PyObject *new_object(PyTypeObject *type);

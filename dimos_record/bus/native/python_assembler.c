@@ -67,7 +67,7 @@ static PyObject *senders(AssemblerObject *self, PyObject *args, PyObject *kwargs
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|L:senders", names, &now_ns)) return NULL;
     Report report;
     if (!assembler_report(&self->assembler, now_ns, &report)) return PyErr_NoMemory();
-    PyObject *list = report_list(&report);
+    PyObject *list = report_list(&report, false);
     report_clear(&report);
     return list;
 }

@@ -159,17 +159,26 @@ static PyObject *listen_to_all(ReceiverObject *self, PyObject *unused) {
     Py_RETURN_NONE;
 }
 
-static PyObject *senders(ReceiverObject *self, PyObject *unused) {
-    (void)unused;
+static PyObject *report(ReceiverObject *self, bool only_dropped) {
     if (!check_process(self)) return NULL;
     Report report;
     pthread_mutex_lock(&self->receiver.lock);
     bool is_made = assembler_report(&self->receiver.assembler, clock_monotonic(), &report);
     pthread_mutex_unlock(&self->receiver.lock);
     if (!is_made) return PyErr_NoMemory();
-    PyObject *list = report_list(&report);
+    PyObject *list = report_list(&report, only_dropped);
     report_clear(&report);
     return list;
+}
+
+static PyObject *senders(ReceiverObject *self, PyObject *unused) {
+    (void)unused;
+    return report(self, false);
+}
+
+static PyObject *dropped(ReceiverObject *self, PyObject *unused) {
+    (void)unused;
+    return report(self, true);
 }
 
 static PyObject *drops(ReceiverObject *self, PyObject *unused) {
@@ -209,6 +218,9 @@ static PyMethodDef methods[] = {
      "listen()\n--\n\nIgnore nothing any more, and take every channel for new."},
     {"senders", (PyCFunction)senders, METH_NOARGS,
      "senders()\n--\n\nWho was heard, as a list of (address, received, lost, {channel: lost})."},
+    {"dropped", (PyCFunction)dropped, METH_NOARGS,
+     "dropped()\n--\n\nOf what was lost, what came complete and found no room in the queue, as a\n"
+     "list of (address, {channel: messages})."},
     {"drops", (PyCFunction)drops, METH_NOARGS, "drops()\n--\n\nPackets that the kernel dropped."},
     {"fileno", (PyCFunction)descriptor, METH_NOARGS, "fileno()\n--\n\nThe socket; -1 if closed."},
     {"close", (PyCFunction)close_method, METH_NOARGS,

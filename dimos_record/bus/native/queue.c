@@ -5,6 +5,8 @@
 
 #define USUAL_CAPACITY (128 * 1024)
 #define LARGEST_SHARED (16 * 1024) /* a larger record gets a block of its own */
+#define MOST_SPARES 4
+#define LARGEST_SPARE (4 << 20)
 
 void queue_init(Queue *self, size_t max_bytes) {
     memset(self, 0, sizeof *self);
@@ -13,7 +15,7 @@ void queue_init(Queue *self, size_t max_bytes) {
 
 void queue_clear(Queue *self) {
     blocks_free(self->head);
-    free(self->spare);
+    blocks_free(self->spares);
     memset(self, 0, sizeof *self);
 }
 
@@ -25,15 +27,38 @@ size_t record_span(uint32_t size) {
     return (sizeof(Record) + size + 15) & ~(size_t)15;
 }
 
-static Block *new_block(size_t capacity) {
-    Block *block = malloc(sizeof *block + capacity);
-    if (block) *block = (Block){.capacity = capacity};
+/* Memory that was used before is much faster than what the kernel has to map first. */
+static Block *find_spare(Queue *self, size_t capacity) {
+    for (Block **place = &self->spares; *place; place = &(*place)->next) {
+        Block *block = *place;
+        if (block->capacity < capacity || block->capacity / 2 > capacity) continue;
+        *place = block->next;
+        block->next = NULL;
+        return block;
+    }
+    return NULL;
+}
+
+static void keep_spare(Queue *self, Block *block) {
+    *block = (Block){.capacity = block->capacity, .next = self->spares};
+    self->spares = block;
+    Block *last = block;
+    for (int i = 1; i < MOST_SPARES && last; i++) last = last->next;
+    if (!last) return;
+    blocks_free(last->next);
+    last->next = NULL;
+}
+
+static Block *new_block(Queue *self, size_t capacity) {
+    Block *block = find_spare(self, capacity);
+    if (block || !(block = malloc(sizeof *block + capacity))) return block;
+    *block = (Block){.capacity = capacity};
     return block;
 }
 
-Block *block_for_record(Block *block, size_t room) {
+Block *block_for_record(Queue *queue, Block *block, size_t room) {
     size_t capacity = (sizeof(Record) + room + 15) & ~(size_t)15;
-    if (!block) return new_block(capacity);
+    if (!block) return new_block(queue, capacity);
     Block *larger = realloc(block, sizeof *block + capacity);
     if (larger) larger->capacity = capacity;
     return larger;
@@ -51,12 +76,7 @@ static void link_block(Queue *self, Block *block) {
 static Block *block_with_room(Queue *self, size_t span) {
     Block *block = self->tail;
     if (block && block->capacity - block->used >= span) return block;
-    if (span > LARGEST_SHARED)
-        block = new_block(span);
-    else if ((block = self->spare))
-        self->spare = NULL;
-    else
-        block = new_block(USUAL_CAPACITY);
+    block = new_block(self, span > LARGEST_SHARED ? span : USUAL_CAPACITY);
     if (block) link_block(self, block);
     return block;
 }
@@ -92,12 +112,10 @@ Block *queue_detach(Queue *self) {
 
 void queue_taken(Queue *self, size_t bytes, Block *done) {
     self->bytes -= bytes;
-    if (done && !self->spare && done->capacity == USUAL_CAPACITY) {
-        *done = (Block){.capacity = USUAL_CAPACITY};
-        self->spare = done;
-    } else {
+    if (done && done->capacity <= LARGEST_SPARE)
+        keep_spare(self, done);
+    else
         free(done);
-    }
 }
 
 Record *block_next(Block *block) {

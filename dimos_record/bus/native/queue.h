@@ -24,7 +24,7 @@ typedef struct {
     size_t bytes;     /* what it holds, and what was detached and is not yet taken */
     uint64_t appended; /* messages so far */
     Block *head, *tail;
-    Block *spare; /* an empty one of the usual size */
+    Block *spares; /* empty ones, the last freed first */
 } Queue;
 
 void queue_init(Queue *self, size_t max_bytes);
@@ -44,7 +44,7 @@ void queue_taken(Queue *self, size_t bytes, Block *done);
 
 /* A block for a record whose data has so much room; NULL if there is no memory. `block` is the one
  * that it replaces, contents included, or NULL. */
-Block *block_for_record(Block *block, size_t room);
+Block *block_for_record(Queue *queue, Block *block, size_t room);
 /* The next record of a block, NULL at its end. */
 Record *block_next(Block *block);
 /* What a record takes of a block. */

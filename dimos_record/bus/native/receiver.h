@@ -26,6 +26,7 @@ typedef struct {
     uint32_t drops;          /* by the packets' own account */
     uint32_t final_drops;    /* when the socket was closed */
     Clock clock;             /* the thread's own */
+    int usual_size;          /* the thread's own: bytes of a packet, averaged over the last few */
     struct Packets *packets; /* the thread's own */
 } Receiver;
 

@@ -77,7 +77,7 @@ void senders_forget(Senders *self, Sender *sender) {
     for (LostChannel *lost = sender->lost_channels, *next; lost; lost = next) {
         next = lost->next_of_sender;
         table_remove(&self->lost_channels, &lost->node);
-        if (sums) senders_note_lost(self, sums, lost->channel, lost->count);
+        if (sums) senders_note_lost(self, sums, lost->channel, lost->count, lost->dropped);
         free(lost);
     }
     if (sums) {
@@ -152,13 +152,15 @@ static uint32_t lost_hash(const Sender *sender, const Channel *channel) {
     return hash_bytes(key, sizeof key);
 }
 
-void senders_note_lost(Senders *self, Sender *sender, Channel *channel, uint64_t count) {
+void senders_note_lost(Senders *self, Sender *sender, Channel *channel, uint64_t count,
+                       uint64_t dropped) {
     if (channel->transient) return;
     uint32_t hash = lost_hash(sender, channel);
     for (Node *node = table_bucket(&self->lost_channels, hash); node; node = node->next) {
         LostChannel *lost = (LostChannel *)node;
         if (lost->sender == sender && lost->channel == channel) {
             lost->count += count;
+            lost->dropped += dropped;
             return;
         }
     }
@@ -168,6 +170,7 @@ void senders_note_lost(Senders *self, Sender *sender, Channel *channel, uint64_t
     lost->sender = sender;
     lost->channel = channel;
     lost->count = count;
+    lost->dropped = dropped;
     lost->next_of_sender = sender->lost_channels;
     sender->lost_channels = lost;
     table_add(&self->lost_channels, &lost->node, hash);

@@ -17,6 +17,7 @@ typedef struct LostChannel {
     struct Sender *sender;
     Channel *channel;
     uint64_t count;
+    uint64_t dropped; /* of these, those that came complete and were dropped here */
 } LostChannel;
 
 typedef struct Sender {
@@ -65,7 +66,8 @@ void sender_complete(Sender *self, uint32_t number, bool missed);
 /* Messages that were sent and did not come; what is still on its way counts as not come. */
 uint64_t sender_lost(const Sender *self);
 
-/* Keep in mind which channel something was lost of. */
-void senders_note_lost(Senders *self, Sender *sender, Channel *channel, uint64_t count);
+/* Keep in mind which channel something was lost of, and how much of it was dropped here. */
+void senders_note_lost(Senders *self, Sender *sender, Channel *channel, uint64_t count,
+                       uint64_t dropped);
 
 #endif
