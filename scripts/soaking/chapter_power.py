@@ -75,8 +75,8 @@ class Recorded(NamedTuple):
     stopped_s: float
     """When the recorder was asked to end."""
     delay_s: float
-    """By how much the machine was late: the longest flush, and for how long a thread had to wait for
-    a processor."""
+    """By how much the machine was late: the longest flush, and how long a thread waited for a
+    processor."""
 
 
 class Left(NamedTuple):
@@ -269,8 +269,9 @@ def _summary(rounds: Sequence[Figures]) -> str:
 _SOUND = "the file is sound; no message is wrong, twice, or out of order."
 _SEES = (
     "Nothing has to be done: `info` says that the session was killed, and the next `record "
-    "--append` goes on. `doctor` may call the end of the log damaged; `recover` makes one file of all "
-    "that is whole. A file (of a folder, the last segment) that was just being created is no recording yet."
+    "--append` goes on. `doctor` may call the end of the log damaged; `recover` makes one file of "
+    "all that is whole. What was just being created (of a folder, the last segment) is no "
+    "recording yet."
 )
 
 
@@ -287,8 +288,8 @@ CHAPTER = Chapter(
             name="power-normal",
             what="the power fails while a file, segments or a ring are recorded, while a killed "
             "recording is gone on with, while one begins or is finished",
-            promise=f"All but about the last second is there (tested: {LOST_S:g} s, and by how much "
-            f"the machine was late); {_SOUND}",
+            promise=f"All but about the last second is there (tested: {LOST_S:g} s, and by how "
+            f"much the machine was late); {_SOUND}",
             sees=_SEES,
             run=power,
             rounds=60,
@@ -298,8 +299,8 @@ CHAPTER = Chapter(
         Fault(
             name="power-full",
             what="the same, recorded with `--durability full`",
-            promise=f"All but about the last 0.2 s is there (tested: {LOST_WITH_FULL_S:g} s, and by "
-            f"how much the machine was late); {_SOUND}",
+            promise=f"All but about the last 0.2 s is there (tested: {LOST_WITH_FULL_S:g} s, and "
+            f"by how much the machine was late); {_SOUND}",
             sees=_SEES,
             run=power_with_full,
             rounds=60,
