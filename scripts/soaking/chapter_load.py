@@ -235,8 +235,14 @@ def _load_summary(rounds: Sequence[Figures]) -> str:
     )
 
 
-def overload(round_: Round, factor: float | None = None, seconds: float = 8.0) -> Outcome:
-    """Record the robot, then several times as much, then the robot again."""
+def overload(
+    round_: Round, factor: float | None = None, seconds: float = 8.0, *, is_busy: bool = False
+) -> Outcome:
+    """Record the robot, then several times as much, then the robot again.
+
+    Args:
+        is_busy: judge only what does not depend on what else the machine does.
+    """
     factor = factor or (2.0, 4.0)[round_.number % 2]
     path = round_.folder / "walk.db"
     with ExitStack() as stack:
@@ -249,7 +255,9 @@ def overload(round_: Round, factor: float | None = None, seconds: float = 8.0) -
     found = _numbers(path)
     account = json.loads(ended.out)
     dropped = _check_account(account, found, published[-1].counts)
-    _check_recovery(found, published)
+    if not is_busy:
+        _check_losses(account, published[-1].counts)
+        _check_recovery(found, published)
     path.unlink()
     all_published = sum(published[-1].counts.values())
     return Outcome(
@@ -274,7 +282,7 @@ def _numbers(path: Path) -> dict[str, list[int]]:
 def _check_account(
     account: Mapping[str, Any], found: Mapping[str, list[int]], published: Mapping[str, int]
 ) -> int:
-    """Check that received is written and dropped, per stream, and that nothing else is missing.
+    """Check that received is written and dropped, per stream.
 
     Returns:
         How many messages were dropped.
@@ -289,13 +297,17 @@ def _check_account(
         if topic["received"] > published[name]:
             raise PromiseBroken(f"/{name}: {published[name]} were published: {topic}")
         dropped += topic["dropped"]
+    return dropped
+
+
+def _check_losses(account: Mapping[str, Any], published: Mapping[str, int]) -> None:
+    """Check that what did not come is known: exactly, where the sender's numbers are read."""
     missing = sum(published.values()) - sum(topic["received"] for topic in account["topics"])
     lost = account["messages_lost_before_reception"]
     if lost is not None and lost != missing:
         raise PromiseBroken(f"{missing} did not come, and {lost} are said to be lost of the sender")
     if missing and not lost and not account["lost_before_reception"]:
         raise PromiseBroken(f"{missing} did not come, and nothing is said of it")
-    return dropped
 
 
 def _check_recovery(found: Mapping[str, list[int]], phases: Sequence[Phase]) -> None:

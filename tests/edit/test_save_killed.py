@@ -1,4 +1,4 @@
-"""Killed at any moment of a save, a recording is as before or as after; see scripts/kill_save."""
+"""Killed at any moment of a save, a recording is as before or as after."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from dimos_record.edit.save import save
 from dimos_record.store.unfinished import clean_up
-from tests.edit.kill_save import Kept, after_a_kill, edited_recording
+from tests.edit.killed_saves import Kept, after_a_kill, edited_recording
 from tests.edit.recordings import names_in, opened
 from tests.edit.save_until_killed import POINTS
 from tests.store.samples import ROOT

@@ -1,22 +1,18 @@
 """Damages recordings in many ways and checks what `salvage` makes of them.
 
-`scripts/damage` runs this on 500 files; `test_salvage.py` on a few of them. What must be saved is
-known from the undamaged file: every message none of whose pages is damaged, and whatever SQLite
+`scripts/soak damage` runs this on 500 files; `test_salvage.py` on a few of them. What must be saved
+is known from the undamaged file: every message none of whose pages is damaged, and whatever SQLite
 itself reads of the damaged file.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import random
 import shutil
 import sqlite3
 import struct
-import sys
 import tempfile
-import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -402,37 +398,3 @@ def _owed(original: Original, hit: Damaged, path: Path) -> set[Key]:
     with closing(sqlite3.connect(path)) as connection:
         found = read(connection, proven=True)
     return owed | {key for key, content in found.items() if original.messages.get(key) == content}
-
-
-def main() -> None:
-    """Damage and salvage many files, and say how many messages were saved."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--files", type=int, default=500)
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
-    began_s, bad = time.monotonic(), 0
-    totals: dict[str, Counter[str]] = {}
-    with tempfile.TemporaryDirectory() as name:
-        originals = [look_at(make(Path(name, f"{make.__name__}.db"))) for make in WRITERS]
-        for number in range(options.files):
-            dice = random.Random(f"{options.seed}/{number}")
-            original = originals[number % len(originals)]
-            damage = KINDS[number // len(originals) % len(KINDS)]
-            with tempfile.TemporaryDirectory(dir=name) as folder:
-                outcome = try_one(original, damage, dice, Path(folder))
-            total = totals.setdefault(damage.__name__, Counter())
-            total.update(files=1, saved=outcome.saved, messages=outcome.messages)
-            for problem in outcome.problems:
-                bad += 1
-                print(f"{options.seed}/{number} {original.path.name} {damage.__name__}: {problem}")
-    every = sum(totals.values(), Counter())
-    for what, total in (*totals.items(), ("all", every)):
-        share = total["saved"] / max(1, total["messages"])
-        saved = f"{total['saved']:9,} of {total['messages']:9,}"
-        print(f"{what:18} {total['files']:4} files  {saved}  {share:6.1%}")
-    print(f"{bad} problems, {time.monotonic() - began_s:.0f} s")
-    sys.exit(bool(bad))
-
-
-if __name__ == "__main__":
-    main()

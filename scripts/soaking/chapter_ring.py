@@ -1,23 +1,19 @@
-"""Records into a ring for a long time, kills it in between, and checks all that it promises.
+"""A ring that is recorded into for a long time, killed and stopped in between, and kept from.
 
-`scripts/ring_soak --minutes 10 --mb 30` runs it; a test runs it for some seconds. Messages are
-numbered: a number that is missing in the ring, or in what is kept of it, is a message lost.
+Messages are numbered: a number that is missing in the ring, or in what is kept of it, is a message
+lost.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
-import shutil
 import signal
 import struct
 import subprocess
 import sys
-import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -30,8 +26,9 @@ from dimos_record.store.connection import has_log
 from dimos_record.store.reader import RecordingReader
 from dimos_record.store.segments import segments_of
 from dimos_record.testing import free_lcm_url
+from soaking.faults_rig import CLI
+from soaking.harness import Chapter, Fault, Figures, Outcome, Round, largest, total
 
-CLI = [sys.executable, "-m", "dimos_record.cli.main"]
 PAYLOAD = 60_000
 STATE = b"static transforms"
 S = 1_000_000_000
@@ -49,6 +46,7 @@ class Soak:
     mb_per_s: float = 30.0
     slack_s: float = 2.0
     """What the ring may be longer by, since it is looked after once a second."""
+    say: Callable[[str], None] = lambda text: None
     url: str = field(default_factory=free_lcm_url)
     faults: list[str] = field(default_factory=list)
     checked: set[str] = field(default_factory=set)
@@ -74,7 +72,7 @@ class Soak:
     def fault(self, what: str) -> None:
         """Something that was promised is not so."""
         self.faults.append(what)
-        print("FAULT", what, flush=True)
+        self.say(what)
 
 
 def publish(url: str, mb_per_s: float) -> None:
@@ -94,7 +92,7 @@ def publish(url: str, mb_per_s: float) -> None:
 @contextmanager
 def publisher(soak: Soak) -> Iterator[None]:
     """The same in a process of its own."""
-    code = f"from tests.record.ring_soak import publish; publish({soak.url!r}, {soak.mb_per_s})"
+    code = f"from soaking.chapter_ring import publish; publish({soak.url!r}, {soak.mb_per_s})"
     process = subprocess.Popen([sys.executable, "-c", code])
     try:
         yield
@@ -118,7 +116,7 @@ class Recorder:
         assert self.process.stderr is not None
         line = self.process.stderr.readline()
         while line and "Recording to" not in line:
-            print("recorder:", line.rstrip())
+            soak.say(line.rstrip())
             line = self.process.stderr.readline()
 
     def kill(self) -> None:
@@ -227,7 +225,7 @@ def keep_and_check(soak: Soak) -> None:
         "exact": exact,
     }
     soak.keeps.append(figures)
-    print("keep", figures, flush=True)
+    soak.say(f"kept {figures}")
     if not exact:
         soak.fault(f"what was kept is not exact: {figures}, {same}, {earliest - latest}, {states}")
 
@@ -246,7 +244,7 @@ def run(soak: Soak, seconds: float) -> None:
                     pause_s = min(soak.last_s * 1.5, seconds / 6)
                     time.sleep(max(0.0, min(pause_s, began_s + seconds / 3 - time.monotonic())))
                     keep_and_check(soak)
-                print(f"{time.monotonic() - began_s:.0f} s, {soak.most_bytes / 1e6:,.0f} MB")
+                soak.say(f"{time.monotonic() - began_s:.0f} s, {soak.most_bytes / 1e6:,.0f} MB")
                 (end or recorder.stop)()
                 if len(soak.accounts) < 2:
                     recorder = Recorder(soak)
@@ -272,43 +270,60 @@ def check_bounds(soak: Soak) -> None:
         soak.fault(f"the ring had {soak.most_bytes / 1e6:,.0f} MB of {allowed / 1e6:,.0f} MB")
 
 
-def main() -> None:
-    """Run it as a person asked for, and exit with 1 if anything is not as promised."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=10.0)
-    parser.add_argument("--mb", type=float, default=30.0, help="MB/s that are published")
-    parser.add_argument("--ring", type=float, default=60.0, help="seconds")
-    parser.add_argument("--last", type=float, default=30.0, help="seconds that are kept")
-    parser.add_argument("--folder", type=Path, help="where to record; a temporary folder")
-    options = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(dir=options.folder))
-    os.environ["PYTHONPATH"] = str(Path(__file__).parents[2])
-    soak = Soak(folder, options.ring, options.last, options.mb)
-    try:
-        with closing_folder(folder):
-            run(soak, options.minutes * 60)
-    finally:
-        report(soak)
-    sys.exit(bool(soak.faults))
+def ring(
+    round_: Round,
+    ring_s: float = 60.0,
+    last_s: float = 30.0,
+    mb_per_s: float = 30.0,
+    slack_s: float = 2.0,
+) -> Outcome:
+    """Record into a ring, kill and stop it, and look for every message.
+
+    Args:
+        round_: its minutes are how long, in all.
+        ring_s: length of the ring.
+        last_s: how much is kept, again and again.
+        mb_per_s: what is published.
+        slack_s: what the ring may be longer by, since it is looked after once a second.
+    """
+    soak = Soak(round_.folder, ring_s, last_s, mb_per_s, slack_s, say=round_.say)
+    run(soak, 60 * round_.minutes)
+    figures = {
+        "messages": soak.messages,
+        "segments": len(soak.checked),
+        "most_mb": soak.most_bytes / 1e6,
+        "longest_s": soak.longest_s,
+        "keeps": len(soak.keeps),
+        "away": sum(soak.missing_at_restarts),
+    }
+    return Outcome(figures, soak.faults)
 
 
-@contextmanager
-def closing_folder(folder: Path) -> Iterator[None]:
-    """Delete a folder at the end."""
-    try:
-        yield
-    finally:
-        shutil.rmtree(folder)
+def _summary(rounds: Sequence[Figures]) -> str:
+    return (
+        f"{total(rounds, 'messages'):,.0f} messages in {total(rounds, 'segments'):,.0f} segments "
+        f"looked through, {total(rounds, 'away'):,.0f} missing while no recorder ran; the ring was "
+        f"at most {largest(rounds, 'longest_s'):.1f} s long and had "
+        f"{largest(rounds, 'most_mb'):,.0f} MB with its logs; {total(rounds, 'keeps'):.0f} times "
+        "the past was kept, and compared"
+    )
 
 
-def report(soak: Soak) -> None:
-    """Say what was found."""
-    print(f"messages looked through: {soak.messages:,} in {len(soak.checked)} segments")
-    print(f"missing where the recorder was away: {soak.missing_at_restarts}")
-    print(f"largest: {soak.most_bytes / 1e6:,.0f} MB; longest: {soak.longest_s:.1f} s")
-    print(f"kept {len(soak.keeps)} times, exact {sum(one['exact'] for one in soak.keeps)} times")
-    print(f"faults: {soak.faults or 'none'}")
-
-
-if __name__ == "__main__":
-    main()
+CHAPTER = Chapter(
+    "ring",
+    "A ring",
+    [
+        Fault(
+            name="ring",
+            what="a ring of 60 s at 30 MB/s, killed after a third and stopped after two, and "
+            "started again by the same command",
+            promise="No message is missing while a recorder ran; the ring is as long as was asked "
+            "for, and at most a segment longer; what is kept of the past is exact.",
+            sees="Nothing has to be done.",
+            run=ring,
+            minutes=10.0,
+            summary=_summary,
+            timeout_s=300,
+        )
+    ],
+)

@@ -1,0 +1,69 @@
+"""Short forms of the chapters of scripts/soak: each fault a few times, or for some seconds."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+from soaking.chapter_load import overload
+from soaking.chapter_power import power, power_with_full
+from soaking.chapter_ring import ring
+from soaking.harness import Outcome, Round
+from soaking.kill_editor import EDITS, kill_editor
+from soaking.kill_player import kill_player
+from soaking.kill_recorder import kill_recorder
+
+pytestmark = pytest.mark.once
+
+Run = Callable[[Round], Outcome]
+APPENDING, SEGMENTS, STARTING, FINISHING = 1, 3, 5, 6
+"""Rounds of `kill_recorder`."""
+BEGINNING = 4
+"""Round of `power`."""
+
+
+def tried(run: Run, folder: Path, number: int = 0, minutes: float = 0.0) -> Outcome:
+    """One round; it fails if the promise was broken."""
+    outcome = run(Round(number, random.Random(number), folder, minutes))
+    assert outcome.broken == ()
+    return outcome
+
+
+@pytest.mark.parametrize("number", [APPENDING, SEGMENTS, STARTING, FINISHING])
+def test_a_recorder_that_is_killed_leaves_all_but_the_last_batch(
+    tmp_path: Path, number: int
+) -> None:
+    tried(kill_recorder, tmp_path, number)
+
+
+def test_a_player_that_is_killed_leaves_the_recording_as_it_was(tmp_path: Path) -> None:
+    tried(kill_player, tmp_path, 1)
+
+
+@pytest.mark.parametrize("name", ["save", "undo"])
+def test_an_edit_that_is_killed_is_done_or_not_begun(tmp_path: Path, name: str) -> None:
+    (number,) = (i for i, edit in enumerate(EDITS) if edit.name == name)
+    figures = tried(kill_editor, tmp_path, number).figures
+    assert figures["before"] + figures["after"] == 1
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
+@pytest.mark.parametrize("run", [power, power_with_full])
+def test_a_power_cut_costs_no_more_than_is_promised(tmp_path: Path, run: Run) -> None:
+    assert tried(run, tmp_path, BEGINNING).figures["cuts"] > 0
+
+
+def test_an_overload_is_counted(tmp_path: Path) -> None:
+    short = partial(overload, factor=2.0, seconds=1.0, is_busy=True)
+    assert tried(short, tmp_path).figures["published"] > 0
+
+
+def test_a_ring_that_is_killed_and_stopped_loses_nothing_else(tmp_path: Path) -> None:
+    short = partial(ring, ring_s=2, last_s=0.5, mb_per_s=1.0, slack_s=60)
+    figures = tried(short, tmp_path, minutes=4.5 / 60).figures
+    assert figures["keeps"] >= 3
+    assert figures["messages"] > 0
