@@ -2,8 +2,8 @@
 
 #include <time.h>
 
-#define CLOSE_NS 20000   /* both clocks were read at once, unless the thread was interrupted */
-#define STEP_NS 100000   /* more than that is no inaccuracy of reading them */
+#define AT_ONCE_NS 1000 /* both clocks were read at once: the thread was not interrupted */
+#define STEP_NS 100000  /* more than that is no inaccuracy of reading them */
 #define ATTEMPTS 5
 
 static int64_t read_clock(clockid_t clock) {
@@ -17,15 +17,17 @@ int64_t clock_monotonic(void) {
 }
 
 void clock_look(Clock *self) {
-    for (int i = 0; i < ATTEMPTS; i++) {
+    int64_t closest = 0, monotonic = 0, wall = 0;
+    for (int i = 0; i < ATTEMPTS && (i == 0 || closest > AT_ONCE_NS); i++) {
         int64_t before = clock_monotonic();
-        int64_t wall = read_clock(CLOCK_REALTIME);
+        int64_t between = read_clock(CLOCK_REALTIME);
         int64_t after = clock_monotonic();
-        if (after - before <= CLOSE_NS || (!self->is_known && i == ATTEMPTS - 1)) {
-            clock_see(self, after, wall);
-            return;
-        }
+        if (i > 0 && after - before >= closest) continue;
+        closest = after - before;
+        monotonic = before + closest / 2;
+        wall = between;
     }
+    if (closest <= STEP_NS || !self->is_known) clock_see(self, monotonic, wall);
     self->now_ns = clock_monotonic();
 }
 
