@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks.messages import numbered
+from benchmarks.processes import module_env
 
 from dimos_record.errors import RecordingNotFound
 from dimos_record.store import open_recording
@@ -187,7 +188,8 @@ def _begin(
     recorder = stack.enter_context(Command([*command, *options], round_.folder / "recorder"))
     recorder.wait_for("Recording to ")
     robot = [sys.executable, "-m", "soaking.robot", url, *(f"{f}:{s}" for f, s in phases)]
-    return recorder, stack.enter_context(Command(robot, round_.folder / "robot"))
+    publisher = Command(robot, round_.folder / "robot", env=module_env())
+    return recorder, stack.enter_context(publisher)
 
 
 def _thirds(samples: Sequence[tuple[float, float]]) -> tuple[list[float], list[float]]:

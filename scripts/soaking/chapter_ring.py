@@ -7,6 +7,7 @@ lost.
 from __future__ import annotations
 
 import json
+import os
 import signal
 import struct
 import subprocess
@@ -19,6 +20,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+
+from benchmarks.processes import module_env
 
 from dimos_record.bus import open_bus
 from dimos_record.store import open_recording
@@ -93,7 +96,7 @@ def publish(url: str, mb_per_s: float) -> None:
 def publisher(soak: Soak) -> Iterator[None]:
     """The same in a process of its own."""
     code = f"from soaking.chapter_ring import publish; publish({soak.url!r}, {soak.mb_per_s})"
-    process = subprocess.Popen([sys.executable, "-c", code])
+    process = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, **module_env()})
     try:
         yield
     finally:

@@ -17,6 +17,11 @@ from soaking.harness import Fault, Figures, Outcome, PromiseBroken, Round, total
 from soaking.recorded import TOPICS, finished, killed
 from soaking.traffic import numbers
 
+_RECORDINGS = (
+    lambda: finished("walk.db"),
+    lambda: killed("killed.db"),
+    lambda: finished("walks", split_s=1.0),
+)
 _WAYS = (
     (),
     ("--speed", "max"),
@@ -28,11 +33,10 @@ _WAYS = (
 
 def kill_player(round_: Round) -> Outcome:
     """Kill one in one of several situations, and compare every byte and name of the recording."""
-    recordings = (finished("walk.db"), killed("killed.db"), finished("walks", split_s=1.0))
-    path = recordings[round_.number % len(recordings)]
+    path = _RECORDINGS[round_.number % len(_RECORDINGS)]()
     before, expected = _files(path), numbers(path, TOPICS)
     url = free_lcm_url() + "&recv_buf_size=8000000"
-    way = _WAYS[round_.number // len(recordings) % len(_WAYS)]
+    way = _WAYS[round_.number // len(_RECORDINGS) % len(_WAYS)]
     with open_bus(url) as bus, Collector(bus) as received:
         command = [*CLI, "play", str(path), "--bus", url, "--force", "-q", *way]
         with Command(command, round_.folder / "log") as player:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from soaking.chapter_load import overload
-from soaking.chapter_power import power, power_with_full
+from soaking.chapter_power import power_with_full
 from soaking.chapter_ring import ring
 from soaking.harness import Outcome, Round
 from soaking.kill_editor import EDITS, kill_editor
@@ -20,9 +20,11 @@ from soaking.kill_recorder import kill_recorder
 pytestmark = pytest.mark.once
 
 Run = Callable[[Round], Outcome]
-APPENDING, SEGMENTS, STARTING, FINISHING = 1, 3, 5, 6
+APPENDING, SEGMENTS, FINISHING = 1, 3, 6
 """Rounds of `kill_recorder`."""
-BEGINNING = 4
+PLAYING = 3
+"""Round of `kill_player`."""
+BRIEF = 4
 """Round of `power`."""
 
 
@@ -33,7 +35,7 @@ def tried(run: Run, folder: Path, number: int = 0, minutes: float = 0.0) -> Outc
     return outcome
 
 
-@pytest.mark.parametrize("number", [APPENDING, SEGMENTS, STARTING, FINISHING])
+@pytest.mark.parametrize("number", [APPENDING, SEGMENTS, FINISHING])
 def test_a_recorder_that_is_killed_leaves_all_but_the_last_batch(
     tmp_path: Path, number: int
 ) -> None:
@@ -41,20 +43,18 @@ def test_a_recorder_that_is_killed_leaves_all_but_the_last_batch(
 
 
 def test_a_player_that_is_killed_leaves_the_recording_as_it_was(tmp_path: Path) -> None:
-    tried(kill_player, tmp_path, 1)
+    tried(kill_player, tmp_path, PLAYING)
 
 
-@pytest.mark.parametrize("name", ["save", "undo"])
-def test_an_edit_that_is_killed_is_done_or_not_begun(tmp_path: Path, name: str) -> None:
-    (number,) = (i for i, edit in enumerate(EDITS) if edit.name == name)
+def test_an_edit_that_is_killed_is_done_or_not_begun(tmp_path: Path) -> None:
+    (number,) = (i for i, edit in enumerate(EDITS) if edit.name == "save")
     figures = tried(kill_editor, tmp_path, number).figures
     assert figures["before"] + figures["after"] == 1
 
 
 @pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
-@pytest.mark.parametrize("run", [power, power_with_full])
-def test_a_power_cut_costs_no_more_than_is_promised(tmp_path: Path, run: Run) -> None:
-    assert tried(run, tmp_path, BEGINNING).figures["cuts"] > 0
+def test_a_power_cut_costs_no_more_than_is_promised(tmp_path: Path) -> None:
+    assert tried(power_with_full, tmp_path, BRIEF).figures["cuts"] > 0
 
 
 def test_an_overload_is_counted(tmp_path: Path) -> None:
