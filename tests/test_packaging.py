@@ -43,17 +43,34 @@ def expected(tracked_files: list[str]) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="module")
-def dist(tracked_files: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The sdist and wheel, built from a copy of the tracked files."""
+def sources(tracked_files: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the tracked files."""
     copy = tmp_path_factory.mktemp("copy")
     for name in tracked_files:
         (copy / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / name, copy / name, follow_symlinks=False)
+    return copy
+
+
+@pytest.fixture(scope="module")
+def dist(sources: Path) -> Path:
+    """The sdist and wheel."""
+    return build(sources)
+
+
+def build(sources: Path, *options: str, **environment: str) -> Path:
     isolation = [] if int(version("setuptools").partition(".")[0]) < 77 else ["--no-isolation"]
-    command = [sys.executable, "-m", "build", *isolation, "--outdir", str(copy / "dist"), str(copy)]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    out = sources / "-".join(["dist", *options])
+    command = [sys.executable, "-m", "build", *isolation, *options, "--outdir", str(out)]
+    result = subprocess.run(
+        [*command, str(sources)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | environment,
+    )
     assert result.returncode == 0, result.stdout + result.stderr
-    return copy / "dist"
+    return out
 
 
 def test_the_wheel_has_every_file_of_the_library_as_a_real_file(
@@ -68,6 +85,25 @@ def test_the_wheel_has_every_file_of_the_library_as_a_real_file(
     assert {name.partition("/")[0] for name in packed if ".dist-info/" not in name} == {
         "dimos_record"
     }
+
+
+def test_one_wheel_with_the_compiled_part_serves_every_python(dist: Path) -> None:
+    (wheel,) = dist.glob("*.whl")
+    assert "-cp310-abi3-linux_" in wheel.name
+    with zipfile.ZipFile(wheel) as archive:
+        assert "dimos_record/bus/_lcm_native.abi3.so" in archive.namelist()
+
+
+def test_without_a_compiler_there_is_a_wheel_without_the_compiled_part(
+    sources: Path, tmp_path: Path
+) -> None:
+    bare = tmp_path / "bare"
+    shutil.copytree(sources, bare, symlinks=True, ignore=shutil.ignore_patterns("build", "*.so"))
+    (wheel,) = build(bare, "--wheel", CC="false").glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+    assert "dimos_record/bus/lcm_native.py" in names
+    assert [name for name in names if name.endswith(".so")] == []
 
 
 def test_the_command_starts_what_the_wheel_contains(dist: Path) -> None:
