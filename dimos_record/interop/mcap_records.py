@@ -53,6 +53,7 @@ class McapRecords:
             KeyError,  # a message of a channel that is nowhere described
             RuntimeError,  # LZ4
             MemoryError,  # a length that no file has
+            OverflowError,  # or that no file could have
             OSError,  # a place that no file has, or the disk
         )
         self._indexed = False

@@ -32,6 +32,7 @@ from dimos_record.errors import (
     RecordingDamaged,
     RecordingNotFound,
     StorageError,
+    reason,
 )
 from dimos_record.store.foreign_code import read_schema, refuse_foreign_code
 from dimos_record.store.wal import has_commit
@@ -374,7 +375,7 @@ def _is_in_use(index: str) -> bool:
 def _size(path: str) -> int:
     try:
         return os.path.getsize(path)
-    except OSError:
+    except (OSError, ValueError):
         return 0
 
 
@@ -412,6 +413,15 @@ def errors_about(path: Path | str) -> Iterator[None]:
         raise damaged(path, "its table names are not text") from error
     except BadContent as error:
         raise damaged(path, error) from error
+
+
+@contextmanager
+def only_numbers(path: Path | str) -> Iterator[None]:
+    """Call a recording damaged in which something else stands where there has to be a number."""
+    try:
+        yield
+    except (ArithmeticError, TypeError) as error:
+        raise damaged(path, f"there is no number where one has to be: {reason(error)}") from error
 
 
 def translate(error: sqlite3.Error, path: Path | str) -> DimosRecordError:

@@ -30,6 +30,7 @@ from dimos_record.store.connection import (
     connect_for_reading,
     errors_about,
     is_wal,
+    only_numbers,
     read_header,
 )
 from dimos_record.store.edits import Edit
@@ -114,7 +115,7 @@ class RecordingReader:
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
         """One snapshot for several statements, with errors that name the recording."""
-        with self._lock, errors_about(self.path):
+        with self._lock, errors_about(self.path), only_numbers(self.path):
             connection = self._connection
             if connection.in_transaction:
                 yield connection

@@ -14,6 +14,8 @@ from typing import Any
 from dimos_record.store.base import LogLine, SessionInfo, StreamAccount
 from dimos_record.store.connection import BadContent
 
+_LAST_PID = 2**31 - 1
+
 
 def process_identity() -> dict[str, Any]:
     """What tells this process from every other, also after its number was used again."""
@@ -24,7 +26,9 @@ def process_identity() -> dict[str, Any]:
 def is_alive(meta: dict[str, Any]) -> bool:
     """Whether the process that a session's meta names still runs on this machine."""
     pid = meta.get("pid")
-    if not isinstance(pid, int) or meta.get("host") != socket.gethostname():
+    if not isinstance(pid, int) or not 0 < pid <= _LAST_PID:
+        return False
+    if meta.get("host") != socket.gethostname():
         return False
     try:
         os.kill(pid, 0)

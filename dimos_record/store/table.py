@@ -330,6 +330,8 @@ class StreamTable(NamedTuple):
         if self.has_blobs:
             joined += f" LEFT JOIN {quote_name(f'{self.info.name}_blob')} b ON b.id = t.id"
             payload = f"coalesce(CAST(b.data AS BLOB), {payload})"
+        if self.ours and self.info.codec in PLAIN:
+            payload = f"CAST({payload} AS BLOB)"
         seq, stamp = ("coalesce(t.seq, 0)", "t.stamp_ns") if self.ours else ("t.id", "NULL")
         columns = f"t.id, CAST({seq} AS INTEGER), t.ts_ns, CAST({stamp} AS INTEGER), {payload}"
         query = f"SELECT {columns} FROM {joined} WHERE {where} ORDER BY {sorting} LIMIT ?"
@@ -355,7 +357,8 @@ class StreamTable(NamedTuple):
     ) -> Page:
         where, sorting = span.clauses()
         query = (
-            f"SELECT id, seq, ts_ns, stamp_ns, data FROM _dr_spool "
+            "SELECT id, CAST(coalesce(seq, 0) AS INTEGER), ts_ns, "
+            "CAST(stamp_ns AS INTEGER), CAST(data AS BLOB) FROM _dr_spool "
             f"WHERE {where} AND topic = ? ORDER BY {sorting} LIMIT ?"
         )
         parameters = (span.low, span.high, *span.after, self.topic, limit)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import socket
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -332,3 +333,22 @@ def test_a_stream_called_like_a_command_is_just_a_stream(tmp_path: Path) -> None
     path = write_dimos_file(tmp_path / "walk.db", [ODOM._replace(name="select")])
     with open_recording(path) as reader:
         assert next(reader.rows("select")).data == ODOM.payloads[0]
+
+
+def test_a_process_number_that_none_can_have_is_of_no_process_that_runs(tmp_path: Path) -> None:
+    path = killed(tmp_path / "walk.db", batches=2)
+    with sqlite3.connect(path) as connection:
+        meta = f'{{"pid": {2**40}, "host": "{socket.gethostname()}"}}'
+        connection.execute("UPDATE _dr_sessions SET meta = ?", (meta,))
+    connection.close()
+    with open_recording(path) as reader:
+        assert [session.state for session in reader.sessions()] == ["killed"]
+
+
+def test_a_text_in_the_place_of_a_payload_is_its_bytes(tmp_path: Path) -> None:
+    path = record(tmp_path / "walk.db", [messages(2)])
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE a_blob SET data = 'text'")
+    connection.close()
+    with open_recording(path) as reader:
+        assert [row.data for row in reader.rows("a")] == [b"text"] * 2
