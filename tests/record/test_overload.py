@@ -192,3 +192,29 @@ def test_of_a_robot_that_sends_too_much_each_lost_message_is_counted(
     else:  # packets are counted, and a large message is many
         check(path, progress, source)
         assert progress.lost >= source.total - progress.total.written
+
+
+def test_what_the_compiled_part_cannot_keep_while_nobody_takes_it_is_dropped_and_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("dimos_record.bus._lcm_native")
+    monkeypatch.delenv("DIMOS_RECORD_NATIVE", raising=False)
+    path, url, may_go_on = tmp_path / "walk.db", free_lcm_url(), threading.Event()
+
+    def finds_no_room() -> bool:
+        source.send(10, {"/rgb": 1_000_000})
+        return any(one.dropped_channels for one in bus.senders())
+
+    with open_bus(url) as bus, open_bus(url) as other, session_on(bus, path) as session:
+        source = Source(other)
+        slow = bus.subscribe(Selection.of(["/slow"]), lambda *_: may_go_on.wait())
+        try:
+            source.send(1, {"/slow": 10})
+            wait_until(finds_no_room)
+        finally:
+            may_go_on.set()
+        calm_down(session, bus, source)
+        slow.close()
+    progress = session.progress()
+    assert progress.accounts["rgb"].dropped > 0
+    check_every_message(path, progress, source)
