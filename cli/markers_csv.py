@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 COLUMNS = ("label", "at_s", "until_s", "at_utc", "data")
 _S = 1_000_000_000
-_MOST_S = 4e9
-"""From the start of a recording; of an empty one, whose start is not known, since 1970."""
+_MOST_S = 4.6e9
+"""Until 2115: no recording holds what is later."""
 _SAME_NS = 1_000_000
 """How far at_s and at_utc may be apart: a spreadsheet rounds."""
 
@@ -107,18 +107,22 @@ def _position_ns(cell: str, column: str, where: str, scale: Timescale) -> int:
         position_s = float(cell)
     except ValueError:
         position_s = math.nan
-    if not abs(position_s) < _MOST_S:
-        raise EditError(f"{where}: {column} {cell!r} is no number of seconds")
-    return (scale.origin_ns or 0) + round(position_s * _S)
+    if abs(position_s) < _MOST_S:
+        time_ns = (scale.origin_ns or 0) + round(position_s * _S)
+        if abs(time_ns) < _MOST_S * _S:
+            return time_ns
+    raise EditError(f"{where}: {column} {cell!r} is no number of seconds")
 
 
 def _utc_ns(cell: str, where: str) -> int:
     zone = "" if cell[-1:] in "zZ" or cell[-6:-5] in ("+", "-") else "Z"
     try:
         if is_wall_clock(cell):
-            return parse_wall_clock(f"{cell}{zone}", "at_utc")
+            time_ns = parse_wall_clock(f"{cell}{zone}", "at_utc")
+            if abs(time_ns) < _MOST_S * _S:
+                return time_ns
     except OptionError:
-        pass  # there is no such day
+        pass  # there is no such day; or it is centuries away
     raise EditError(f"{where}: at_utc {cell!r} is no time of day; write 2026-11-20T14:03:05.123Z")
 
 

@@ -35,8 +35,10 @@ def stream_name(topic: str, taken: Iterable[str]) -> str:
     base = re.sub(r"[^A-Za-z0-9_]", "_", topic.strip("/").replace("/", "__")) or "stream"
     if not _VALID.match(base):
         base = f"_{base}"
+    if base.lower().startswith(("sqlite_", "_dr_")):
+        base = f"s{base}"
     if _RESERVED.match(base):
-        base = f"{base}_" if not base.lower().startswith(("sqlite_", "_dr_")) else f"s{base}"
+        base = f"{base}_"
     lowered = {name.lower() for name in taken}
     stem = f"s{base}" if _RESERVED.match(f"{base}_2") else base  # as with /sqlite and /SQLITE
     name, number = base, 2

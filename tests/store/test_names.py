@@ -77,7 +77,7 @@ def test_topics_whose_names_clash_are_kept_apart(tmp_path: Path) -> None:
     }
 
 
-@pytest.mark.parametrize("topic", ["/sqlite", "/_dr"])
+@pytest.mark.parametrize("topic", ["/sqlite", "/_dr", "/sqlite_blob", "/_dr_vec"])
 def test_a_number_makes_no_reserved_name(topic: str) -> None:
     first = stream_name(topic, [])
     assert is_valid(stream_name(topic, [first]))
