@@ -6,7 +6,7 @@ import logging
 import os
 import threading
 from collections.abc import Iterable
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from dimos_record.bus import Bus, Selection, open_bus
 from dimos_record.bus.base import several
@@ -15,13 +15,15 @@ from dimos_record.errors import OptionError, RecordingNotFound, UnknownTopic
 from dimos_record.lfs import existing
 from dimos_record.namespace import Namespace
 from dimos_record.store.base import LogLine, StreamInfo
-from dimos_record.store.compare import Comparison, compare
 from dimos_record.store.edited import EditedReader
 from dimos_record.store.files import FileStore
 from dimos_record.store.paths import path_for_writing
 from dimos_record.store.queries import StreamQuery
 from dimos_record.store.stores import Store
 from dimos_record.store.summary import Summary, Topic, describe_topic, summarize
+
+if TYPE_CHECKING:
+    from dimos_record.store.compare import Comparison
 
 
 class RecordingHandle:
@@ -176,6 +178,8 @@ class RecordingHandle:
             RecordingNotFound, NotARecording, RecordingDamaged, PatternError
             UnknownTopic: a topic is in neither recording.
         """
+        from dimos_record.store.compare import compare
+
         selection = Selection.of(several(topics), exclude)
         if not isinstance(other, RecordingHandle):
             opened = RecordingHandle(other, None, None)

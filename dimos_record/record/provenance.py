@@ -6,7 +6,6 @@ import platform
 import subprocess
 import sys
 import uuid
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +31,8 @@ def describe_session(bus_url: str, bus_reach: str) -> dict[str, Any]:
 
 
 def _versions() -> dict[str, str]:
+    from importlib import metadata  # which takes long to import
+
     found = {}
     for name in _PACKAGES:
         try:
