@@ -107,7 +107,8 @@ def power(round_: Round, options: Sequence[str] = (), lost_s: float = LOST_S) ->
             cut = Cut(is_ordered=round_.dice.random() < 0.5)
             recorded.disk.after_cut(cut, round_.dice, folder)
             try:
-                left.append(_check(recorded, folder / case.name, event.time_s, lost_s))
+                allowed_s = lost_s + recorded.delay_s + round_.patience_s
+                left.append(_check(recorded, folder / case.name, event.time_s, allowed_s))
             except (PromiseBroken, DimosRecordError, sqlite3.Error) as error:
                 raise PromiseBroken(
                     f"{case.name}, cut before call {number} ({event.kind} {event.path}), "
@@ -171,7 +172,7 @@ def _moments(events: Sequence[Event], dice: random.Random) -> list[int]:
     return sorted(moments)
 
 
-def _check(recorded: Recorded, path: Path, cut_s: float, lost_s: float) -> Left:
+def _check(recorded: Recorded, path: Path, cut_s: float, allowed_s: float) -> Left:
     """Look at what a cut left.
 
     Raises:
@@ -189,11 +190,11 @@ def _check(recorded: Recorded, path: Path, cut_s: float, lost_s: float) -> Left:
         if first is None or sent_s[first] > min(cut_s - oldest_s, recorded.stopped_s - UNREAD_S):
             continue
         oldest_s, which = cut_s - sent_s[first], f"/{topic.name} {first}"
-    if oldest_s > lost_s + recorded.delay_s:
+    if oldest_s > allowed_s:
         last = {name: got[-1] for name, got in found.items() if got}
         raise PromiseBroken(
             f"{which}, published {oldest_s:.3f} s before, is missing; last: {last}; "
-            f"the machine was late by {recorded.delay_s:.3f} s"
+            f"it may be {allowed_s:.3f} s"
         )
     return Left(oldest_s, needs_recover)
 

@@ -48,6 +48,8 @@ class Round:
     """How long a fault that runs for a time is to run."""
     say: Callable[[str], None] = lambda text: None
     """Progress within a long round, for stderr."""
+    patience_s: float = 0.0
+    """By how much later than promised something may happen, on a machine that does other things."""
 
 
 @dataclass(frozen=True)

@@ -15,13 +15,20 @@ from soaking.chapter_ring import ring
 from soaking.harness import Outcome, Round
 from soaking.kill_editor import EDITS, kill_editor
 from soaking.kill_player import kill_player
-from soaking.kill_recorder import kill_recorder
+from soaking.kill_recorder import (
+    Situation,
+    appending,
+    finishing,
+    kill_recorder,
+    recording_for_longer,
+    segments,
+)
 
 pytestmark = pytest.mark.once
 
 Run = Callable[[Round], Outcome]
-APPENDING, SEGMENTS, FINISHING = 1, 3, 6
-"""Rounds of `kill_recorder`."""
+PATIENCE_S = 1.5
+"""By how much later than promised things may happen while tests run."""
 PLAYING = 3
 """Round of `kill_player`."""
 BRIEF = 4
@@ -30,16 +37,17 @@ BRIEF = 4
 
 def tried(run: Run, folder: Path, number: int = 0, minutes: float = 0.0) -> Outcome:
     """One round; it fails if the promise was broken."""
-    outcome = run(Round(number, random.Random(number), folder, minutes))
-    assert outcome.broken == ()
+    dice = random.Random(number)
+    outcome = run(Round(number, dice, folder, minutes, patience_s=PATIENCE_S))
+    assert not outcome.broken
     return outcome
 
 
-@pytest.mark.parametrize("number", [APPENDING, SEGMENTS, FINISHING])
+@pytest.mark.parametrize("situation", [recording_for_longer, appending, segments, finishing])
 def test_a_recorder_that_is_killed_leaves_all_but_the_last_batch(
-    tmp_path: Path, number: int
+    tmp_path: Path, situation: Situation
 ) -> None:
-    tried(kill_recorder, tmp_path, number)
+    tried(partial(kill_recorder, situation=situation), tmp_path)
 
 
 def test_a_player_that_is_killed_leaves_the_recording_as_it_was(tmp_path: Path) -> None:
