@@ -278,6 +278,7 @@ def test_that_a_message_could_not_be_sent_is_said(size: int) -> None:
 # --- processes and resources
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # it is what users are told, too
 def test_a_forked_process_is_a_sender_of_its_own_and_may_close_the_bus(bus: Bus) -> None:
     with Collector(bus) as received:
         bus.publish("/parent", b"1")

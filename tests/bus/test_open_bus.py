@@ -72,6 +72,7 @@ def test_a_url_is_completed_with_its_defaults() -> None:
 
 
 def test_a_missing_lcm_package_is_said_plainly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DIMOS_RECORD_NATIVE", "0")
     monkeypatch.setitem(sys.modules, "lcm", None)
     with pytest.raises(BusError, match="pip install lcm"):
         open_bus("udpm://239.255.76.67:7667")
