@@ -26,6 +26,7 @@ from dimos_record.record.provenance import describe_session
 from dimos_record.record.sender_watch import Counts, SenderWatch, between, dropped_between
 from dimos_record.record.trigger import KeepTrigger
 from dimos_record.record.write_loop import WriteLoop
+from dimos_record.store.malloc import keep_freed_memory
 from dimos_record.store.ring import SESSION_KEY, Ring
 from dimos_record.store.senders import KEY as SENDERS
 from dimos_record.store.senders import losses_in_words, to_meta
@@ -108,6 +109,7 @@ class RecordingSession:
             BusError: the bus cannot be subscribed to.
             Nothing is left behind then, and what was to be replaced is still there.
         """
+        keep_freed_memory()
         try:
             self._reserve_room()
             self._choose_codec = codec_chooser(self._options.codecs)
