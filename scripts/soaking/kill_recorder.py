@@ -31,8 +31,8 @@ from soaking.traffic import (
 
 PROMISED_S = 0.2
 """What had been received this long before the kill is in the file."""
-UNREAD_S = 1.0
-"""The same, where the recorder had not read all that the kernel had received for it."""
+UNREAD_BYTES_PER_S = 5e6
+"""At least so much is published: so long ago is what the recorder had not read in its sockets."""
 
 
 class Stopped(NamedTuple):
@@ -188,7 +188,7 @@ def _missing(
     stopped: Stopped,
 ) -> Figures:
     missing_s = oldest_missing_s(found, published.sent_s, since, stopped.at_s)
-    promised_s = (UNREAD_S if stopped.unread else PROMISED_S) + stopped.waited_s
+    promised_s = PROMISED_S + stopped.waited_s + stopped.unread / UNREAD_BYTES_PER_S
     promised_s += round_.patience_s
     if missing_s > promised_s:
         raise PromiseBroken(
