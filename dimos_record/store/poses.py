@@ -172,7 +172,7 @@ def write_poses(
         found = [
             (n, *pose) for n, pose, ok in zip(numbers, poses.tolist(), known, strict=True) if ok
         ]
-        writer.set_poses(info.channel, found)
+        writer.set_poses(info, found)
         filled += len(found)
     return filled
 

@@ -392,12 +392,16 @@ class RecordingWriter(WritableFile):
                 )
             return stream.last_id
 
-    def set_poses(self, channel: str, poses: Sequence[tuple[float, ...]]) -> None:
-        """Write the poses of messages of a channel: (id, x, y, z, qx, qy, qz, qw) each."""
+    def set_poses(self, info: StreamInfo, poses: Sequence[tuple[float, ...]]) -> None:
+        """Write the poses of messages of a stream: (id, x, y, z, qx, qy, qz, qw) each.
+
+        The stream may be one that dimos has added, which is not described here.
+        """
         with self.transaction():
-            stream = self._streams[channel]
-            self._empty_spool(stream)
-            catalog.set_poses(self.connection, stream.info.name, poses)
+            stream = self._streams.get(info.channel)
+            if stream is not None:
+                self._empty_spool(stream)
+            catalog.set_poses(self.connection, info.name, poses)
 
     def drain(self) -> None:
         """Move the spool into the streams' tables and save the account, in one transaction.

@@ -293,3 +293,14 @@ def test_the_tables_are_those_of_dimos(rec: RecordReplay, tmp_path: Path) -> Non
     query = "SELECT r.* FROM picture_rtree r JOIN picture p ON p.id = r.id WHERE p.pose_x = 1.0"
     assert connection.execute(query).fetchall() == [(1, 1.0, 1.0, 2.0, 2.0, -1.0, -1.0)]
     connection.close()
+
+
+def test_a_stream_that_dimos_has_added_to_our_file_gets_poses(tmp_path: Path) -> None:
+    write_dimos_file(tmp_path / "mem.db", [ODOM])
+    with RecordReplay(tmp_path / "mem.db") as rec:
+        rec.fill_poses()  # which makes it one of ours
+    with sqlite3.connect(tmp_path / "mem.db") as connection:
+        connection.execute("DELETE FROM _dr_topics")
+    connection.close()
+    with RecordReplay(tmp_path / "mem.db") as rec:
+        assert rec.fill_poses() == {"/odom": 5}
