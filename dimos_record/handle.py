@@ -107,6 +107,9 @@ class RecordingHandle:
         Raises:
             RecordingNotFound, NotARecording, RecordingDamaged, NewerSchema, StorageError
         """
+        opened = self._reader
+        if opened is not None:  # without the lock: whoever has it may be waiting for a reader
+            return opened
         with self._lock:
             if self._reader is None:
                 self._reader = self.store.reader()

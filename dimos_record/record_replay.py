@@ -120,36 +120,52 @@ class RecordReplay(Shareable):
             options.setdefault("end_s", view.end_s)
         chosen = dataclasses.replace(view.options, **options)
         player = Player(view, self.bus, chosen)
-        self.stop_playback()
-        self._player = player
+        self._position_s = self._next_start_s()
         try:
+            self._change_players(player)
             player.start()
             if block:
                 player.wait()
         except BaseException:
-            self._player = None
+            with self._lock:
+                if self._player is player:
+                    self._player = None
             player.close()
             raise
         return player
 
+    def _change_players(self, player: Player | None) -> None:
+        """Stop the player there is, and use another: of two threads that do, one stops the other's.
+
+        Raises:
+            Exception: what went wrong while the one there was played.
+        """
+        with self._lock:
+            before, self._player = self._player, player
+        if before is not None:
+            before.stop()
+
     def _is_played(self) -> bool:
-        return self._player is not None and self._player.state in ("playing", "paused")
+        player = self._player
+        return player is not None and player.state in ("playing", "paused")
 
     def _stop_playing(self) -> None:
         self.stop_playback()
 
     def _obey_edits(self) -> None:
-        if self._player is None:
+        player = self._player
+        if player is None:
             if self._position_s > self.extent[1]:  # what it was in was cut off
                 self._position_s = self._sought_s = 0.0
-        elif not self._player.closed:
-            self._player.refresh()
+        elif not player.closed:
+            player.refresh()
 
     def _next_start_s(self) -> float:
         """Where playback goes on: at the playhead, or at the start when the end was reached."""
-        if self._player is None:
+        player = self._player
+        if player is None:
             return self._position_s
-        return 0.0 if self._player.state == "finished" else self._player.position
+        return 0.0 if player.state == "finished" else player.position
 
     @property
     def player(self) -> Player | None:
@@ -157,9 +173,10 @@ class RecordReplay(Shareable):
         return self._player
 
     def _playing(self) -> Player:
-        if self._player is None:
+        player = self._player
+        if player is None:
             raise OptionError("nothing is being played; call play() first")
-        return self._player
+        return player
 
     def pause(self) -> None:
         """Pause playback."""
@@ -180,16 +197,18 @@ class RecordReplay(Shareable):
         """
         if not math.isfinite(seconds):
             raise OptionError(f"seek({seconds}) makes no sense; give seconds")
-        if self._player is not None and self._player.closed:
+        player = self._player
+        if player is not None and player.closed:
             self.stop_playback()
-        if self._player is not None:
-            self._player.seek(seconds)
+        elif player is not None:
+            player.seek(seconds)
         self._position_s = self._sought_s = float(seconds)
         return self
 
     def get_seek(self) -> float:
         """Where the playhead is, in seconds from the start of the recording."""
-        return self._position_s if self._player is None else self._player.position
+        player = self._player
+        return self._position_s if player is None else player.position
 
     def play_next(self, n: int = 1) -> int:
         """Publish the next `n` messages and stay paused; returns how many there were."""
@@ -210,9 +229,7 @@ class RecordReplay(Shareable):
             Exception: what went wrong while playing, unless `Player.wait` has raised it already.
         """
         self._position_s = self._next_start_s()
-        player, self._player = self._player, None
-        if player is not None:
-            player.stop()
+        self._change_players(None)
 
     # --- views
 

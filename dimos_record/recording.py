@@ -61,11 +61,12 @@ class Recordable(RecordingHandle):
             PatternError: a pattern cannot be read.
         """
         Selection.of(topics)
-        chosen = self._include
-        if chosen is None:
-            chosen = ("*",) if self._session is not None else ()
-        self._include = (*chosen, *(topic for topic in topics if topic not in chosen))
-        self._exclude = tuple(topic for topic in self._exclude if topic not in topics)
+        with self._lock:
+            chosen = self._include
+            if chosen is None:
+                chosen = ("*",) if self._session is not None else ()
+            self._include = (*chosen, *(topic for topic in topics if topic not in chosen))
+            self._exclude = tuple(topic for topic in self._exclude if topic not in topics)
         self._reselect()
 
     def remove_topic(self, *topics: str) -> None:
@@ -77,9 +78,10 @@ class Recordable(RecordingHandle):
             PatternError: a pattern cannot be read.
         """
         Selection.of(topics)
-        if self._include is not None:
-            self._include = tuple(topic for topic in self._include if topic not in topics)
-        self._exclude += tuple(topic for topic in topics if topic not in self._exclude)
+        with self._lock:
+            if self._include is not None:
+                self._include = tuple(topic for topic in self._include if topic not in topics)
+            self._exclude += tuple(topic for topic in topics if topic not in self._exclude)
         self._reselect()
 
     def add_module(self, module: Any) -> None:
@@ -139,8 +141,9 @@ class Recordable(RecordingHandle):
         self.add_topic(*map(literal, found))
 
     def _reselect(self) -> None:
-        if self._session is not None:
-            self._session.select(self.selection)
+        session = self._session
+        while session is not None and session.selection != (wanted := self.selection):
+            session.select(wanted)  # once more, if another thread has chosen meanwhile
 
     @property
     def selection(self) -> Selection:
@@ -183,6 +186,8 @@ class Recordable(RecordingHandle):
                     raise RecordingBusy(f"{self.store.name} is being played; stop_playback() first")
                 bus, selection = self.bus, self.selection
                 self._finish_appending()
+                if overwrite:
+                    self._close_reader()
                 self._release_reader()
                 store = self._store_for_writing(append=append)
                 ring_only = {"ring": True} if chosen.is_ring else {}  # not every store has rings
@@ -237,13 +242,15 @@ class Recordable(RecordingHandle):
 
     def pause_recording(self) -> None:
         """Record nothing until `resume_recording`; the session goes on."""
-        if self._session is not None:
-            self._session.pause()
+        session = self._session
+        if session is not None:
+            session.pause()
 
     def resume_recording(self) -> None:
         """Go on recording."""
-        if self._session is not None:
-            self._session.resume()
+        session = self._session
+        if session is not None:
+            session.resume()
 
     @property
     def progress(self) -> Progress | None:
@@ -254,11 +261,11 @@ class Recordable(RecordingHandle):
     @property
     def account(self) -> dict[str, StreamAccount]:
         """Per stream what was received, written and dropped, over all sessions."""
-        sessions = self.reader.sessions()
-        if self._session is None:
+        sessions, running = self.reader.sessions(), self._session
+        if running is None:
             return total_accounts(sessions)
         earlier = [session for session in sessions if session.state != "recording"]
-        return add_accounts(total_accounts(earlier), self._session.progress().accounts)
+        return add_accounts(total_accounts(earlier), running.progress().accounts)
 
     def _refuse_while_recording(self) -> None:
         if self._session is not None:
@@ -269,9 +276,13 @@ class Recordable(RecordingHandle):
         return False
 
     def _release_reader(self) -> None:
-        """Close the reader, since a file that is open cannot become self-contained."""
-        if not self._is_played():
-            self._close_reader()
+        """Let go of the file, since one that is open cannot become self-contained.
+
+        Queries go on afterwards where they were.
+        """
+        with self._lock:
+            if self._reader is not None and not self._is_played():
+                self._reader.release()
 
     # --- writing from code
 
@@ -336,10 +347,11 @@ class Recordable(RecordingHandle):
             return self._appending.writer
 
     def _finish_appending(self) -> None:
-        if self._appending is not None:
-            self._release_reader()
-            self._appending.writer.close()
-            self._appending = None
+        with self._lock:
+            if self._appending is not None:
+                self._release_reader()
+                self._appending.writer.close()
+                self._appending = None
 
     def fill_poses(
         self,

@@ -55,13 +55,14 @@ class StreamAppender:
         """
         is_raw = isinstance(data, (bytes, bytearray, memoryview))
         raw = bytes(data) if is_raw else self._encoded(data)
-        when = self._now_ns() if ts_ns is None else ts_ns
         where, labels = to_pose(pose), _checked(tags)
         writer = self._writer()
         while True:
             try:
-                writer.declare(self.info)
-                return writer.append_one(self.info.channel, when, raw, pose=where, tags=labels)
+                with writer.lock:  # so that what another thread appends is not older
+                    when = self._now_ns() if ts_ns is None else ts_ns
+                    writer.declare(self.info)
+                    return writer.append_one(self.info.channel, when, raw, pose=where, tags=labels)
             except StorageError:
                 current = self._writer()
                 if current is writer:

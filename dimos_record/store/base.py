@@ -248,5 +248,8 @@ class StoreReader(Protocol):
     def last_at(self, stream: str, ts_ns: int) -> Row | None:
         """The last message with ``ts_ns`` at or before the given time; O(log n)."""
 
+    def release(self) -> None:
+        """Let go of the file for now: it is opened again when something is asked for next."""
+
     def close(self) -> None:
         """Release the file. Closing twice is harmless."""

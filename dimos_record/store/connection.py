@@ -431,6 +431,8 @@ def translate(error: sqlite3.Error, path: Path | str) -> DimosRecordError:
         return DiskFull(f"{path}: the disk is full; free some space, or record to another disk")
     if "locked" in text or "busy" in text:
         return RecordingBusy(f"{path} is in use by another process; wait until it has finished")
+    if "closed database" in text:
+        return StorageError(f"{path} was closed meanwhile; open it again")
     if "not a database" in text:
         return _not_sqlite(path)
     if "readonly" in text:

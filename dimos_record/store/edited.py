@@ -375,6 +375,10 @@ class EditedReader:
                 raise LookupError(f"{self.name}: stream {stream} has no message {number}")
         return self._recoder(one)(self.base.payload(one.source, number))
 
+    def release(self) -> None:
+        """Let go of the file for now: it is opened again when something is asked for next."""
+        self.base.release()
+
     def close(self) -> None:
         """Release the file. Closing twice is harmless."""
         self.base.close()

@@ -76,6 +76,7 @@ class RecordingReader:
         self._whole = whole
         self._carried: Carried = {}
         self._opened = 0
+        self._released = False
         self._lock = lock or threading.RLock()
         self._owns = owns
         self._use(connection)
@@ -116,6 +117,8 @@ class RecordingReader:
     def _reading(self) -> Iterator[sqlite3.Connection]:
         """One snapshot for several statements, with errors that name the recording."""
         with self._lock, errors_about(self.path), only_numbers(self.path):
+            if self._released:
+                self._reopen()
             connection = self._connection
             if connection.in_transaction:
                 yield connection
@@ -129,9 +132,10 @@ class RecordingReader:
                 self._connection.execute("COMMIT")
 
     def _reopen(self) -> None:
-        """Somebody records into a file that nobody had open before: look at it anew."""
+        """The file was released, or somebody records into one that nobody had open: look anew."""
         fresh = connect_for_reading(Path(self.path))
         self._connection.close()
+        self._released = False
         self._use(fresh)
 
     @property
@@ -442,11 +446,19 @@ class RecordingReader:
             raise LookupError(f"{self.name}: stream {stream} has no message {number}")
         return table.decoder()(found)
 
+    def release(self) -> None:
+        """Let go of the file for now: it is opened again when something is asked for next."""
+        if self._owns:
+            with self._lock:
+                self._connection.close()
+                self._released = True
+
     def close(self) -> None:
         """Release the file. Closing twice is harmless."""
         if self._owns:
             with self._lock:
                 self._connection.close()
+                self._released = False
 
     def __enter__(self) -> RecordingReader:
         return self

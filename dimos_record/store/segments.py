@@ -452,6 +452,10 @@ class SegmentedReader:
                 continue
         raise LookupError(f"{self.name}: stream {stream} has no message {number}")
 
+    def release(self) -> None:
+        """Let go of the files for now: they are opened again when something is asked for next."""
+        self._open.forget([])
+
     def close(self) -> None:
         """Release the files. Closing twice is harmless."""
         self._open.close()

@@ -1,0 +1,122 @@
+"""One `RecordReplay` used from several threads at once."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dimos_record import RecordReplay
+from dimos_record.bus import open_bus
+from dimos_record.errors import DimosRecordError, StorageError
+from dimos_record.store import open_recording
+from tests.leftovers import nothing_left_behind
+from tests.record.recordings import wait_until
+
+pytestmark = pytest.mark.once
+
+PLENTY: dict[str, Any] = {"min_free_bytes": 0, "append": True}
+
+
+@pytest.fixture
+def walk(tmp_path: Path) -> Path:
+    path = tmp_path / "walk.db"
+    with open_bus("memory://made") as bus, RecordReplay(path, bus=bus) as rec:
+        rec.start_recording(min_free_bytes=0)
+        bus.publish_all([("/a", b"%d" % i) for i in range(3000)])
+        bus.publish("/b", b"")
+    return path
+
+
+def is_held(lock: Any) -> bool:
+    """Whether another thread has a lock."""
+    free = lock.acquire(blocking=False)
+    if free:
+        lock.release()
+    return not free
+
+
+def test_a_query_goes_on_where_it_was_when_a_session_begins_and_ends(walk: Path) -> None:
+    with RecordReplay(walk, bus="memory://query") as rec:
+        query, view = iter(rec.streams.a), iter(rec.select("/a"))
+        read = [next(query).raw, next(view).raw]
+        rec.start_recording(**PLENTY)
+        read.append(next(view).raw)
+        assert rec.stop_recording().self_contained  # type: ignore[union-attr]
+        assert read == [b"0", b"0", b"1"]
+        assert sum(1 for _ in query) == 2999
+        assert sum(1 for _ in view) == 2998
+
+
+def test_a_query_of_what_was_closed_says_so(walk: Path) -> None:
+    with RecordReplay(walk, bus="memory://closed") as rec:
+        query = iter(rec.streams.a)
+        next(query)
+        rec.close()
+        with pytest.raises(StorageError, match=r"walk\.db was closed meanwhile; open it again"):
+            for _ in query:
+                pass
+
+
+def test_a_step_of_the_player_and_save_do_not_wait_for_each_other(walk: Path) -> None:
+    with RecordReplay(walk, bus="memory://deadlock") as rec:
+        rec.delete_topic("/b")
+        player = rec.play(paused=True, listen_s=0)
+        saving = threading.Thread(target=rec.save, daemon=True)
+        with player._condition:  # as a step has it while it reads
+            saving.start()
+            wait_until(lambda: is_held(rec._lock))
+            reading = threading.Thread(target=lambda: rec.reader.streams, daemon=True)
+            reading.start()
+            reading.join(30)
+            assert not reading.is_alive()
+        saving.join(30)
+        assert not saving.is_alive()
+
+
+def test_of_many_who_play_at_once_one_plays(walk: Path) -> None:
+    with (
+        nothing_left_behind(),
+        open_bus("memory://many") as bus,
+        RecordReplay(walk, bus=bus) as rec,
+    ):
+        together = threading.Barrier(8)
+        refused: list[str] = []
+
+        def play() -> None:
+            together.wait()
+            try:
+                rec.play(0.001, listen_s=0, check_conflicts=False)
+            except DimosRecordError as error:
+                refused.append(str(error))
+
+        threads = [threading.Thread(target=play) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        playing = [one for one in threading.enumerate() if one.name == "replay-publisher"]
+        assert len(playing) <= 1
+        assert all("player" in text for text in refused)
+
+
+def test_what_several_threads_append_is_in_the_order_of_time(tmp_path: Path) -> None:
+    path = tmp_path / "walk.db"
+    with RecordReplay(path, bus="memory://append") as rec:
+        stream = rec.stream("a")
+
+        def append() -> None:
+            for _ in range(100):
+                stream.append(b"x")
+
+        threads = [threading.Thread(target=append) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    with open_recording(path) as reader:
+        times = [row.ts_ns for row in sorted(reader.rows("a"), key=lambda row: row.id)]
+    assert len(times) == 400
+    assert times == sorted(times)
