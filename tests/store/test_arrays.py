@@ -141,7 +141,7 @@ def test_bytes_that_are_no_message_are_named(tmp_path: Path) -> None:
         odom.append(b"no pose")
         rec.stream("camera", type_name="sensor_msgs.Image").append(b"no image")
     with RecordReplay(tmp_path / "walk.db") as rec:
-        with pytest.raises(DecodeError, match=r"message 2 of /odom is no geometry_msgs.PoseStamped"):
+        with pytest.raises(DecodeError, match="message 2 of /odom is no geometry_msgs"):
             rec.streams.odom.to_numpy()
         with pytest.raises(DecodeError, match="message 1 of /camera: "):
             list(rec.streams.camera.images())
