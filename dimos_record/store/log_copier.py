@@ -79,7 +79,7 @@ class LogCopier:
 
     def _run(self) -> None:
         copied_s = time.monotonic()
-        while True:
+        while not self._closing:
             asked = self._at_work.wait(_LOOK_S)
             if self._closing:
                 return

@@ -44,6 +44,11 @@ def write(path: Path, count: int, after_commit: Callable[[LogCopier], None] | No
     return log_bytes
 
 
+def wait_for_copying(copier: LogCopier) -> None:
+    while copier._at_work.is_set():
+        threading.Event().wait(0.001)
+
+
 def check(path: Path, count: int) -> None:
     with RecordingReader.open(path) as reader:
         assert [row.id for row in reader.rows("a")] == list(range(1, count + 1))
@@ -51,13 +56,7 @@ def check(path: Path, count: int) -> None:
 
 
 def test_a_log_starts_over_when_the_thread_has_copied_it(tmp_path: Path) -> None:
-    idle = threading.Event()
-
-    def wait(copier: LogCopier) -> None:
-        while copier._at_work.is_set():
-            idle.wait(0.001)
-
-    assert write(tmp_path / "walk.db", 200, wait) < 12 * SIZE
+    assert write(tmp_path / "walk.db", 200, wait_for_copying) < 12 * SIZE
     check(tmp_path / "walk.db", 200)
 
 
@@ -99,6 +98,7 @@ def test_a_log_that_a_reader_needs_grows_and_starts_over_afterwards(tmp_path: Pa
         for number in range(100, 300):
             writer.write(messages(1, size=SIZE, first=number))
             copier.after_commit()
+            wait_for_copying(copier)
         assert Path(f"{path}-wal").stat().st_size < held + 100 * SIZE
     copier.close()
     end(writer)
