@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import shlex
 from typing import TYPE_CHECKING, Annotated, Any
@@ -131,7 +132,15 @@ def parse_json(written: str) -> Any:
     def refuse(constant: str) -> None:
         raise ValueError(f"{constant} is not in JSON")
 
-    return json.loads(written, parse_constant=refuse)
+    def finite(number: str) -> float:
+        if not math.isfinite(float(number)):
+            raise ValueError(f"{number} is larger than any number can be")
+        return float(number)
+
+    try:
+        return json.loads(written, parse_constant=refuse, parse_float=finite)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def counted(messages: int) -> str:

@@ -16,6 +16,7 @@ from dimos_record.messages import summarize, to_plain
 from dimos_record.store.observation import Observation
 
 _HEAD_BYTES = 32
+_MOST_DIGITS = 9
 _STEP = re.compile(r"[^.\[\]]+")
 
 
@@ -89,6 +90,10 @@ def _heading(message: Observation) -> str:
     return f"# {topic}  {kind}  {moment(message.ts_ns)}"
 
 
+def _is_index(step: str) -> bool:
+    return step.isascii() and step.isdecimal() and len(step) <= _MOST_DIGITS
+
+
 def _field(value: Any, path: list[str], topic: str) -> Any:
     """A field by its path; numbers are places in arrays.
 
@@ -100,7 +105,7 @@ def _field(value: Any, path: list[str], topic: str) -> Any:
         names = getattr(value, "__slots__", ())
         if step in names:
             value = getattr(value, step)
-        elif step.isdigit() and hasattr(value, "__getitem__") and int(step) < len(value):
+        elif _is_index(step) and hasattr(value, "__getitem__") and int(step) < len(value):
             value = value[int(step)]
         else:
             raise OptionError(

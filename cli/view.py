@@ -220,7 +220,7 @@ def _memory(wanted: str | None, *, live: bool) -> str:
     share = wanted.removesuffix("%")
     if share == wanted:
         return f"{parse_size(wanted, '--memory')}B"
-    if not (share.isdecimal() and 0 < int(share) <= 100):
+    if not (share.isascii() and share.isdecimal() and 0 < int(share[:4]) <= 100):
         raise OptionError(f"--memory: {wanted!r} is no share; write for example 50%, or 2GB")
     return wanted
 

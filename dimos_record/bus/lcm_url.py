@@ -10,6 +10,7 @@ from dimos_record.errors import BusError
 
 _DEFAULT_NETWORK = "239.255.76.67:7667"  # LCM's own
 _DEFAULT_RECV_BUF_SIZE = 32 * 1024 * 1024
+_MOST_DIGITS = 20
 _LARGEST = {"ttl": 255, "recv_buf_size": 2**30 - 1}  # the kernel keeps twice the size in an int
 
 
@@ -95,7 +96,8 @@ def _number(url: str, name: str, value: str) -> int:
         known = " and ".join(_LARGEST)
         raise BusError(f"LCM URL {url!r} has an unknown option {name!r}; there are {known}")
     least = 0 if name == "ttl" else 1
-    if not (value.isascii() and value.isdecimal() and least <= int(value) <= _LARGEST[name]):
+    is_number = value.isascii() and value.isdecimal() and len(value) <= _MOST_DIGITS
+    if not (is_number and least <= int(value) <= _LARGEST[name]):
         raise BusError(
             f"LCM URL {url!r}: {name} is {value!r}; "
             f"give a whole number from {least} to {_LARGEST[name]}"

@@ -21,6 +21,8 @@ from dimos_record.messages.registry import fingerprint, message_class
 _STRING_BYTES = 4
 """Of its length, the least that a string takes."""
 _MOST_NAMED = 12
+_MOST_DIGITS = 9
+"""Of the number of an item."""
 
 
 class Field(NamedTuple):
@@ -148,7 +150,7 @@ def _without_an_index(path: str) -> Iterator[tuple[str, int]]:
     """A path without one of the numbers in it, and that number."""
     names = path.split(".")
     for i, name in enumerate(names):
-        if name.isascii() and name.isdecimal():
+        if name.isascii() and name.isdecimal() and len(name) <= _MOST_DIGITS:
             yield ".".join(names[:i] + names[i + 1 :]), int(name)
 
 

@@ -122,3 +122,11 @@ def test_live_messages_end_with_the_count() -> None:
         lines = [json.loads(line) for line in echo.process.stdout]
         assert echo.process.wait(30) == 0
     assert [line["data"]["header"]["seq"] for line in lines] == [0, 1]
+
+
+@pytest.mark.parametrize("index", ["\u00b2", "9" * 5000])
+def test_what_is_no_place_in_an_array_is_refused_in_a_sentence(robot: Path, index: str) -> None:
+    done = run("echo", "/scan", "-f", robot, "-n", "1", "--field", f"ranges.{index}")
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert "has no" in done.stderr

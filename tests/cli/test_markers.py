@@ -180,6 +180,7 @@ def test_a_bad_line_is_one_sentence_and_no_marker_is_added(
         (("mark", "walk.db", "5", "here", "--until", "4"), 2, "here"),
         (("mark", "walk.db", "5", "here", "--data", "{"), 2, "--data is no JSON"),
         (("mark", "walk.db", "5", "here", "--data", "NaN"), 2, "NaN is not in JSON"),
+        (("mark", "walk.db", "5", "here", "--data", "1e999"), 2, "larger than any number can be"),
         (("mark", "walk.db", "25", "here"), 6, "here"),
         (("mark", "walk.db", "--delete", "here"), 2, "'here' is no marker: walk.db has none"),
         (("mark", "walk.db", "5", "--delete", "here"), 2, "--delete"),

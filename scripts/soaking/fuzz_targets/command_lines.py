@@ -65,6 +65,7 @@ _VALUES = (
     "/odom=/x",
     "/odom.pose.position.x",
     "pose.position.x",
+    "ranges.\u00b2",
     "1",
     "10",
     "-1",
