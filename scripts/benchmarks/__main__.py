@@ -116,20 +116,13 @@ def main() -> None:
 
 
 def _update_page(chapters: list[Chapter], machine: dict[str, Any], missing: list[str]) -> None:
-    """What takes long, or has no peers, has a part of the page, and a run, of its own."""
-    apart = {
-        "bench inside dimos": chapter_dimos.FULL_STACK,
-        "bench saving": chapter_saving.SAVING,
-        "bench timeline": chapter_timeline.TIMELINE,
-        "bench viewing": chapter_viewing.VIEWING,
-    }
-    others = [chapter for chapter in chapters if chapter not in apart.values()]
-    parts = {name: [chapter] for name, chapter in apart.items() if chapter in chapters}
-    for part, measured in {"bench": others, **parts}.items():
-        if any(chapter.measurements for chapter in measured):
-            pictures = _draw(measured)
-            report.update_page(PAGE, part, _text(measured, machine, missing, pictures))
-            _say(f"Written into {PAGE}: {part}")
+    """Every chapter has a part of the page of its own, and may come from a run of its own."""
+    for chapter in chapters:
+        if chapter.measurements:
+            pictures = _draw([chapter])
+            text = _text([chapter], machine, missing, pictures)
+            report.update_page(PAGE, f"bench {chapter.name}", text)
+            _say(f"Written into {PAGE}: {chapter.name}")
 
 
 def _draw(chapters: list[Chapter]) -> dict[str, str]:
