@@ -143,7 +143,7 @@ def _fault(name: str) -> Fault:
     return Fault(
         name=f"fuzz-{name}",
         what=f"bad input: {target.title[:1].lower()}{target.title[1:]}",
-        promise=f"No crash, no hang (at most {LONGEST_S:g} s), at most "
+        promise=f"No crash, no hang (at most {LONGEST_S:g} s of the processor), at most "
         f"{MOST_GROWTH_BYTES / 1e6:,.0f} MB of memory; what can be read comes back as it was.",
         sees="One sentence and a documented exit code.",
         run=partial(fuzz, name),

@@ -33,6 +33,8 @@ TOPICS = (
     Topic("odom", 50, 100),
     Topic("slow", 4, 20),
 )
+HEAVY = (*TOPICS[1:], Topic("large", 30, 400_000))
+"""So much that the log is copied into the file again and again."""
 LOST_S = 1.25
 """What was published this long before is there: a flush every second, and a batch."""
 LOST_WITH_FULL_S = 0.25
@@ -43,6 +45,9 @@ CUTS = 24
 """In each recording."""
 
 
+Topics = tuple[Topic, ...]
+
+
 class Case(NamedTuple):
     """How is recorded."""
 
@@ -50,6 +55,7 @@ class Case(NamedTuple):
     seconds: float
     appends: bool = False
     name: str = "walk.db"
+    topics: Topics = TOPICS
 
 
 CASES = (
@@ -58,13 +64,14 @@ CASES = (
     Case((), 2.5, appends=True),
     Case(("--ring", "1.5s"), 4.0, name="ring"),
     Case((), 0.7),
+    Case((), 4.5, topics=HEAVY),
 )
 
 
 class Recorded(NamedTuple):
     """What was done to the disk for a recording, and what there was to be recorded."""
 
-    name: str
+    case: Case
     events: list[Event]
     disk: Disk
     """As it was before."""
@@ -132,7 +139,7 @@ def _record(round_: Round, case: Case, options: Sequence[str]) -> Recorded:
     work.mkdir()
     url = free_lcm_url() + "&recv_buf_size=8000000"
     command = [*CLI, "record", str(work / case.name), "--bus", url, "--min-free", "0", "-q"]
-    with traffic(url, TOPICS) as published:
+    with traffic(url, case.topics) as published:
         if case.appends:
             with Command(command, round_.folder / "first") as recorder:
                 recorder.wait_for("Recording to ")
@@ -154,7 +161,7 @@ def _record(round_: Round, case: Case, options: Sequence[str]) -> Recorded:
     if not any(event.kind == "E" for event in events):
         raise PromiseBroken("nothing was flushed to the disk, or its calls were not seen")
     delay_s = waited_s + _longest_flush_s(events)
-    return Recorded(case.name, events, disk, published.sent_s, since, stopped_s, delay_s)
+    return Recorded(case, events, disk, published.sent_s, since, stopped_s, delay_s)
 
 
 def _longest_flush_s(events: Sequence[Event]) -> float:
@@ -178,12 +185,12 @@ def _check(recorded: Recorded, path: Path, cut_s: float, allowed_s: float) -> Le
     Raises:
         PromiseBroken, DimosRecordError, sqlite3.Error
     """
-    found, needs_recover = _found(path)
+    found, needs_recover = _found(path, recorded.case.topics)
     oldest_s, which = 0.0, ""
-    for topic in TOPICS:
+    for topic in recorded.case.topics:
         got, sent_s = set(found.get(topic.name, ())), recorded.sent_s[topic.name]
         since = recorded.since[topic.name]
-        if recorded.name == "ring" and got:  # its beginning is deleted
+        if recorded.case.name == "ring" and got:  # its beginning is deleted
             since = max(since, min(got))
         missing = (n for n in range(since, len(sent_s)) if n not in got)
         first = next(missing, None)
@@ -199,7 +206,7 @@ def _check(recorded: Recorded, path: Path, cut_s: float, allowed_s: float) -> Le
     return Left(oldest_s, needs_recover)
 
 
-def _found(path: Path) -> tuple[dict[str, list[int]], bool]:
+def _found(path: Path, topics: Topics) -> tuple[dict[str, list[int]], bool]:
     """The numbers that are there, per topic; and whether `recover` had to find them.
 
     A file whose first page is torn, since it was being created, cannot be read; nor can the folder
@@ -208,18 +215,18 @@ def _found(path: Path) -> tuple[dict[str, list[int]], bool]:
     if not path.exists():
         return {}, False
     try:
-        return _look_at(path), False
+        return _look_at(path, topics), False
     except (NotARecording, RecordingDamaged):
         try:
             saved = rescue(path).path
         except (NotARecording, RecordingDamaged):
             return {}, True
-        return _look_at(saved), True
+        return _look_at(saved, topics), True
 
 
-def _look_at(path: Path) -> dict[str, list[int]]:
+def _look_at(path: Path, topics: Topics) -> dict[str, list[int]]:
     """Read, check and recover what a cut left; the numbers that it has, per topic."""
-    found = numbers(path, TOPICS)
+    found = numbers(path, topics)
     _check_order(found)
     damage = [one for one in diagnose(path).findings if one.severity == "damage"]
     if any(one.check != "log" for one in damage):  # what was written last to the log may be torn
@@ -234,14 +241,16 @@ def _look_at(path: Path) -> dict[str, list[int]]:
         if sound != "ok":
             raise PromiseBroken(f"{file.name}: integrity_check says {sound}")
         shutil.rmtree(copies)
-    _check_recovered(path, found, log_is_torn=bool(damage))
+    _check_recovered(path, topics, found, log_is_torn=bool(damage))
     return found
 
 
-def _check_recovered(path: Path, found: dict[str, list[int]], *, log_is_torn: bool) -> None:
+def _check_recovered(
+    path: Path, topics: Topics, found: dict[str, list[int]], *, log_is_torn: bool
+) -> None:
     """Make a sound file of it; from behind a torn page of the log, messages are saved, too."""
     recovered = rescue(path)
-    saved = numbers(recovered.path, TOPICS)
+    saved = numbers(recovered.path, topics)
     _check_order(saved)
     fewer = [name for name, got in found.items() if not set(got) <= set(saved.get(name, ()))]
     if fewer or (saved != found and not log_is_torn):

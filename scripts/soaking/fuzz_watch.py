@@ -23,7 +23,9 @@ from soaking.fuzz_targets import Target
 from soaking.fuzz_targets.checks import BrokenPromise
 
 LONGEST_S = 5.0
-"""What one input may take."""
+"""What one input may take, of the processor."""
+LONGEST_WAIT_S = 30.0
+"""What it may take in all: the machine may be busy with other things."""
 MOST_GROWTH_BYTES = 500_000_000
 """How much one input may add to the memory of the process."""
 MOST_INPUT_BYTES = 1 << 18
@@ -78,7 +80,7 @@ def limit_memory() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 
-def try_input(target: Target, data: bytes, limit_s: float = LONGEST_S) -> Found | None:
+def try_input(target: Target, data: bytes) -> Found | None:
     """Run one input; what it broke, if it did. Call `limit_time` before."""
     in_threads: list[str] = []
     before, hook = _most_memory(), threading.excepthook
@@ -86,10 +88,12 @@ def try_input(target: Target, data: bytes, limit_s: float = LONGEST_S) -> Found 
         _text_of(args.exc_type, args.exc_value, args.exc_traceback)
     )
     try:
-        signal.setitimer(signal.ITIMER_REAL, limit_s)
+        signal.setitimer(signal.ITIMER_PROF, LONGEST_S)
+        signal.setitimer(signal.ITIMER_REAL, LONGEST_WAIT_S)
         try:
             target.run(data)
         finally:
+            signal.setitimer(signal.ITIMER_PROF, 0)
             signal.setitimer(signal.ITIMER_REAL, 0)
         grown = _most_memory() - before
         if grown > MOST_GROWTH_BYTES:
@@ -133,6 +137,7 @@ def limit_time() -> None:
     def interrupt(number: int, frame: object) -> None:
         raise TookTooLong(f"not done after {LONGEST_S:g} s")
 
+    signal.signal(signal.SIGPROF, interrupt)
     signal.signal(signal.SIGALRM, interrupt)
 
 
