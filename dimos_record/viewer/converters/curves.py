@@ -99,7 +99,7 @@ def imu(data: bytes) -> list[Shown]:
         vector("linear_acceleration", wire.unpack("3d")),
     ]
     # ROS: an IMU that knows no orientation says -1 in its covariance.
-    if covariance[0] != -1 and any(orientation):
+    if covariance[0] != -1 and sum(part * part for part in orientation) != 0:
         shown.append(curves("angles", ["roll", "pitch", "yaw"], roll_pitch_yaw(*orientation)))
     return shown
 
