@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
+from soaking import chapter_threads
+from soaking.harness import Round
 
 from dimos_record import RecordReplay
 from dimos_record.bus import open_bus
@@ -120,3 +123,10 @@ def test_what_several_threads_append_is_in_the_order_of_time(tmp_path: Path) -> 
         times = [row.ts_ns for row in sorted(reader.rows("a"), key=lambda row: row.id)]
     assert len(times) == 400
     assert times == sorted(times)
+
+
+@pytest.mark.parametrize("kind", ["lcm", "memory"])
+def test_anything_may_be_done_from_several_threads_at_once(tmp_path: Path, kind: str) -> None:
+    round_ = Round(0, random.Random(0), tmp_path, 0.0)
+    found = chapter_threads.many_threads(round_, kind=kind, seconds=0.7)
+    assert found.broken == []
