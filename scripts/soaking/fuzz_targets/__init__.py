@@ -32,6 +32,7 @@ NAMES = (
     "ros_messages",
     "ros_bags",
     "parquet_files",
+    "recorded",
     "recordings",
     "damaged_files",
     "pages",
