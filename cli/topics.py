@@ -72,8 +72,7 @@ def topics(
             print_json(traffic.as_json())
         elif traffic.heard:
             show(_table(traffic, recent=live))
-        lost = opened.lost_before_reception()
-        _say_what_is_odd(traffic, opened.reach, lost)
+        _say_what_is_odd(traffic, opened)
 
 
 class _Heard:
@@ -198,11 +197,13 @@ def _is_known(type_name: str | None) -> bool:
     return type_name is not None and message_class(type_name) is not None
 
 
-def _say_what_is_odd(traffic: Traffic, reach: str, lost: int | None) -> None:
+def _say_what_is_odd(traffic: Traffic, bus: Bus) -> None:
     if not traffic.heard:
         say(
-            f"Nothing was heard on {reach}; check that somebody publishes there, "
+            f"Nothing was heard on {bus.reach}; check that somebody publishes there, "
             "or name another bus with --bus"
         )
-    if lost:
-        say(f"{lost:,} packets were lost before reception; the figures are too low")
+    packets, messages = bus.lost_before_reception(), sum(one.lost for one in bus.senders())
+    if lost := messages or packets:
+        what = "messages" if messages else "packets"
+        say(f"{lost:,} {what} were lost before reception; the figures are too low")
