@@ -28,7 +28,9 @@ def parse(chapters: list[Chapter]) -> argparse.Namespace:
     parser.add_argument("names", nargs="*", metavar="CHAPTER|FAULT", help="; ".join(listed))
     parser.add_argument("--rounds", type=int, help="how often to try each fault")
     parser.add_argument(
-        "--minutes", type=float, help="how long, for faults that run for a time instead (load ...)"
+        "--minutes",
+        type=float,
+        help="how long, for faults that run for a time instead (robot, ring ...)",
     )
     parser.add_argument("--seed", type=int, default=0, help="another one tries other moments")
     parser.add_argument(
