@@ -158,6 +158,19 @@ def test_single_messages_and_batches_of_them_can_be_had_from_one_bus(bus: Bus) -
         assert singly.wait_for(200) == [m for m in sent if m[0] in ("/0", "/2")]
 
 
+def test_a_receiver_of_batches_that_reselects_gets_what_it_selects_from_then_on(bus: Bus) -> None:
+    batches = Batches()
+    subscription = bus.subscribe_arrivals(Selection(), batches)
+    both = [("/a", b""), ("/b", b"")]
+    expected = []
+    for topics in (["/a", "/b"], ["/a"], ["/b"], ["/a", "/b"]):
+        subscription.reselect(Selection.of(topics))
+        bus.publish_all(both * 3)
+        assert subscription.catch_up(WAIT_S)
+        expected += [message for message in both * 3 if message[0] in topics]
+        assert batches.wait_for(0) == expected
+
+
 def test_a_failing_receiver_of_batches_is_logged_once(
     bus: Bus, caplog: pytest.LogCaptureFixture
 ) -> None:
