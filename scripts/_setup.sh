@@ -2,10 +2,11 @@
 # Sourced by the scripts here and by .ci/run. It makes the environments they run in, once:
 #
 #   require_system_packages PACKAGE...   checks for them; installs them where it may
+#   require_test_packages                the same for what every test needs
 #   use_core_env    sets CORE_PYTHON: .venv, the newest release of every dependency
 #   use_dimos_env   sets DIMOS_PYTHON: .venv-dimos, with the real dimos (Python 3.10 to 3.12, 3 GB)
 #
-# An environment is kept as long as pyproject.toml stays as it is.
+# An environment is kept as long as pyproject.toml and the compiled part stay as they are.
 
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 cd "$ROOT" || exit 1
@@ -15,6 +16,11 @@ say() { printf '%s\n' "$*" >&2; }
 die() {
   say "$*"
   exit 1
+}
+
+# Before an environment is made: the compiled part is built along with it, or left out.
+require_test_packages() {
+  require_system_packages liblcm-bin tmux git-lfs gcc libc6-dev python3-dev
 }
 
 use_core_env() {
@@ -27,7 +33,8 @@ use_core_env() {
 
 use_dimos_env() {
   local python sqlite=()
-  require_system_packages liblcm-bin tmux git-lfs libusb-1.0-0 libturbojpeg0 libgl1 libegl1
+  require_test_packages
+  require_system_packages libusb-1.0-0 libturbojpeg0 libgl1 libegl1
   python="$(find_python 10 12)" || die "dimos 0.0.15 needs Python 3.10, 3.11 or 3.12, with its" \
     "venv module; none was found as python3, python3.12, python3.11, python3.10 or in pyenv." \
     "Install one, or test without dimos: scripts/test --env core"
@@ -56,7 +63,8 @@ make_env() {
   local version_with_pip='import pip, platform; print("Python", platform.python_version())'
   shift 2
   version="$("$python" --version)"
-  stamp="$({ printf '%s\n' "$ROOT" "$version" "$@" && cat pyproject.toml; } | sha256sum)"
+  stamp="$({ printf '%s\n' "$ROOT" "$version" "$@" &&
+    cat pyproject.toml setup.py dimos_record/bus/native/*; } | sha256sum)"
   if [ -x "$folder/bin/python" ] && [ "$(cat "$folder/.stamp" 2>/dev/null)" = "$stamp" ]; then
     return
   fi
@@ -91,6 +99,9 @@ has_system_package() {
     liblcm-bin) command -v lcm-logger >/dev/null ;;
     tmux) command -v tmux >/dev/null ;;
     git-lfs) command -v git-lfs >/dev/null ;;
+    gcc) command -v cc >/dev/null ;;
+    libc6-dev) echo '#include <stdio.h>' | cc -E - >/dev/null 2>&1 ;;
+    python3-dev) has_python_headers ;;
     libusb-1.0-0) has_library libusb-1.0.so.0 ;;
     libturbojpeg0) has_library libturbojpeg.so.0 ;;
     libgl1) has_library libGL.so.1 ;;
@@ -100,6 +111,14 @@ has_system_package() {
 }
 
 has_library() { python3 -c "import ctypes; ctypes.CDLL('$1')" 2>/dev/null; }
+
+has_python_headers() {
+  local python
+  python="$(find_python 10 99)" || return 0 # there will be another complaint
+  "$python" -c "
+import os, sys, sysconfig
+sys.exit(not os.path.exists(os.path.join(sysconfig.get_path('include'), 'Python.h')))"
+}
 
 # name_here PACKAGE: Ubuntu's name of a Debian package.
 name_here() {
