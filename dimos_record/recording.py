@@ -216,6 +216,9 @@ class Recordable(RecordingHandle):
             self._following.close()
             with self._lock:
                 session = self._session
+                if session is not None and session.writer.is_inherited:
+                    self._session = None  # a forked child: its parent records on
+                    return None
                 if session is None:
                     return None
                 self._release_reader()
@@ -341,10 +344,13 @@ class Recordable(RecordingHandle):
             self.stop_recording()  # it has reached a limit, or is being stopped already
         with self._lock:
             if self._session is not None:
-                return self._session.writer
-            if self._appending is None:
-                self._appending = self._store_for_writing(append=True).target(append=True)
-            return self._appending.writer
+                writer = self._session.writer
+            else:
+                if self._appending is None:
+                    self._appending = self._store_for_writing(append=True).target(append=True)
+                writer = self._appending.writer
+        writer.refuse_if_inherited()
+        return writer
 
     def _finish_appending(self) -> None:
         with self._lock:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 import time
@@ -9,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dimos_record.errors import RecordingBusy
+from dimos_record.errors import RecordingBusy, StorageError
 from dimos_record.store.connection import connect_for_writing, errors_about, identity
 
 _LEAVE_TRIES, _LEAVE_PAUSE_S = 5, 0.1
@@ -22,6 +23,7 @@ class WritableFile:
         self.path = path
         self.connection = connection
         self._identity = identity(path) if isinstance(path, Path) else None
+        self._process = os.getpid()
         self.lock = threading.RLock()
         self._copying = threading.Lock()
         self.written_bytes = 0
@@ -36,7 +38,9 @@ class WritableFile:
         Raises:
             DiskFull, RecordingBusy, StorageError: nothing was written.
             RecordingBusy: also if the file was replaced by another one since it was opened.
+            StorageError: also in a process that was forked since; SQLite's locks are not its own.
         """
+        self.refuse_if_inherited()
         with self.lock, errors_about(self.path):
             if self.connection.in_transaction:
                 yield
@@ -51,6 +55,23 @@ class WritableFile:
                 self._roll_back()
                 self._go_back()
                 raise
+
+    @property
+    def is_inherited(self) -> bool:
+        """Whether this process was forked from the one that opened the file, and writes to it."""
+        return os.getpid() != self._process
+
+    def refuse_if_inherited(self) -> None:
+        """Raise in a process that was forked: its threads are not there, its locks may be held.
+
+        Raises:
+            StorageError
+        """
+        if self.is_inherited:
+            raise StorageError(
+                f"{self.path} is written by process {self._process}, from which this one was "
+                "forked; open it anew, or write to another recording"
+            )
 
     @property
     def is_replaced(self) -> bool:
@@ -109,6 +130,8 @@ class WritableFile:
         Returns:
             Whether the file is self-contained; it is not while somebody else has it open.
         """
+        if self.is_inherited:
+            return False
         with self._copying:  # a connection that copies would keep the log in use
             was_closed, self._closed = self._closed, True
         if was_closed:

@@ -496,7 +496,7 @@ class RecordingWriter(WritableFile):
             Whether the file is self-contained; it is not while somebody else has it open.
         """
         try:
-            if not self._closed:
+            if not self._closed and not self.is_inherited:
                 self.drain()
         finally:
             alone = super().close()

@@ -60,12 +60,18 @@ threading.Thread(target=publish, daemon=True).start()
 go()
 """
 _FORK = """
-go()
-child = os.fork()
-if not child:
-    sys.exit()
-os.waitpid(child, 0)
-go()
+with rec:
+    go()
+    child = os.fork()
+    if not child:
+        try:
+            rec.stream("mine").append(b"x")
+        except Exception as error:
+            sys.exit("forked" not in str(error))
+        sys.exit(2)
+    if os.waitpid(child, 0)[1]:
+        os._exit(9)
+    go()
 """
 WAYS = (
     Way("main thread returns", "go()", 0, _END),
@@ -81,7 +87,7 @@ WAYS = (
     ),
     Way("daemon thread publishes on", _PUBLISH, 0, _END),
     Way("object is dropped", "go(); del rec", 0, _END),
-    Way("child is forked and exits", _FORK, 0, _END),
+    Way("child is forked, writes and exits", _FORK, 0, "stopped"),
     Way("Ctrl-C", _SLEEP, -signal.SIGINT, _END, signal.SIGINT),
     Way("SIGTERM", _SLEEP, -signal.SIGTERM, None, signal.SIGTERM),
     Way("SIGHUP", _SLEEP, -signal.SIGHUP, None, signal.SIGHUP),
