@@ -164,7 +164,7 @@ def _set_json(connection: sqlite3.Connection, choices: Choices) -> None:
         (table, row[1])
         for table in _tables(connection)
         for row in connection.execute(f'PRAGMA table_info("{table}")').fetchall()
-        if row[1] in _JSON and table[0] == "_"
+        if row[1] in _JSON and table[:1] == "_"
     ]
     if not places:
         return
@@ -253,7 +253,7 @@ def _change_schema(connection: sqlite3.Connection, choices: Choices) -> None:
 
 def _add_edit(connection: sqlite3.Connection, choices: Choices) -> None:
     kind = choices.pick(_EDITS)
-    streams = [name for name in _tables(connection) if name[0] != "_"] + ["none"]
+    streams = [name for name in _tables(connection) if name[:1] != "_"] + ["none"]
     stream, number = choices.pick(streams), choices.integer()
     marker = {"id": number, "at": choices.integer(), "label": choices.text() or "x"}
     args: dict[str, Any] = {
