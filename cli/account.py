@@ -135,7 +135,7 @@ def loss_sentence(
     """
     parts = []
     if dropped:
-        parts.append(f"{dropped:,} messages were dropped, since the disk was too slow")
+        parts.append(f"{dropped:,} messages were dropped, since they could not be written in time")
     if lost := losses_in_words(senders):
         parts.append(f"{text.printable(lost)} were lost before reception")
     elif lost_before_reception:

@@ -52,8 +52,8 @@ FINE = SenderAccount("127.0.0.1:45124", 10, 0, {})
             3,
             700,
             (LOSSY, FINE),
-            "LOST: 3 messages were dropped, since the disk was too slow and 312 messages of "
-            "127.0.0.1:45123 (on /camera/color 12) were lost before reception",
+            "LOST: 3 messages were dropped, since they could not be written in time and "
+            "312 messages of 127.0.0.1:45123 (on /camera/color 12) were lost before reception",
         ),
     ],
 )
