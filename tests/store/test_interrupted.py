@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from dimos_record.bus import split_channel
 from dimos_record.store import open_recording
 from dimos_record.store.doctor import diagnose
-from dimos_record.store.recovery import recover
+from dimos_record.store.recovery import recover, rescue
 from dimos_record.store.segments import segments_of
 from dimos_record.store.target import open_target
 from tests.store.samples import START_NS, begin, end, messages, python, record
@@ -80,3 +81,46 @@ def test_a_segment_that_was_being_created_is_no_damage_and_goes(
     assert diagnose(folder).healthy
     with open_recording(folder) as reader:
         assert [row.data for row in reader.rows("a")] == [m[2] for m in messages(5)]
+
+
+def with_a_log(path: Path) -> Path:
+    """A killed recording; in its log messages were committed, and moved into their tables."""
+    process = python(
+        """
+        import os, sys
+        from pathlib import Path
+        from dimos_record.store.writer import RecordingWriter
+        from tests.store.samples import begin, messages
+
+        writer = begin(RecordingWriter.create(Path(sys.argv[1])))
+        for number in range(6):
+            writer.write(messages(12, size=1000, first=12 * number))
+            if number % 4 == 3:
+                writer.drain()
+        os.kill(os.getpid(), 9)
+        """,
+        path,
+        check=False,
+    )
+    assert process.returncode == -9, process.stderr
+    return path
+
+
+@pytest.mark.once
+def test_whatever_page_of_a_log_is_torn_recover_saves_what_can_be_read(tmp_path: Path) -> None:
+    path = with_a_log(tmp_path / "walk.db")
+    log = Path(f"{path}-wal").read_bytes()
+    frame_bytes = 24 + int.from_bytes(log[8:12], "big")
+    for at in range(32, len(log), frame_bytes):
+        torn = tmp_path / "torn" / "walk.db"
+        torn.parent.mkdir()
+        shutil.copy(path, torn)
+        middle = at + frame_bytes // 2
+        Path(f"{torn}-wal").write_bytes(log[:middle] + bytes(4096) + log[middle + 4096 :])
+        with open_recording(torn) as reader:
+            found = {row.id: row.data for row in reader.rows("a")} if reader.streams else {}
+        rescued = rescue(torn)
+        with open_recording(rescued.path) as reader:
+            saved = {row.id: row.data for row in reader.rows("a")}
+        assert found.items() <= saved.items(), f"the frame at {at} is torn"
+        shutil.rmtree(torn.parent)

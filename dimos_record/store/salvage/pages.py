@@ -74,12 +74,16 @@ class Pages:
             return self.in_log(at)
         if not 1 <= number <= self.count:
             return b""
-        page = os.pread(self._file, self.size, (number - 1) * self.size)
-        return page if len(page) == self.size else b""
+        return self.in_file(number)
 
     def in_log(self, at: int) -> bytes:
         """The page at a place in the log."""
         return os.pread(self._log, self.size, at) if self._log is not None else b""
+
+    def in_file(self, number: int) -> bytes:
+        """A page as the file has it beneath the log; no bytes where that has none."""
+        page = os.pread(self._file, self.size, (number - 1) * self.size)
+        return page if len(page) == self.size else b""
 
     def begin(self, number: int, size: int) -> bytes:
         """The first bytes of a page."""

@@ -28,7 +28,8 @@ _LONGEST = 1_000_000_000
 """SQLite stores nothing longer."""
 
 Source = tuple[str, int]
-"""Where a page is: ("page", its number), or ("log", its place in the log)."""
+"""Where a page is: ("page", its number), ("log", its place in the log), or ("file", its number), as
+the file has it beneath the log."""
 
 
 class Tree(NamedTuple):
@@ -137,6 +138,8 @@ class Trees:
         where, at = source
         if where == "log":
             return cells(self.pages.in_log(at))
+        if where == "file":
+            return cells(self.pages.in_file(at))
         return cells(self.pages[at], at)
 
     def payload(self, cell: Cell) -> bytes | None:
@@ -146,8 +149,13 @@ class Trees:
         return payload(cell, self.pages.__getitem__)
 
     def strays(self) -> Iterator[Source]:
-        """Leaves of tables that belong to no tree any more; ask when all trees have been read."""
-        free = self._free()
+        """Leaves of tables that belong to no tree any more; ask when all trees have been read.
+
+        What was deleted is none of them, unless the log is damaged: it may have been moved, and
+        where it was moved to lost.
+        """
+        damaged = self.pages.log.damaged > 0
+        free = set() if damaged else self._free()
         for number in self.pages.numbers():
             if number == 1 or number in self.reached or number in free:
                 continue
@@ -156,6 +164,9 @@ class Trees:
         for at in self.pages.log.older:
             if is_leaf(self.pages.in_log(at)):
                 yield "log", at
+        for number in self.pages.log.pages if damaged else ():
+            if is_leaf(self.pages.in_file(number)):
+                yield "file", number
 
     def look_for(self, fits: Callable[[Record], bool]) -> Iterator[Record]:
         """The rows on all pages that have no place yet and whose first row fits."""
