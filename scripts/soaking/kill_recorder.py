@@ -18,7 +18,7 @@ from dimos_record.store.doctor import diagnose
 from dimos_record.store.segments import segments_of
 from dimos_record.testing import free_lcm_url
 from soaking.faults_rig import CLI, Command
-from soaking.harness import Fault, Figures, Outcome, PromiseBroken, Round, largest, total
+from soaking.harness import Fault, Figures, Outcome, PromiseBroken, Round, total
 from soaking.traffic import (
     ROBOT,
     Traffic,
@@ -188,14 +188,14 @@ def _missing(
     stopped: Stopped,
 ) -> Figures:
     missing_s = oldest_missing_s(found, published.sent_s, since, stopped.at_s)
-    promised_s = PROMISED_S + stopped.waited_s + stopped.unread / UNREAD_BYTES_PER_S
-    promised_s += round_.patience_s
+    late_s = stopped.waited_s + stopped.unread / UNREAD_BYTES_PER_S
+    promised_s = PROMISED_S + late_s + round_.patience_s
     if missing_s > promised_s:
         raise PromiseBroken(
             f"a message published {missing_s:.3f} s before the kill is missing ({stopped}); "
             f"it may be {promised_s:.3f} s"
         )
-    return {"missing_ms": 1000 * missing_s, "unread": float(stopped.unread > 0)}
+    return {"missing_ms": 1000 * missing_s, "late_ms": 1000 * late_s}
 
 
 def _ends(found: dict[str, list[int]]) -> dict[str, int]:
@@ -255,17 +255,20 @@ def _check_next_session(path: Path) -> None:
 
 
 def _summary(rounds: Sequence[Figures]) -> str:
-    missing = sorted(figures["missing_ms"] for figures in rounds if "missing_ms" in figures)
-    if not missing:
+    tried = [figures for figures in rounds if "missing_ms" in figures]
+    if not tried:
         return ""
+    missing = sorted(figures["missing_ms"] for figures in tried)
+    worst = max(tried, key=lambda figures: figures["missing_ms"])
     times = ", ".join(
-        f"{total(rounds, name):.0f} while {name}"
-        for name in ("recording", "appending", "starting", "finishing")
+        f"{total(rounds, situation.__name__):.0f} while {situation.__name__}"
+        for situation in dict.fromkeys(SITUATIONS)
+        if situation is not segments
     )
     return (
-        f"missing at most {largest(rounds, 'missing_ms'):.0f} ms, half of the times at most "
-        f"{missing[len(missing) // 2]:.0f} ms ({times}, "
-        f"{total(rounds, 'segments'):.0f} with segments)"
+        f"missing at most {worst['missing_ms']:.0f} ms, when the machine was late by "
+        f"{worst['late_ms']:.0f} ms; half of the times at most {missing[len(missing) // 2]:.0f} ms "
+        f"({times}, {total(rounds, 'segments'):.0f} with segments)"
     )
 
 
