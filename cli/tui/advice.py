@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from dimos_record.cli.text import printable
 from dimos_record.errors import DimosRecordError
 
 _NAMED = 3
@@ -30,12 +31,14 @@ def one_line(what: Exception | str) -> str:
     """An error as one sentence that begins with a capital and advises what can be done here."""
     if isinstance(what, OSError) and not isinstance(what, DimosRecordError):
         what = f"{what.filename}: {what.strerror}" if what.filename else str(what.strerror or what)
+    if isinstance(what, DimosRecordError):
+        what = str(what.args[0])  # in full: as a text it is shortened
     sentence = " ".join(str(what).split())
     for theirs, ours in _ADVICE:
         sentence = re.sub(theirs, ours, sentence)
     sentence = re.sub(r"(?<=is publishing ).*(?= on )", _some, sentence)
     is_word = sentence.partition(" ")[0].isalpha()
-    return sentence[:1].upper() + sentence[1:] if is_word else sentence
+    return printable(sentence[:1].upper() + sentence[1:] if is_word else sentence)
 
 
 def _some(topics: re.Match[str]) -> str:

@@ -77,7 +77,8 @@ def _lz4() -> Codec:
         except (RuntimeError, ValueError, OverflowError, MemoryError) as error:
             raise CodecError(f"a stored payload is not a valid LZ4 frame: {error}") from None
         if not frame.eof:
-            what = "incomplete" if frame.needs_input else f"of more than {MAX_MESSAGE_BYTES:,} bytes"
+            size = f"of more than {MAX_MESSAGE_BYTES:,} bytes"
+            what = "incomplete" if frame.needs_input else size
             raise CodecError(f"a stored payload is not a valid LZ4 frame: it is {what}")
         return message
 
