@@ -17,7 +17,7 @@ from dimos_record.store.connection import (
     errors_about,
     quote_name,
 )
-from dimos_record.store.recording_file import remove_recording_file
+from dimos_record.store.recording_file import remove_recording_file, sync_folder
 from dimos_record.store.salvage.messages import Found
 from dimos_record.store.salvage.others import Others
 from dimos_record.store.salvage.proof import Judge
@@ -146,6 +146,7 @@ class NewRecording:
         finally:
             os.close(descriptor)
         os.replace(self._path, self.target)
+        sync_folder(self.target.parent)
 
 
 def _is_object(text: str) -> bool:
