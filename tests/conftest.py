@@ -35,7 +35,15 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         os._exit(int(reporter._session.exitstatus))
 
 
+ONCE = ("edit", "lfs", "replay")
+"""Folders in which nothing depends on what else is installed, and which take long; see `once`."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest looks at what `-m` says
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.parent.name in ONCE:
+            item.add_marker(pytest.mark.once)
     if importlib.util.find_spec("dimos") is None:
         needs_dimos = pytest.mark.skip(reason="needs dimos; run scripts/test --env dimos")
         for item in items:
