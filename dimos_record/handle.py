@@ -108,7 +108,7 @@ class RecordingHandle:
             RecordingNotFound, NotARecording, RecordingDamaged, NewerSchema, StorageError
         """
         opened = self._reader
-        if opened is not None:  # without the lock: whoever has it may be waiting for a reader
+        if opened is not None:  # without the lock, which is for opening it
             return opened
         with self._lock:
             if self._reader is None:

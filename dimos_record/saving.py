@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from dimos_record.editing import Editable, Section
-from dimos_record.errors import OptionError
+from dimos_record.errors import OptionError, RecordingBusy
 from dimos_record.store.files import FileStore
 
 if TYPE_CHECKING:
@@ -39,6 +39,9 @@ class Saveable(Editable):
         """
         from dimos_record.edit.save import save
 
+        self._refuse_while_recording()
+        if self._fresh_reader().edited:
+            self._stop_playing()
         with self._lock:
             self._refuse_while_recording()
             self._finish_appending()
@@ -46,11 +49,13 @@ class Saveable(Editable):
             return save(reader, self._release_everything, on_progress)
 
     def _release_everything(self) -> None:
-        self._stop_playing()
+        """Let go of the file, with the lock held; a player that has begun meanwhile is refused."""
+        if self._is_played():
+            raise RecordingBusy(f"{self.store.name} is being played; stop_playback() first")
         self._close_reader()
 
     def _stop_playing(self) -> None:
-        """Stop the player, which reads the file."""
+        """Stop the player, which reads the file; not with the lock held, for which it may wait."""
 
     def save_as(
         self,
@@ -215,6 +220,8 @@ class Saveable(Editable):
         """
         from dimos_record.edit.merge import merge
 
+        self._refuse_while_recording()
+        self._stop_playing()
         with self._lock:
             self._refuse_while_recording()
             self._finish_appending()

@@ -92,6 +92,8 @@ class Shareable(Saveable):
         """
         from dimos_record.lfs.publish import publish
 
+        self._refuse_while_recording()
+        self._stop_playing()
         with self._lock:
             self._refuse_while_recording()
             self._finish_appending()

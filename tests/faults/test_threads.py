@@ -16,7 +16,6 @@ from dimos_record.bus import open_bus
 from dimos_record.errors import DimosRecordError, StorageError
 from dimos_record.store import open_recording
 from tests.leftovers import nothing_left_behind
-from tests.record.recordings import wait_until
 
 pytestmark = pytest.mark.once
 
@@ -31,14 +30,6 @@ def walk(tmp_path: Path) -> Path:
         bus.publish_all([("/a", b"%d" % i) for i in range(3000)])
         bus.publish("/b", b"")
     return path
-
-
-def is_held(lock: Any) -> bool:
-    """Whether another thread has a lock."""
-    free = lock.acquire(blocking=False)
-    if free:
-        lock.release()
-    return not free
 
 
 def test_a_query_goes_on_where_it_was_when_a_session_begins_and_ends(walk: Path) -> None:
@@ -63,19 +54,23 @@ def test_a_query_of_what_was_closed_says_so(walk: Path) -> None:
                 pass
 
 
-def test_a_step_of_the_player_and_save_do_not_wait_for_each_other(walk: Path) -> None:
+def test_save_waits_for_the_player_without_keeping_others_from_the_recording(
+    walk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with RecordReplay(walk, bus="memory://deadlock") as rec:
         rec.delete_topic("/b")
         player = rec.play(paused=True, listen_s=0)
-        saving = threading.Thread(target=rec.save, daemon=True)
-        with player._condition:  # as a step has it while it reads
+        stopping, stop = threading.Event(), rec._stop_playing
+        monkeypatch.setattr(rec, "_stop_playing", lambda: (stopping.set(), stop()))
+        saving = threading.Thread(target=rec.save)
+        with player._condition:  # as a step of the player has it, which may open the reader
             saving.start()
-            wait_until(lambda: is_held(rec._lock))
-            reading = threading.Thread(target=lambda: rec.reader.streams, daemon=True)
-            reading.start()
-            reading.join(30)
-            assert not reading.is_alive()
+            assert stopping.wait(30)
+            free = rec._lock.acquire(timeout=10)
+        if free:
+            rec._lock.release()
         saving.join(30)
+        assert free
         assert not saving.is_alive()
 
 
