@@ -19,7 +19,10 @@ _TIMES = ("builtin_interfaces/msg/Time", "builtin_interfaces/msg/Duration")
 _TIME_BYTES = 8
 """Of either, which no definition describes."""
 _MOST_ITEMS = 10_000
-"""In an array of fixed length whose items are messages or strings: code is made for each."""
+"""In an array of fixed length whose items are messages or strings: code is made for each.
+
+Also of messages without any bytes in one message, of which a short definition can have billions.
+"""
 _length_at = struct.Struct("<I").unpack_from
 _SIZES = {"bool": 1, "byte": 1, "char": 1, "octet": 1}
 
@@ -40,6 +43,8 @@ class Ros1Extent:
 
         self._kinds = Nodetype
         self._types, self._name = types, name
+        self._empty = 0
+        """How many messages without any bytes there are in the one that is walked through."""
         for _, fields in types.values():
             for field, described in fields:
                 self._check_field(field, described)
@@ -59,8 +64,9 @@ class Ros1Extent:
         """Walk through one message.
 
         Raises:
-            DecodeError: it ends too early.
+            DecodeError: it ends too early, or is made of more empty messages than anybody means.
         """
+        self._empty = 0
         try:
             self._message(self._name, data, 0)
         except (struct.error, RecursionError) as error:
@@ -69,10 +75,14 @@ class Ros1Extent:
     def _message(self, name: str, data: bytes, at: int) -> int:
         if name in _TIMES:
             return _within(data, at + _TIME_BYTES)
-        at += _SEQ_BYTES if name == _HEADER else 0
+        end = at + (_SEQ_BYTES if name == _HEADER else 0)
         for _, described in self._types[name][1]:
-            at = self._value(described, data, at)
-        return at
+            end = self._value(described, data, end)
+        if end == at:
+            self._empty += 1
+            if self._empty > _MOST_ITEMS:
+                raise DecodeError(f"it has more than {_MOST_ITEMS:,} empty messages in it")
+        return end
 
     def _value(self, described: Any, data: bytes, at: int) -> int:
         """Where a value ends that begins here."""

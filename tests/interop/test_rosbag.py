@@ -312,3 +312,11 @@ def test_a_length_that_no_message_has_is_not_counted_to() -> None:
 
     with pytest.raises(DecodeError, match="the bytes end before what the definition says"):
         converter.convert(b"\xff\xff\xff\xff" + bytes(16))
+
+
+def test_a_definition_of_billions_of_empty_messages_is_not_walked_through() -> None:
+    parts = ("Inner[9000] a", "MSG: sensor_msgs/Inner\nLeaf[9000] b", "MSG: sensor_msgs/Leaf\n")
+    converter = Ros1Converter("sensor_msgs/JointState", f"\n{'=' * 80}\n".join(parts))
+
+    with pytest.raises(DecodeError, match="more than 10,000 empty messages"):
+        converter.convert(bytes(16))
