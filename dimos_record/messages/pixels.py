@@ -185,8 +185,9 @@ def _nv12(picture: Picture) -> Yuv:
 
 def _nv21(picture: Picture) -> Yuv:
     rows = np.array(_rows(picture, picture.width, picture.height * 3 // 2))
-    chroma = rows[picture.height :]
-    chroma[:] = chroma.reshape(-1, 2)[:, ::-1].reshape(chroma.shape)
+    chroma = rows[picture.height :].reshape(-1)
+    pairs = chroma[: chroma.size - chroma.size % 2].reshape(-1, 2)
+    pairs[:] = pairs[:, ::-1].copy()
     return Yuv("NV12", rows.tobytes())
 
 

@@ -147,6 +147,11 @@ def test_yuv_is_arranged_as_rerun_has_it() -> None:
         assert form(archetype)["pixel_format"] == getattr(rr.PixelFormat, name).value
 
 
+def test_yuv_of_an_odd_size_is_shown_too() -> None:
+    archetype = shown(image("nv21", bytes([1, 2, 3, 4, 5, 6, 7, 8, 9]), width=3, height=2, step=3))
+    assert bytes(values(archetype, "buffer")[0]) == bytes([1, 2, 3, 4, 5, 6, 8, 7, 9])
+
+
 @pytest.mark.parametrize(
     ("encoding", "fields", "words"),
     [
