@@ -85,8 +85,8 @@ def _rule(source: str, target: str) -> _Rule:
     rule = f"{source}={target}"
     if not target or "#" in target or "#" in source:
         raise OptionError(
-            f"--remap {rule!r}: give a topic or pattern and a target without a type, such "
-            " as /odom=/replay/odom; the type stays"
+            f"--remap {rule!r}: give a topic or pattern and a target without a type, such as "
+            "/odom=/replay/odom; the type stays"
         )
     glob_to_regex(source)  # rejects what is not a pattern, with its own sentence
     pieces = ["", "**", ""] if source in ("*", "**") else _WILDCARD.split(source)

@@ -35,7 +35,7 @@ def test_remapping(mapping: dict[str, str], channel: str, target: str) -> None:
 @pytest.mark.parametrize(
     ("mapping", "words"),
     [
-        ({"/a": ""}, "give a topic or pattern and a target"),
+        ({"/a": ""}, "give a topic or pattern and a target without a type, such as /odom="),
         ({"/a": "/b#std_msgs.String"}, "without a type"),
         ({"/a/*": "/b/*/*"}, "2 wildcards and the pattern only 1"),
     ],
