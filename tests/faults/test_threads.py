@@ -123,5 +123,5 @@ def test_what_several_threads_append_is_in_the_order_of_time(tmp_path: Path) -> 
 @pytest.mark.parametrize("kind", ["lcm", "memory"])
 def test_anything_may_be_done_from_several_threads_at_once(tmp_path: Path, kind: str) -> None:
     round_ = Round(0, random.Random(0), tmp_path, 0.0)
-    found = chapter_threads.many_threads(round_, kind=kind, seconds=0.7)
+    found = chapter_threads.many_threads(round_, kind=kind, seconds=0.4)
     assert found.broken == []
