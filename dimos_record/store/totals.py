@@ -71,6 +71,9 @@ def save_totals(connection: sqlite3.Connection, path: Path, totals: Totals) -> N
 
 
 def _changes(path: Path) -> int | None:
-    """How often a file was changed; None where changes go into a log and are not counted."""
-    header = read_header(path)
+    """How often a file was changed; None where changes go into a log, or it was renamed."""
+    try:
+        header = read_header(path)
+    except DimosRecordError:
+        return None
     return None if is_wal(header) else int.from_bytes(header[24:28], "big")

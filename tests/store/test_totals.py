@@ -163,6 +163,14 @@ def test_a_change_while_it_is_open_is_noticed(tmp_path: Path) -> None:
         assert rec.info().count == 199
 
 
+def test_who_has_it_open_counts_when_it_is_renamed(tmp_path: Path) -> None:
+    path = record(tmp_path / "walk.db", 100)
+    with RecordingReader.open(path) as reader:
+        path.rename(tmp_path / "other.db")
+        assert reader.stats("a").count == 100
+        assert reader.ranks("a", [START_NS + 1]) == [1]
+
+
 def test_what_another_program_writes_while_it_is_recorded_into_is_counted(tmp_path: Path) -> None:
     path = tmp_path / "walk.db"
     writer = begin(RecordingWriter.create(path))
