@@ -1,7 +1,8 @@
 """A recording session: from the bus, through the tap and the buffer, into the writer.
 
-Three threads: the bus's own, which only appends to the buffer; the writer's, which commits batches;
-the keeper's, which flushes, checkpoints and watches the disk, the clock and the losses.
+Four threads: the bus's own, which only appends to the buffer; the writer's, which commits batches;
+the copier's, which copies the log into the file; the keeper's, which flushes and watches the disk,
+the clock and the losses.
 """
 
 from __future__ import annotations

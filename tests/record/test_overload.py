@@ -126,8 +126,8 @@ def test_what_comes_while_the_writer_stalls_is_kept_as_long_as_the_buffer_lasts(
             for _ in range(2):
                 writer.stall()
                 for _ in range(20):
-                    source.send(50, dict.fromkeys(SMALL, 400))
-                    source.send(1, {"/rgb": 300_000})
+                    source.send(10, dict.fromkeys(SMALL, 400))
+                    source.send(1, {"/rgb": 100_000})
                     heard.wait_for(source.total)
                 assert written(session) < source.total
                 writer.go_on()
@@ -146,8 +146,8 @@ def test_beyond_the_buffer_losses_are_counted_exactly_and_end_when_the_writer_go
         with session_on(bus, path, buffer_bytes=1_000_000) as session:
             writer.stall()
             for _ in range(20):
-                source.send(50, dict.fromkeys(SMALL, 400))
-                source.send(1, {"/rgb": 300_000})
+                source.send(10, dict.fromkeys(SMALL, 400))
+                source.send(1, {"/rgb": 100_000})
                 heard.wait_for(source.total)
             writer.go_on()
             calm_down(session, bus, source)
