@@ -36,7 +36,7 @@ def is_in_order(connection: sqlite3.Connection, name: str) -> bool:
 
 def has_index(connection: sqlite3.Connection, name: str) -> bool:
     """Whether a stream has its index on time."""
-    query = "SELECT 1 FROM main.sqlite_master WHERE type = 'index' AND lower(name) = lower(?)"
+    query = "SELECT 1 FROM pragma_index_info(?, 'main')"  # sqlite_master would be read to its end
     return connection.execute(query, (schema.time_index(name),)).fetchone() is not None
 
 

@@ -150,5 +150,5 @@ def tables(connection: sqlite3.Connection) -> dict[str, set[str]]:
 
 
 def _has_table(connection: sqlite3.Connection, name: str) -> bool:
-    query = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?"
+    query = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ? LIMIT 1"
     return connection.execute(query, (name,)).fetchone() is not None

@@ -1,7 +1,12 @@
-"""Reading goes page by page, and a page costs the same wherever in the stream it begins."""
+"""Reading goes page by page, and a page costs the same wherever in the stream it begins.
+
+A stream costs the same, too, however many there are.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,21 +27,22 @@ def record(path: Path, times_ns: list[int]) -> None:
     writer.close()
 
 
+@contextmanager
+def counted_steps(path: Path) -> Iterator[tuple[RecordingReader, list[None]]]:
+    """A reader, and a list that grows by an item with every thousand of SQLite's instructions."""
+    steps: list[None] = []
+    connection = connect_for_reading(path)
+    connection.set_progress_handler(lambda: steps.append(None), 1000)
+    with RecordingReader(connection, path) as reader:
+        yield reader, steps
+
+
 def steps_to_read(path: Path, *, reverse: bool) -> int:
     """How many thousands of SQLite's instructions it takes to read everything."""
-    steps = 0
-
-    def count() -> int:
-        nonlocal steps
-        steps += 1
-        return 0
-
-    connection = connect_for_reading(path)
-    connection.set_progress_handler(count, 1000)
-    with RecordingReader(connection, path) as reader:
+    with counted_steps(path) as (reader, steps):
         times = [row.ts_ns for row in reader.rows("a", reverse=reverse)]
     assert times == sorted(times, reverse=reverse)
-    return steps
+    return len(steps)
 
 
 @pytest.mark.once
@@ -54,3 +60,18 @@ def test_reading_four_times_as_much_takes_four_times_as_long(
         record(path, times)
         steps.append(steps_to_read(path, reverse=reverse))
     assert steps[1] < 4.4 * steps[0]
+
+
+@pytest.mark.once
+def test_opening_four_times_as_many_streams_takes_four_times_as_long(tmp_path: Path) -> None:
+    taken = []
+    for count in (100, 400):
+        writer = RecordingWriter.create(tmp_path / f"{count}.db")
+        writer.begin_session(T0, {}, split=split_channel)
+        writer.write([(T0, f"/t{number}", b"1") for number in range(count)])
+        writer.end_session(T0, "stopped", None, 0)
+        writer.close()
+        with counted_steps(tmp_path / f"{count}.db") as (reader, steps):
+            assert len(reader.streams) == count
+            taken.append(len(steps))
+    assert taken[1] < 6 * taken[0]
