@@ -86,9 +86,10 @@ class LcmBus:
             raise BusError(f"cannot publish on {self.reach}: {error}") from None
 
     def _open_transport(self, what: str) -> Transport:
-        if self._transport is None:
+        transport = self._transport
+        if transport is None:
             raise BusError(f"cannot publish {what}: the bus {self.url} is closed")
-        return self._transport
+        return transport
 
     def subscribe(self, selection: Selection, on_message: OnMessage) -> Subscription:
         """Receive every message on the selected channels that is published after this returns.

@@ -237,8 +237,14 @@ class Dispatcher(ABC):
         return change
 
     def _wait_for(self, change: Future[None]) -> None:
-        if threading.current_thread() is not self._thread:
-            change.result()
+        if threading.current_thread() is self._thread:
+            return
+        if self._thread and not self._thread.is_alive() and not change.done():
+            raise BusError(
+                f"the bus {self._network.url} receives in the process that this one was forked "
+                "from; open another bus to receive here"
+            )
+        change.result()
 
     def catch_up(self, timeout_s: float) -> bool:
         """Wait until everything that has arrived is delivered; False if that took too long."""

@@ -6,6 +6,8 @@ process can crash): the dispatcher's thread makes every change between two polls
 
 from __future__ import annotations
 
+import errno
+import os
 import select
 import socket
 import threading
@@ -48,7 +50,10 @@ class PackageTransport:
             OSError: it could not be sent.
         """
         check_message(channel, data)
-        self._lcm.publish(channel, data)
+        lcm = self._lcm
+        if lcm is None:  # another thread has just closed it
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        lcm.publish(channel, data)
 
     def send_all(self, messages: Sequence[tuple[str, bytes]]) -> None:
         """Send messages one after the other.

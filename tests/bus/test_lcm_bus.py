@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import logging
 import os
 import socket
@@ -385,6 +386,30 @@ def test_catching_up_waits_for_everything_that_was_published_before() -> None:
             assert subscription.catch_up(60)
             assert len(received) == 200 * (round_number + 1)
         subscription.close()
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # it is what users are told, too
+def test_a_forked_process_is_told_that_it_cannot_receive_and_can_close_what_it_inherited() -> None:
+    with open_bus(free_lcm_url()) as bus:
+        subscription = bus.subscribe(Selection.of(["/a"]), lambda channel, data: None)
+        bus.subscribe(Selection.of(["/b"]), lambda channel, data: None)
+        child = os.fork()
+        if child == 0:  # no exception may leave this branch
+            faulthandler.dump_traceback_later(30, exit=True)  # rather than hang
+            try:
+                with pytest.raises(BusError, match="open another bus to receive here"):
+                    subscription.reselect(Selection.of(["/c"]))
+                with pytest.raises(BusError, match="open another bus to receive here"):
+                    bus.subscribe(Selection(), print)
+                subscription.close()
+                bus.close()
+            except BaseException:  # noqa: BLE001 - the parent is told
+                os._exit(1)
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        with Collector(bus) as received:
+            bus.publish("/a", b"")
+            received.wait_for(1)
 
 
 def test_catching_up_ends_when_the_bus_is_closed() -> None:

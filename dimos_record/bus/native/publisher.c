@@ -73,6 +73,7 @@ int publisher_reopen(Publisher *self) {
     self->number = 0;
     if (self->udp < 0) return 0;
     close(self->udp);
+    self->udp = -1; /* the number may soon be another file's */
     return open_socket(self);
 }
 

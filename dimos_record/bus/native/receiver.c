@@ -249,7 +249,7 @@ int receiver_wait(Receiver *self, Block **blocks, int64_t timeout_ns) {
     struct timespec end = {.tv_sec = end_ns / 1000000000, .tv_nsec = end_ns % 1000000000};
     pthread_mutex_lock(&self->lock);
     int timed_out = 0;
-    while (!self->assembler.queue.head && !self->is_interrupted && !timed_out)
+    while (!self->assembler.queue.head && !self->is_interrupted && !self->error && !timed_out)
         timed_out = pthread_cond_timedwait(&self->news, &self->lock, &end);
     *blocks = queue_detach(&self->assembler.queue);
     self->is_interrupted = false;
