@@ -16,6 +16,7 @@ from dimos_record.errors import (
     StorageError,
 )
 from dimos_record.store.editing import refuse_if_edited
+from dimos_record.store.in_use import refuse_if_used
 from dimos_record.store.reader import RecordingReader
 from dimos_record.store.recording_file import (
     already_exists,
@@ -76,6 +77,9 @@ def open_target(
     if ring:
         split = True
         prepare_ring(path)
+    if (append or overwrite) and os.path.isfile(path) and is_unborn(path):
+        refuse_if_used(path, [path])  # else its recorder was killed before it held anything
+        remove_recording_file(path)
     existing = os.path.exists(path)
     if existing and overwrite:
         return _replace(path, split)

@@ -15,6 +15,7 @@ from dimos_record import RecordReplay
 from dimos_record.bus import open_bus
 from dimos_record.store import open_recording
 from dimos_record.store.doctor import diagnose
+from dimos_record.store.recording_file import is_unborn
 from dimos_record.store.segments import segments_of
 from dimos_record.testing import free_lcm_url
 from soaking.faults_rig import CLI, Command
@@ -124,7 +125,7 @@ def starting(round_: Round, path: Path, url: str, published: Traffic) -> Figures
         time.sleep(round_.dice.uniform(0.1, 0.6))
         recorder.send(signal.SIGKILL)
         recorder.wait()
-    if path.exists():
+    if _is_born(path):
         _check(round_, path)
     return {}
 
@@ -228,9 +229,14 @@ def _check(round_: Round, path: Path, before: dict[str, int] | None = None) -> d
     return fresh
 
 
+def _is_born(path: Path) -> bool:
+    """Whether there is a recording; a file that was only just being created is none."""
+    return path.exists() and (path.is_dir() or not is_unborn(path))
+
+
 def _check_next_session(path: Path) -> None:
     """The next recording goes on in what is there, and leaves one that is in order."""
-    before = numbers(path) if path.exists() else {}
+    before = numbers(path) if _is_born(path) else {}
     with (
         open_bus("memory://next") as bus,
         RecordReplay(path, bus=bus) as rec,
@@ -279,7 +285,8 @@ KILL_RECORDER = Fault(
     promise=f"Everything received more than {1000 * PROMISED_S:.0f} ms before is there, once and "
     "in order; the file opens with any SQLite and is sound; the next session goes on in it.",
     sees="Nothing has to be done. `info` says that the session was killed; `recover`, or the "
-    "next `record --append`, makes one file of it.",
+    "next `record --append`, makes one file of it. Of a recorder that was just creating "
+    "its file, that may be empty: `record --append` begins it anew.",
     run=kill_recorder,
     rounds=400,
     summary=_summary,

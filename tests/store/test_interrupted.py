@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from dimos_record.bus import split_channel
+from dimos_record.errors import RecordingBusy
 from dimos_record.store import open_recording
 from dimos_record.store.doctor import diagnose
 from dimos_record.store.recovery import recover, rescue
@@ -124,3 +125,29 @@ def test_whatever_page_of_a_log_is_torn_recover_saves_what_can_be_read(tmp_path:
             saved = {row.id: row.data for row in reader.rows("a")}
         assert found.items() <= saved.items(), f"the frame at {at} is torn"
         shutil.rmtree(torn.parent)
+
+
+@pytest.mark.parametrize("journal_mode", [None, "WAL"])
+@pytest.mark.parametrize("how", ["append", "overwrite"])
+def test_a_file_that_was_being_created_is_begun_anew(
+    tmp_path: Path, journal_mode: str | None, how: str
+) -> None:
+    path = tmp_path / "walk.db"
+    path.touch()
+    if journal_mode:
+        with closing(sqlite3.connect(path)) as db:
+            db.execute(f"PRAGMA journal_mode={journal_mode}")
+    writer = begin(open_target(path, **{how: True}).writer)
+    writer.write(messages(3))
+    end(writer)
+    writer.close()
+    assert diagnose(path).healthy
+
+
+def test_a_file_that_somebody_is_creating_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "walk.db"
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA journal_mode=WAL")
+        with pytest.raises(RecordingBusy, match="open elsewhere"):
+            open_target(path, append=True)
+    assert path.exists()
