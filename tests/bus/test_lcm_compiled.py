@@ -243,7 +243,7 @@ def test_every_sender_is_known_by_what_came_and_what_was_lost() -> None:
 
 
 def _publish_until_the_last_comes(sender: Bus, batches: Batches) -> int:
-    """What is lost after the last message that came is not known to be; returns how many it took."""
+    """A loss shows when something comes after it; returns how many messages that took."""
     for count in range(1, 1000):
         last = ("/end", os.urandom(16))
         sender.publish(*last)
