@@ -44,6 +44,7 @@ def test_a_long_log_is_copied_into_the_file_and_starts_over(tmp_path: Path) -> N
             bus.publish("/a", b"%08d" % i + bytes(SIZE))
             if i % 10 == 9:
                 wait_until(lambda n=i: written(session) == n + 1)  # type: ignore[misc]
+                wait_until(lambda: not session._loop._copier._at_work.is_set())
                 assert r.stats("a").count >= i + 1
         log_bytes = Path(f"{path}-wal").stat().st_size
         file_bytes = path.stat().st_size
