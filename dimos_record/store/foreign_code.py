@@ -7,6 +7,7 @@ that are used here, so every connection refuses them.
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Container
 
@@ -16,6 +17,8 @@ _OTHERS = {
     "view": ("CREATE VIEW ",),
     "trigger": ("CREATE TRIGGER ",),
 }
+_NAME = re.compile(r"[A-Za-z0-9_$\u0080-\U0010ffff]")
+"""What goes on with a name that is not quoted."""
 _QUOTES = {'"': '"', "[": "]", "`": "`", "'": "'"}
 
 
@@ -82,6 +85,6 @@ def _makes(sql: str, prefix: str, name: str) -> bool:
     rest = sql[len(prefix) :]
     closing = _QUOTES.get(rest[:1])
     if closing is None:
-        return rest.startswith(name) and not (rest[len(name) : len(name) + 1] or " ").isalnum()
+        return rest.startswith(name) and not _NAME.match(rest, len(name))
     quoted = name if closing == "]" else name.replace(closing, closing * 2)
     return rest[1:].startswith(quoted + closing)

@@ -39,6 +39,11 @@ DISGUISED = [
         "UPDATE sqlite_master SET sql = 'CREATE VIEW _dr_edits AS SELECT 1 AS id' "
         "WHERE name = '_dr_edits'",
     ],
+    [
+        "PRAGMA writable_schema=ON",
+        "UPDATE sqlite_master SET sql = 'CREATE TABLE _dr_skips_2 (a_ns, b_ns)' "
+        "WHERE name = '_dr_skips'",
+    ],
 ]
 
 
