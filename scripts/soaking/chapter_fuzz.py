@@ -138,11 +138,16 @@ def _summary(rounds: Sequence[Figures]) -> str:
     return f"{total(rounds, 'executions'):,.0f} inputs ({how})"
 
 
+def _as_it_goes_on(title: str) -> str:
+    """A title behind a colon: in small letters, unless it begins with an abbreviation."""
+    return title if title[1:2].isupper() else title[:1].lower() + title[1:]
+
+
 def _fault(name: str) -> Fault:
     target = load(name)
     return Fault(
         name=f"fuzz-{name}",
-        what=f"bad input: {target.title[:1].lower()}{target.title[1:]}",
+        what=f"bad input: {_as_it_goes_on(target.title)}",
         promise=f"No crash, no hang (at most {LONGEST_S:g} s of the processor), at most "
         f"{MOST_GROWTH_BYTES / 1e6:,.0f} MB of memory; what can be read comes back as it was.",
         sees="One sentence and a documented exit code.",

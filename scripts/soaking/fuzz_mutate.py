@@ -45,8 +45,9 @@ def _flip(data: bytes, dice: random.Random, others: Sequence[bytes]) -> bytes:
 
 def _replace(data: bytes, dice: random.Random, others: Sequence[bytes]) -> bytes:
     at, size = _place(data, dice), dice.choice((1, 2, 4, 8))
-    number = struct.pack(dice.choice("<>") + "Q", dice.choice(_NUMBERS))
-    piece = number[-size:] if dice.random() < 0.7 else dice.randbytes(size)
+    number = struct.pack(">Q", dice.choice(_NUMBERS))[-size:]
+    ordered = number if dice.random() < 0.5 else number[::-1]
+    piece = ordered if dice.random() < 0.7 else dice.randbytes(size)
     return data[:at] + piece + data[at + size :]
 
 

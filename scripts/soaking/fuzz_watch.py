@@ -124,7 +124,7 @@ def made_smaller(target: Target, found: Found) -> Found:
 
 
 def keep(found: Found, folder: Path) -> Path:
-    """Write an input down as a case for the tests, with what it broke beside it."""
+    """Write an input down as a case for the tests."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / hashlib.sha256(found.data).hexdigest()[:12]
     path.write_bytes(found.data)

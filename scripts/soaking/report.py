@@ -14,6 +14,7 @@ from pathlib import Path
 from soaking.harness import Chapter, Result
 
 BEGIN, END = "<!-- soak: begin -->", "<!-- soak: end -->"
+_NOT_TRIED = "not tried yet"
 _HEAD = ("fault", "promise", "what the user sees", "rounds", "outcome", "revision, day")
 
 
@@ -79,7 +80,7 @@ def to_markdown(
                 rows.append(_row(*cells, _rounds(result), outcome(result), when))
             else:
                 first = _cell(fault.what)
-                rows.append(earlier.get(first) or _row(*cells, "0", "not tried yet", ""))
+                rows.append(earlier.get(first) or _row(*cells, "0", _NOT_TRIED, ""))
         table = "\n".join([_row(*_HEAD), "|" + "---|" * len(_HEAD), *rows])
         parts.append("\n\n".join(filter(None, [f"### {chapter.title}", chapter.about, table])))
     return "\n\n".join(parts) + "\n"
@@ -103,7 +104,8 @@ def update_page(page: Path, chapters: Sequence[Chapter], results: Iterable[Resul
     old, found_end, after = rest.partition(END)
     if not found or not found_end:
         raise SystemExit(f"{page} has no {BEGIN} ... {END} to write the tables between")
-    earlier = {line[2:].split(" | ")[0]: line for line in old.splitlines() if line[:2] == "| "}
+    rows = [line for line in old.splitlines() if line[:2] == "| " and _NOT_TRIED not in line]
+    earlier = {line[2:].split(" | ")[0]: line for line in rows}
     text = to_markdown(chapters, results, earlier)
     page.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{after}")
 
