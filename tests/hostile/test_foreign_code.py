@@ -41,8 +41,8 @@ DISGUISED = [
     ],
     [
         "PRAGMA writable_schema=ON",
-        "UPDATE sqlite_master SET sql = 'CREATE TABLE _dr_skips_2 (a_ns, b_ns)' "
-        "WHERE name = '_dr_skips'",
+        "UPDATE sqlite_master SET sql = 'CREATE TABLE _dr_log_2 (id INTEGER PRIMARY KEY)' "
+        "WHERE name = '_dr_log'",
     ],
 ]
 
