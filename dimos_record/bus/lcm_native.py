@@ -78,15 +78,24 @@ class NativeDispatcher(Dispatcher):
             raise BusError(f"cannot receive from {network.reach}: {error}") from None
 
     def count_drops(self) -> int | None:
-        """Packets that the kernel dropped before they could be read; None before it receives."""
-        return self._receiver.drops() if self._receiver is not None else None
+        """Packets that the kernel dropped before they could be read.
+
+        None before it receives, and in a process that was forked: the receiver is its parent's.
+        """
+        try:
+            return self._receiver.drops() if self._receiver is not None else None
+        except OSError:
+            return None
 
     def senders(self) -> list[Sender]:
-        """Who was heard, and what of theirs was lost."""
+        """Who was heard, and what of theirs was lost; nobody where `count_drops` is None."""
         if self._receiver is None:
             return []
-        dropped = dict(self._receiver.dropped())
-        return [Sender(*row, dropped.get(row[0], {})) for row in self._receiver.senders()]
+        try:
+            dropped = dict(self._receiver.dropped())
+            return [Sender(*row, dropped.get(row[0], {})) for row in self._receiver.senders()]
+        except OSError:
+            return []
 
     def _wake(self) -> None:
         if self._receiver is not None:

@@ -401,6 +401,8 @@ def test_a_forked_process_is_told_that_it_cannot_receive_and_can_close_what_it_i
                     subscription.reselect(Selection.of(["/c"]))
                 with pytest.raises(BusError, match="open another bus to receive here"):
                     bus.subscribe(Selection(), print)
+                assert bus.senders() == []
+                bus.lost_before_reception()
                 subscription.close()
                 bus.close()
             except BaseException:  # noqa: BLE001 - the parent is told
