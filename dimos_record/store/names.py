@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Container
 
 _VALID = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 # virtual tables keep theirs in NAME_rtree_node, NAME_vec_chunks and the like
@@ -24,13 +24,16 @@ def is_valid(name: str) -> bool:
     return bool(_VALID.match(name)) and not _RESERVED.match(name)
 
 
-def stream_name(topic: str, taken: Iterable[str]) -> str:
+def stream_name(topic: str, taken: Container[str]) -> str:
     """A stream name for a topic, unique without regard to case.
 
-    >>> stream_name("/robot1/odom", [])
+    Args:
+        taken: names that others have, in lower case.
+
+    >>> stream_name("/robot1/odom", ())
     'robot1__odom'
-    >>> stream_name("/odom", ["ODOM"])
-    'odom_2'
+    >>> stream_name("/Odom", {"odom"})
+    'Odom_2'
     """
     base = re.sub(r"[^A-Za-z0-9_]", "_", topic.strip("/").replace("/", "__")) or "stream"
     if not _VALID.match(base):
@@ -39,9 +42,8 @@ def stream_name(topic: str, taken: Iterable[str]) -> str:
         base = f"s{base}"
     if _RESERVED.match(base):
         base = f"{base}_"
-    lowered = {name.lower() for name in taken}
     stem = f"s{base}" if _RESERVED.match(f"{base}_2") else base  # as with /sqlite and /SQLITE
     name, number = base, 2
-    while name.lower() in lowered:
+    while name.lower() in taken:
         name, number = f"{stem}_{number}", number + 1
     return name

@@ -84,12 +84,12 @@ def _check_name(name: str) -> None:
 
 
 def _check_streams(topics: list[str]) -> None:
-    taken: list[str] = []
+    taken: set[str] = set()
     for topic in topics[:20]:
         name = stream_name(topic, taken)
-        if not is_valid(name) or name.lower() in {one.lower() for one in taken}:
+        if not is_valid(name) or name.lower() in taken:
             raise BrokenPromise(f"{topic!r} would be stored as {name!r}, beside {taken}")
-        taken.append(name)
+        taken.add(name.lower())
 
 
 def _check_expression(key: str) -> None:
