@@ -413,7 +413,7 @@ def test_a_bus_that_fails_ends_the_session_with_an_error_and_a_complete_file(
     bus.publish("/number", b"1")
     wait_until(lambda: written(session) == 1)
     bus.close()
-    assert session.wait(10.0)
+    assert session.wait(60.0)
     with pytest.raises(BusError, match="is closed"):
         session.stop()
     assert payloads(tmp_path / "walk.db", "number") == [b"1"]
