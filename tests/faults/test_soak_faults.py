@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -35,7 +34,6 @@ def test_messages_of_any_size_are_recorded(round_: Round) -> None:
     faults_traffic.sizes(round_, most=70_000)
 
 
-@pytest.mark.skipif(shutil.which("cc") is None, reason="needs a compiler for what stalls the disk")
 def test_a_disk_that_stalls_loses_nothing(round_: Round) -> None:
     faults_disk.slow_disk(round_, stall_s=0.4)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -60,7 +59,6 @@ def test_an_edit_that_is_killed_is_done_or_not_begun(tmp_path: Path) -> None:
     assert figures["before"] + figures["after"] == 1
 
 
-@pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
 def test_a_power_cut_costs_no_more_than_is_promised(tmp_path: Path) -> None:
     assert tried(power_with_full, tmp_path, BRIEF).figures["cuts"] > 0
 
