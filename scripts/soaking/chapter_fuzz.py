@@ -17,7 +17,7 @@ from soaking.fuzz_run import has_atheris
 from soaking.fuzz_sanitize import sanitized
 from soaking.fuzz_targets import HAS_NATIVE, NAMES, load
 from soaking.fuzz_watch import LONGEST_S, MOST_GROWTH_BYTES, Found, Slate, keep
-from soaking.harness import Chapter, Fault, Figures, Outcome, Round, total
+from soaking.harness import Chapter, Fault, Figures, Outcome, PromiseBroken, Round, total
 
 ROOT = Path(__file__).resolve().parents[2]
 CASES = ROOT / "tests" / "fuzz" / "cases"
@@ -27,10 +27,14 @@ _STARTS_WITHIN_S = 300.0
 
 
 def fuzz_sanitized(round_: Round) -> Outcome:
-    """Fuzz the compiled part in a build that notices every wrong access to memory."""
+    """Fuzz the compiled part in a build that notices every wrong access to memory.
+
+    Raises:
+        PromiseBroken: this machine cannot build it.
+    """
     environment = sanitized(round_.folder)
     if environment is None:
-        return Outcome({"executions": 0, "atheris": 0.0})
+        raise PromiseBroken("not tried: there is no gcc with its sanitizers here")
     return fuzz("packets", round_, environment)
 
 
