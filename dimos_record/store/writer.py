@@ -506,6 +506,8 @@ class RecordingWriter(WritableFile):
         as_we_left_it = self._version == self._data_version()
         alone = super()._leave_wal()
         if alone and as_we_left_it and self._earlier is not None and isinstance(self.path, Path):
+            # without a log, no less than that keeps a power cut from damaging the file
+            self.connection.execute("PRAGMA synchronous=FULL")
             with suppress(DimosRecordError), self.transaction():  # else they are counted
                 save_totals(self.connection, self.path, self._totals(self._earlier))
         return alone

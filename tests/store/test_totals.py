@@ -12,7 +12,7 @@ import pytest
 
 from dimos_record import RecordReplay
 from dimos_record.store.reader import RecordingReader
-from dimos_record.store.totals import totals_of
+from dimos_record.store.totals import Totals, save_totals, totals_of
 from dimos_record.store.writer import RecordingWriter
 from tests.store.samples import START_NS, begin, end, messages
 
@@ -161,6 +161,22 @@ def test_a_change_while_it_is_open_is_noticed(tmp_path: Path) -> None:
         with closing(sqlite3.connect(path, isolation_level=None)) as connection:
             delete_one(connection)
         assert rec.info().count == 199
+
+
+def test_they_are_written_so_that_a_power_cut_damages_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[tuple[object, ...]] = []
+
+    def save(connection: sqlite3.Connection, path: Path, totals: Totals) -> None:
+        settings = ("journal_mode", "synchronous")
+        found.extend(connection.execute(f"PRAGMA {setting}").fetchone() for setting in settings)
+        save_totals(connection, path, totals)
+
+    monkeypatch.setattr("dimos_record.store.writer.save_totals", save)
+    assert totals_of(record(tmp_path / "walk.db", 1)) is not None
+    full = 2
+    assert found == [("delete",), (full,)]
 
 
 def test_who_has_it_open_counts_when_it_is_renamed(tmp_path: Path) -> None:
