@@ -318,7 +318,9 @@ class WriteLoop:
         try:
             self._begin_session(fresh, self._segment_ns)
         except BaseException:
+            meanwhile = self._buffer.dropped
             self._buffer.count_into(dropped)
+            self._buffer.count_dropped(meanwhile)
             fresh.close()
             remove_recording_file(Path(fresh.path))
             raise

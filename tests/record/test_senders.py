@@ -14,8 +14,10 @@ import pytest
 from dimos_record.bus.base import Sender
 from dimos_record.bus.memory import MemoryBus
 from dimos_record.edit.keep import keep
-from dimos_record.errors import MessagesLost
+from dimos_record.errors import DiskFull, MessagesLost
+from dimos_record.record import keep_loop
 from dimos_record.store.senders import SenderAccount, add_senders, from_meta, losses_in_words
+from dimos_record.store.writer import RecordingWriter
 from tests.record.recordings import only_session, session_on, wait_until, written
 
 pytestmark = pytest.mark.once
@@ -167,6 +169,25 @@ def test_what_came_and_found_no_room_counts_as_dropped_and_not_as_lost_before(
     assert progress.senders == (SenderAccount(A, 109, 3, {color: 2}),)
     assert progress.lost == 9
     assert only_session(tmp_path / "walk.db").accounts == progress.accounts
+
+
+def test_what_found_no_room_counts_though_no_new_segment_can_begin(
+    tmp_path: Path, bus: NumberedBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise DiskFull("no luck")
+
+    monkeypatch.setattr(keep_loop, "KEEP_S", 3600.0)
+    session = session_on(bus, tmp_path / "long", split_bytes=1_000_000).start()
+    bus.hear(A, 100, 6, a=6)
+    bus.heard[A] = replace(bus.heard[A], dropped_channels={"/a#std_msgs.String": 6})
+    monkeypatch.setattr(RecordingWriter, "begin_session", fail)
+    bus.publish("/a#std_msgs.String", bytes(2_000_000))
+    assert session.wait(60.0)
+    with pytest.raises(DiskFull, match="no luck"):
+        session.stop()
+    account = session.progress().accounts["a"]
+    assert (account.received, account.written, account.dropped) == (7, 1, 6)
 
 
 def test_what_is_no_account_of_a_sender_is_left_out() -> None:
