@@ -111,7 +111,7 @@ class WritableFile:
     def copy_log(self) -> None:
         """Copy the log into the file while writing goes on: for another thread than the writer."""
         with self._copying, errors_about(self.path):
-            if self._closed or not isinstance(self.path, Path):
+            if self._closed or not isinstance(self.path, Path) or self.is_replaced:
                 return
             aside = connect_for_writing(self.path)
             try:

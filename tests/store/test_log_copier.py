@@ -14,7 +14,7 @@ from dimos_record.store.log_copier import LogCopier
 from dimos_record.store.reader import RecordingReader
 from dimos_record.store.writer import RecordingWriter
 from tests.record.recordings import wait_until
-from tests.store.samples import begin, end, messages
+from tests.store.samples import begin, end, messages, record
 
 SIZE = 100_000
 pytestmark = pytest.mark.once
@@ -79,6 +79,17 @@ def test_a_copying_that_fails_is_a_warning_and_nothing_is_lost(
         write(tmp_path / "walk.db", 50, wait_for_copying)
     assert "no luck" in caplog.text
     check(tmp_path / "walk.db", 50)
+
+
+def test_a_file_that_takes_the_place_of_ours_is_left_alone(tmp_path: Path) -> None:
+    path, other = tmp_path / "walk.db", record(tmp_path / "other.db", [messages(3)])
+    writer = begin(RecordingWriter.create(path))
+    writer.write(messages(5))
+    before = other.read_bytes()
+    other.replace(path)
+    writer.copy_log()
+    assert path.read_bytes() == before
+    writer.abandon()
 
 
 def test_a_log_that_a_reader_needs_grows_and_starts_over_afterwards(tmp_path: Path) -> None:
