@@ -197,15 +197,17 @@ def test_what_may_not_be_read_is_refused(folder: Path) -> None:
     assert tree(folder) == before
 
 
-@pytest.mark.parametrize("arguments", WRITING, ids=lambda arguments: " ".join(arguments[::3]))
-@pytest.mark.parametrize(
-    ("make", "code"),
-    [
-        *(one for one in BAD_FILES if one[0] not in (missing, in_two_folders, empty_folder)),
-        (no_permission, 5),
-    ],
-    ids=lambda value: getattr(value, "__name__", ""),
-)
+NEVER_WRITTEN_TO = [
+    pytest.param(arguments, make, code, id=f"{' '.join(arguments[::3])}-{make.__name__}")
+    for arguments in WRITING
+    for make, code in [*BAD_FILES, (no_permission, 5)]
+    if make not in (missing, in_two_folders, empty_folder)
+    # a recorder that was killed at once leaves an empty file, in which the next one begins
+    and (make is not empty_file or arguments[0] != "record")
+]
+
+
+@pytest.mark.parametrize(("arguments", "make", "code"), NEVER_WRITTEN_TO)
 def test_what_is_no_recording_is_never_written_to(
     folder: Path,
     assert_refused: Refused,
