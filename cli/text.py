@@ -7,6 +7,8 @@ import re
 from datetime import datetime
 from typing import Any
 
+from dimos_record.errors import printable as printable
+
 
 def size(number: float) -> str:
     """`921.6 kB`, decimal units."""
@@ -39,13 +41,6 @@ def seconds(duration_s: float) -> str:
     minutes, rest = divmod(duration_s, 60)
     hours, minutes = divmod(int(minutes), 60)
     return f"{hours}:{minutes:02d}:{rest:02.0f}" if hours else f"{minutes}:{rest:04.1f}"
-
-
-def printable(name: str) -> str:
-    """A name from a bus or a file, with control characters written out: a terminal obeys them."""
-    if name.isprintable():
-        return name
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
 
 
 def json_text(value: Any, **options: Any) -> str:

@@ -12,13 +12,13 @@ _LONGEST_SENTENCE, _BEGINNING = 2000, 1500
 
 def reason(error: BaseException) -> str:
     """Why another library has failed, for a sentence of ours: in one line, and not too long."""
-    text = _written_out(" ".join(str(error).split())).rstrip(".")
+    text = printable(" ".join(str(error).split())).rstrip(".")
     short = text if len(text) <= _LONGEST_REASON else f"{text[:_LONGEST_REASON]}..."
     return short or type(error).__name__
 
 
-def _written_out(text: str) -> str:
-    """A text with escapes in the place of what cannot be printed."""
+def printable(text: str) -> str:
+    """A text with escapes in the place of what cannot be printed: a terminal obeys it."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
@@ -37,7 +37,7 @@ class DimosRecordError(Exception):
         text = str(self.args[0]) if self.args else ""
         if len(text) > _LONGEST_SENTENCE:
             text = f"{text[:_BEGINNING]} ... {text[_BEGINNING - _LONGEST_SENTENCE :]}"
-        return _written_out(text)
+        return printable(text)
 
 
 class OptionError(DimosRecordError, ValueError):

@@ -59,7 +59,7 @@ class RecordOptions:
     """Memory for messages that wait for the writer; beyond it they are counted and dropped."""
     durability: str = "normal"
     """When what is committed is flushed to the disk: `normal` is once a second, `full` with every
-    commit; so what a power cut costs is a second, or a tenth of one."""
+    commit; so what a power cut costs is about a second, or about 0.2 s."""
     strict: bool = False
     """Losing anything is an error at the end of the session."""
     codecs: Mapping[str, str] = field(default_factory=dict)

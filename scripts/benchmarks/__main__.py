@@ -67,7 +67,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--dimos", action="store_true", help="set up dimos first, where it is missing: 3 GB"
     )
-    parser.add_argument("--quick", action="store_true", help="short runs, few rounds: 6 minutes")
+    parser.add_argument("--quick", action="store_true", help="short runs, few rounds")
     parser.add_argument("--rounds", type=int, help="rounds of every case")
     parser.add_argument("--json", type=Path, default=Path("build/bench/results.json"))
     parser.add_argument(
