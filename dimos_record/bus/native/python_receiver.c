@@ -207,7 +207,8 @@ static PyMethodDef methods[] = {
     {"interrupt", (PyCFunction)interrupt, METH_NOARGS,
      "interrupt()\n--\n\nMake `take`, or the next one, return at once."},
     {"be_patient", (PyCFunction)be_patient, METH_O,
-     "be_patient(ns: int)\n--\n\nHow long to let packets gather in the kernel before reading them."},
+     "be_patient(ns: int)\n--\n\nHow long to let packets gather in the kernel before reading them;\n"
+     "unless that is 0, `take` lets messages gather for some milliseconds, too."},
     {"mark", (PyCFunction)mark, METH_NOARGS,
      "mark()\n--\n\nA number that `reached` returns once all that has arrived by now is taken;\n"
      "`take` is interrupted when that may be so."},

@@ -18,6 +18,8 @@
 #define SOFTIRQ_NS 1000000 /* a packet that was sent has been put into its sockets by then */
 #define RETRY_MS 10
 #define BULKY 8192 /* larger packets are better read while the processor's cache still has them */
+#define GATHER_NS 10000000 /* how long a patient taker lets messages gather once there is one ... */
+#define GATHER_BYTES (4 << 20) /* ... unless there are so many */
 #define SK_DROPS 8 /* index in what SO_MEMINFO tells; the kernel's SK_MEMINFO_DROPS */
 #ifndef SO_MEMINFO
 #define SO_MEMINFO 55
@@ -88,6 +90,12 @@ static int read_packets(Receiver *self) {
     return will_pass ? 0 : -1;
 }
 
+/* Whether whoever takes messages should not wait for more. */
+static bool has_enough(const Receiver *self) {
+    const Queue *queue = &self->assembler.queue;
+    return queue->head && (!self->patience_ns || queue->bytes >= GATHER_BYTES);
+}
+
 /* Read once; false at the end. `is_empty` tells whether nothing more waits in the kernel. */
 static bool read_once(Receiver *self, bool *is_empty) {
     pthread_mutex_lock(&self->lock);
@@ -99,7 +107,7 @@ static bool read_once(Receiver *self, bool *is_empty) {
     *is_empty = count < BATCH;
     clock_look(&self->clock);
     pthread_mutex_lock(&self->lock);
-    uint64_t before = self->assembler.queue.appended;
+    bool was_empty = !self->assembler.queue.head;
     feed(self, count);
     bool is_past_mark = *is_empty || (self->clock.is_stamped && self->clock.last_ns > self->mark_ns);
     bool passed = is_past_mark && marks > self->marks_passed;
@@ -109,7 +117,7 @@ static bool read_once(Receiver *self, bool *is_empty) {
     }
     self->error = error;
     self->is_interrupted |= passed || error;
-    if (self->assembler.queue.appended != before || self->is_interrupted)
+    if ((was_empty && self->assembler.queue.head) || has_enough(self) || self->is_interrupted)
         pthread_cond_signal(&self->news);
     pthread_mutex_unlock(&self->lock);
     if (count > 0) prepare(self->packets, count);
@@ -244,12 +252,19 @@ void receiver_interrupt(Receiver *self) {
     pthread_mutex_unlock(&self->lock);
 }
 
+static struct timespec in_ns(int64_t ns) {
+    int64_t then_ns = clock_monotonic() + ns;
+    return (struct timespec){.tv_sec = then_ns / 1000000000, .tv_nsec = then_ns % 1000000000};
+}
+
 int receiver_wait(Receiver *self, Block **blocks, int64_t timeout_ns) {
-    int64_t end_ns = clock_monotonic() + timeout_ns;
-    struct timespec end = {.tv_sec = end_ns / 1000000000, .tv_nsec = end_ns % 1000000000};
+    struct timespec end = in_ns(timeout_ns);
     pthread_mutex_lock(&self->lock);
     int timed_out = 0;
     while (!self->assembler.queue.head && !self->is_interrupted && !self->error && !timed_out)
+        timed_out = pthread_cond_timedwait(&self->news, &self->lock, &end);
+    end = in_ns(GATHER_NS);
+    while (!has_enough(self) && !self->is_interrupted && !self->error && !timed_out)
         timed_out = pthread_cond_timedwait(&self->news, &self->lock, &end);
     *blocks = queue_detach(&self->assembler.queue);
     self->is_interrupted = false;
