@@ -29,7 +29,6 @@ Pending = tuple[int, int, int, "int | None", "int | None", bytes]
 class StreamMark(NamedTuple):
     """Where a stream stood before a transaction."""
 
-    stream: StreamWriter
     last_id: int
     last_ns: int
     last_stamp: int | None
@@ -83,7 +82,6 @@ class StreamWriter:
     def mark(self) -> StreamMark:
         """Remember where the stream stands."""
         return StreamMark(
-            self,
             self.last_id,
             self._last_ns,
             self._last_stamp,

@@ -12,23 +12,17 @@ import os
 import sqlite3
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from dimos_record.errors import DimosRecordError, StorageError
 from dimos_record.messages import fingerprint, is_latched
-from dimos_record.store import catalog, migrations, schema
+from dimos_record.store import catalog, migrations
 from dimos_record.store.base import LogLine, StreamAccount, StreamInfo, StreamSource
 from dimos_record.store.carried import carry, load_carried
-from dimos_record.store.codecs import CHOOSABLE
-from dimos_record.store.connection import (
-    PAGE_SIZE,
-    connect_for_writing,
-    errors_about,
-    quote_name,
-)
+from dimos_record.store.connection import connect_for_writing, errors_about, quote_name
 from dimos_record.store.in_use import refuse_if_used
 from dimos_record.store.intervals import FOREVER
 from dimos_record.store.latched import StreamState, parts
@@ -47,7 +41,8 @@ from dimos_record.store.sessions import (
     save_meta,
     start_session,
 )
-from dimos_record.store.stream_writer import StreamMark, StreamWriter
+from dimos_record.store.stream_set import StreamSet, data_version
+from dimos_record.store.stream_writer import StreamWriter
 from dimos_record.store.totals import Totals, save_totals, totals_of
 from dimos_record.store.writable import WritableFile
 
@@ -77,11 +72,8 @@ class RecordingWriter(WritableFile):
         self.session: int | None = None
         self.superseded = False
         """Whether another segment of the recording goes on from here."""
-        self._streams: dict[str, StreamWriter] = {}
-        self._taken: set[str] = set()
-        self._marks: list[StreamMark] = []
-        self._seq_mark = 0
-        self._version = 0
+        self._streams = StreamSet(connection)
+        self._before = self.seq, self._streams
         self._choose_codec: CodecChooser = lambda topic, type_name, data: "lcm"
         self._split: SplitChannel = lambda channel: (channel, None)
         self._bus: str | None = None
@@ -89,6 +81,7 @@ class RecordingWriter(WritableFile):
         self._sources: Mapping[str, StreamSource] = {}
         self._meta: dict[str, Any] = {}
         self._saved_meta: dict[str, Any] = {}
+        self._saved_dropped: dict[str, int] = {}
 
     @classmethod
     def create(cls, path: Path) -> RecordingWriter:
@@ -149,30 +142,16 @@ class RecordingWriter(WritableFile):
 
     def _load_streams(self) -> None:
         """Learn the streams, and where their numbers stand."""
-        self._taken = catalog.taken_names(self.connection)
-        self._streams = {}
-        for topic, info in catalog.load_topics(self.connection):
-            if info.codec not in CHOOSABLE and not (info.codec == "pickle" and info.bus):
-                continue  # only dimos writes it: new messages of that topic get another stream
-            adopted = catalog.complete_rows(self.connection, info.name)
-            last = catalog.last_id(self.connection, info.name, topic)
-            stream = StreamWriter(info, topic, last, adopted=adopted)
-            stream.spool = catalog.spooled(self.connection, topic)
-            stream.learn_order(self.connection)
-            self._streams[info.channel] = stream
+        self._streams = StreamSet.load(self.connection)
         self.seq = catalog.last_seq(self.connection)
-        self._version = self._data_version()
-
-    def _data_version(self) -> int:
-        """Changes whenever somebody else has written to the file."""
-        return int(self.connection.execute("PRAGMA data_version").fetchone()[0])
 
     def go_on_from(self, last_ids: Mapping[str, int], last_seq: int) -> None:
         """Number new messages higher than these, which other segments have (ids per channel)."""
         with self.lock:
             self.seq = max(self.seq, last_seq)
-            for channel, stream in self._streams.items():
-                stream.last_id = max(stream.last_id, last_ids.get(channel, 0))
+            for stream in self._streams:
+                last_id = last_ids.get(stream.info.channel, 0)
+                stream.last_id = max(stream.last_id, last_id)
 
     def continue_from(self, earlier: RecordingWriter) -> None:
         """Go on where an earlier segment of the same recording stopped.
@@ -183,18 +162,18 @@ class RecordingWriter(WritableFile):
         earlier.drain()
         earlier._learn_state()
         with self.transaction():
-            for stream in earlier._streams.values():
+            for stream in earlier._streams:
                 fresh = self._add_stream(stream.info, stream.last_id)
                 fresh.continue_from(stream)
-            state = {s.info.name: s.state or {} for s in earlier._streams.values()}
+            state = {s.info.name: s.state or {} for s in earlier._streams}
             numbers = {name: sorted(set(found.values())) for name, found in state.items()}
             carry(earlier.connection, self.connection, numbers)
-            for stream in self._streams.values():
+            for stream in self._streams:
                 stream.learn_order(self.connection)
 
     def _learn_state(self) -> None:
         """Find out the state of the latched streams where this has not written it itself."""
-        unknown = [s for s in self._streams.values() if s.info.latched and s.state is None]
+        unknown = [s for s in self._streams if s.info.latched and s.state is None]
         if not unknown:
             return
         with self.lock:
@@ -229,19 +208,18 @@ class RecordingWriter(WritableFile):
         """
         with self.transaction():
             refuse_if_busy(self.path, load_sessions(self.connection))
-            if self._version != self._data_version():
+            if self._streams.version != data_version(self.connection):
                 self._earlier = None
                 self._load_streams()
-            for stream in self._streams.values():
-                stream.expect(self.connection, start_ns)
-            self.session = start_session(self.connection, start_ns, meta)
+            self._streams.expect(start_ns)
+            session = start_session(self.connection, start_ns, meta)
+        self.session = session
         self._meta, self._saved_meta = meta, dict(meta)
         self._split, self._bus = split, bus
         self._choose_codec = choose_codec or self._choose_codec
-        self._dropped = dropped if dropped is not None else {}
+        self._dropped, self._saved_dropped = dropped if dropped is not None else {}, {}
         self._sources = sources if sources is not None else {}
-        for stream in self._streams.values():
-            stream.begin_account()
+        self._streams.begin_accounts()
 
     def declare(self, info: StreamInfo) -> StreamInfo:
         """The stream of a channel, created as described if the channel is new.
@@ -250,11 +228,10 @@ class RecordingWriter(WritableFile):
             The description of the stream as it is; a name that is taken has got a number.
         """
         with self.lock:
-            known = self._streams.get(info.channel)
-            if known is not None:
-                return known.info
-            if info.name.lower() in self._taken or not is_valid(info.name):
-                info = info._replace(name=stream_name(info.topic, self._taken))
+            if info.channel in self._streams:
+                return self._streams[info.channel].info
+            if info.name.lower() in self._streams.taken or not is_valid(info.name):
+                info = info._replace(name=stream_name(info.topic, self._streams.taken))
             with self.transaction():
                 return self._add_stream(info, 0).info
 
@@ -270,7 +247,7 @@ class RecordingWriter(WritableFile):
             mark = int.from_bytes(first[:8], "big")
         source = self._sources.get(channel) or StreamSource(self._bus)
         return StreamInfo(
-            name=stream_name(topic, self._taken),
+            name=stream_name(topic, self._streams.taken),
             topic=topic,
             channel=channel,
             type_name=type_name,
@@ -282,12 +259,7 @@ class RecordingWriter(WritableFile):
         )
 
     def _add_stream(self, info: StreamInfo, last_id: int) -> StreamWriter:
-        schema.create_stream(self.connection, info.name)
-        topic = catalog.save_topic(self.connection, info, self._sources.get(info.channel))
-        stream = self._streams[info.channel] = StreamWriter(info, topic, last_id)
-        stream.state = {} if info.latched else None
-        self._taken.add(info.name.lower())
-        return stream
+        return self._streams.add(info, self._sources.get(info.channel), last_id)
 
     def write(self, batch: Sequence[tuple[int, str, bytes]]) -> None:
         """Commit a batch of (ts_ns, channel, data), in order of arrival.
@@ -297,57 +269,33 @@ class RecordingWriter(WritableFile):
         """
         with self.transaction():
             self._take(batch)
-            self._insert_pending()
-            if sum(stream.spool_bytes for stream in self._streams.values()) > SPOOL_BYTES:
+            self.written_bytes += self._streams.insert_pending()
+            if self._streams.spool_bytes > SPOOL_BYTES:
                 self.drain()
 
     def _take(self, batch: Sequence[tuple[int, str, bytes]]) -> None:
-        streams, seq = self._streams, self.seq
+        touched, seq = self._streams.touched, self.seq
         for ts_ns, channel, data in batch:
-            stream = streams.get(channel)
+            stream = touched.get(channel)
             if stream is None:
-                stream = self._add_stream(self.describe(channel, data), 0)
+                stream = self._touch(channel, data)
             seq += 1
             stream.add(seq, ts_ns, data)
         self.seq = seq
 
+    def _touch(self, channel: str, first: bytes) -> StreamWriter:
+        if channel in self._streams:
+            return self._streams.touch(channel)
+        return self._add_stream(self.describe(channel, first), 0)
+
     def _remember(self) -> None:
-        self._seq_mark = self.seq
-        self._marks = [stream.mark() for stream in self._streams.values()]
+        self._before = self.seq, self._streams
+        self._streams.begin()
 
     def _go_back(self) -> None:
-        known = {mark.stream.info.channel for mark in self._marks}
-        for channel in self._streams.keys() - known:
-            self._taken.discard(self._streams.pop(channel).info.name.lower())
-        for mark in self._marks:
-            mark.stream.restore(mark)
-        self.seq = self._seq_mark
-
-    def _insert_pending(self) -> None:
-        spool: list[tuple[Any, ...]] = []
-        for stream in self._streams.values():
-            if not stream.pending:
-                continue
-            self.written_bytes += stream.pending_bytes
-            if stream.pending_bytes < PAGE_SIZE:
-                rows = stream.spool_pending(self.connection)
-                spool += [(r[0], stream.topic, *r[1:]) for r in rows]
-            else:
-                self._empty_spool(stream)
-                stream.insert(self.connection, stream.take_pending(self.connection))
-        if spool:
-            self.connection.executemany(
-                "INSERT INTO _dr_spool (seq, topic, id, ts_ns, stamp_ns, crc, data) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?)",
-                spool,
-            )
-
-    def _empty_spool(self, stream: StreamWriter) -> None:
-        """Move what a stream has in the spool, so that later messages can follow it."""
-        if stream.spool:
-            moved = [(row[0],) for row in stream.spool]
-            stream.unspool(self.connection)
-            self.connection.executemany("DELETE FROM _dr_spool WHERE seq = ?", moved)
+        self.seq, self._streams = self._before
+        self._streams.go_back()
+        self._saved_meta, self._saved_dropped = {}, {}  # what was saved may be undone
 
     def append_one(
         self,
@@ -373,12 +321,11 @@ class RecordingWriter(WritableFile):
                 raise StorageError(
                     f"{self.path} is finished: the recording goes on in a new segment"
                 )
-            stream = self._streams[channel]
+            stream = self._streams.touch(channel)
             table = quote_name(stream.info.name)
-            self._empty_spool(stream)
             self.seq += 1
             stream.add(self.seq, ts_ns, data)
-            stream.insert(self.connection, stream.take_pending(self.connection))
+            self._streams.insert_directly(stream)
             if pose is not None:
                 catalog.set_poses(self.connection, stream.info.name, [(stream.last_id, *pose)])
             if tags:
@@ -398,9 +345,8 @@ class RecordingWriter(WritableFile):
         The stream may be one that dimos has added, which is not described here.
         """
         with self.transaction():
-            stream = self._streams.get(info.channel)
-            if stream is not None:
-                self._empty_spool(stream)
+            if info.channel in self._streams:
+                self._streams.empty_spool(self._streams.touch(info.channel))
             catalog.set_poses(self.connection, info.name, poses)
 
     def drain(self) -> None:
@@ -410,36 +356,36 @@ class RecordingWriter(WritableFile):
         """
         with self.transaction():
             for channel in list(self._dropped):
-                self.declare(self.describe(channel))
-            spooled = [stream for stream in self._streams.values() if stream.spool]
-            for stream in spooled:
-                stream.unspool(self.connection)
-            if spooled:
-                self.connection.execute("DELETE FROM _dr_spool")
+                if channel not in self._streams:
+                    self.declare(self.describe(channel))
+            self._streams.drain()
             self._save_accounts()
-
-    def _accounts(self) -> Iterator[tuple[StreamWriter, StreamAccount]]:
-        for channel, stream in self._streams.items():
-            yield stream, stream.snapshot(self._dropped.get(channel, 0))
 
     def accounts(self) -> dict[str, StreamAccount]:
         """The account of this session per stream, as it stands."""
         with self.lock:
-            return {stream.info.name: account for stream, account in self._accounts()}
+            dropped = self._dropped
+            return {s.info.name: s.snapshot(dropped.get(s.info.channel, 0)) for s in self._streams}
 
     def forget_gaps(self) -> None:
         """Do not count the time since the last messages as gaps: recording was paused."""
         with self.lock:
-            for stream in self._streams.values():
+            for stream in self._streams:
                 stream.forget_gap()
 
     def _save_accounts(self) -> None:
-        if self.session is not None:
-            accounts = [(stream.topic, account) for stream, account in self._accounts()]
-            save_accounts(self.connection, self.session, accounts)
-            if self._meta != self._saved_meta:
-                self._saved_meta = dict(self._meta)
-                save_meta(self.connection, self.session, self._saved_meta)
+        """Write down what has changed since this was last done."""
+        if self.session is None:
+            return
+        dropped = dict(self._dropped)
+        more = [c for c, count in dropped.items() if count != self._saved_dropped.get(c)]
+        changed = self._streams.take_unsaved(more)
+        accounts = [(s.topic, s.snapshot(dropped.get(c, 0))) for c, s in changed.items()]
+        save_accounts(self.connection, self.session, accounts)
+        self._saved_dropped = dropped
+        if self._meta != self._saved_meta:
+            self._saved_meta = dict(self._meta)
+            save_meta(self.connection, self.session, self._saved_meta)
 
     def note_progress(self, ts_ns: int, wall_ns: int, complete_until_ns: int) -> None:
         """Write down the account so far, and what the wall clock said at a receive time.
@@ -503,7 +449,7 @@ class RecordingWriter(WritableFile):
         return alone
 
     def _leave_wal(self) -> bool:
-        as_we_left_it = self._version == self._data_version()
+        as_we_left_it = self._streams.version == data_version(self.connection)
         alone = super()._leave_wal()
         if alone and as_we_left_it and self._earlier is not None and isinstance(self.path, Path):
             # without a log, no less than that keeps a power cut from damaging the file
@@ -515,7 +461,7 @@ class RecordingWriter(WritableFile):
     def _totals(self, earlier: Totals) -> Totals:
         """What is in the file, but for the streams of which state was carried over."""
         found = dict(earlier)
-        for stream in self._streams.values():
+        for stream in self._streams:
             count, size = found.get(stream.info.name, (0, 0))
             more, more_bytes = stream.totals
             found[stream.info.name] = count + more, size + more_bytes
