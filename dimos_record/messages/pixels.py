@@ -159,6 +159,11 @@ def _rows(picture: Picture, row_bytes: int, count: int) -> Array:
 
 def _debayered(raw: Array, pattern: str) -> Array:
     """RGB of the same size: each cell of 2 x 2 has one colour, its greens averaged."""
+    if min(raw.shape) < 2:
+        raise DecodeError(
+            f"The Bayer image of {raw.shape[1]} x {raw.shape[0]} pixels has no cell of 2 x 2 "
+            "pixels, so its colours cannot be told."
+        )
     height, width = (length - length % 2 for length in raw.shape)
     cell: dict[int, list[Array]] = {0: [], 1: [], 2: []}
     for position, color in enumerate(pattern):

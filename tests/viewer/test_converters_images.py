@@ -159,6 +159,7 @@ def test_yuv_of_an_odd_size_is_shown_too() -> None:
         ("nv12", {"height": 100}, "900 bytes and has 72"),
         ("rgb8", {"step": 3}, "cannot be"),
         ("rgb8", {"width": -1}, "cannot be"),
+        ("bayer_rggb8", {"height": 1}, "no cell"),
         ("rgb9", {}, "'rgb9'"),
         ("", {}, "''"),
     ],
@@ -221,6 +222,8 @@ def test_compressed_depth_is_depth_again() -> None:
     assert values(rvl, "media_type") == ["application/rvl"]
     with pytest.raises(DecodeError, match="has colours"):
         compressed("16UC1; compressedDepth png", bytes(12) + file_of(RGB, "PNG"))
+    with pytest.raises(DecodeError, match="black and white"):
+        compressed("16UC1; compressedDepth png", bytes(12) + file_of(RGB[:, :, 0] > 9, "PNG"))
     with pytest.raises(DecodeError, match="'32FC1; compressedDepth png'"):
         compressed("32FC1; compressedDepth png", b"short")
 

@@ -40,8 +40,11 @@ def compressed_depth(content: bytes, format_name: str) -> Any:
         return rr.EncodedDepthImage(content, media_type="application/rvl")
     # Rerun decodes PNG as well, but up to 0.32 its colours then stand for 0 to 65 m.
     depths = decoded(picture, "png")
-    if depths.ndim != 2:
-        raise DecodeError(f"The compressed depth image in format {format_name!r} has colours.")
+    if depths.ndim != 2 or depths.dtype == np.bool_:
+        raise DecodeError(
+            f"The compressed depth image in format {format_name!r} has colours or black and white "
+            "instead of depths."
+        )
     if encoding == "32FC1":
         _format, a, b = _CONFIG.unpack_from(content)
         depths = _distances(depths.astype(np.float32), a, b)
