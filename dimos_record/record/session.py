@@ -66,6 +66,7 @@ class RecordingSession:
             options,
             self._clock,
             begin_session=self._begin_session,
+            note_losses=self._note_losses,
             end_input=self._end_input,
             lost=self._lost_before_reception,
             ring=self._ring,
@@ -127,11 +128,10 @@ class RecordingSession:
                     "ring_bytes": self._options.ring_bytes,
                 }
             start_ns = self._clock.now_ns()
-            self._heard = heard_before = self._senders.start()
+            self._heard = self._senders.start()
             self._subscribe()
             self._lost_at_start = self._bus.lost_before_reception()
             self._begin_session(self._target.writer, start_ns)
-            self._heard_before_segment = heard_before
             if self._trigger is not None:
                 self._trigger.start()
         except BaseException:
@@ -156,7 +156,6 @@ class RecordingSession:
         if self._options.durability == "full":
             writer.flush_every_commit()
         with self._noting:
-            self._note_senders()  # for the segment before
             meta = {**self._meta, SENDERS: []}
             writer.begin_session(
                 start_ns,
@@ -168,6 +167,10 @@ class RecordingSession:
                 sources=self._origin.sources,
             )
             self._meta, self._heard_before_segment = meta, self._heard
+
+    def _note_losses(self) -> None:
+        with self._noting:
+            self._note_senders()
 
     def _note_senders(self) -> None:
         """Have it written down with the account what came from each sender in this segment."""
@@ -334,8 +337,7 @@ class RecordingSession:
 
     def _ask_bus(self) -> bool:
         """Note what came from whom; whether all is in the buffer that had arrived before."""
-        with self._noting:
-            self._note_senders()
+        self._note_losses()
         subscription = self._subscription
         return subscription is not None and subscription.catch_up(ASKING_S)
 
@@ -372,8 +374,7 @@ class RecordingSession:
             self._subscription.catch_up(CATCH_UP_S)
             self._lost_at_end = self._lost_before_reception()
             self._senders.end()
-            with self._noting:
-                self._note_senders()
+            self._note_losses()
             self._subscription.close()
             self._subscription = None
         if self._players is not None:

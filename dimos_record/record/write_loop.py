@@ -45,6 +45,7 @@ class WriteLoop:
         clock: ClockWatch,
         *,
         begin_session: Callable[[RecordingWriter, int], None],
+        note_losses: Callable[[], None],
         end_input: Callable[[], None],
         lost: Callable[[], int | None],
         ring: Ring | None = None,
@@ -61,6 +62,7 @@ class WriteLoop:
         self._arrived_until_ns = 0
         self._target, self._buffer, self._options, self._clock = target, buffer, options, clock
         self._begin_session, self._end_input, self.lost = begin_session, end_input, lost
+        self._note_losses = note_losses
         self._ring = ring
         self._lost_earlier = self._jumps_earlier = 0
         self._started_ns = self._segment_ns = clock.now_ns()
@@ -312,17 +314,21 @@ class WriteLoop:
         thread.start()
 
     def _begin_segment(self, full: RecordingWriter) -> RecordingWriter:
-        fresh = self._target.next_writer(full)
+        """Begin a new segment, to which belongs what is dropped from now on."""
+        self._note_losses()
         dropped = self._buffer.dropped
         self._buffer.count_into({})
+        fresh: RecordingWriter | None = None
         try:
+            fresh = self._target.next_writer(full)  # which has the full one know its last drops
             self._begin_session(fresh, self._segment_ns)
         except BaseException:
             meanwhile = self._buffer.dropped
             self._buffer.count_into(dropped)
             self._buffer.count_dropped(meanwhile)
-            fresh.close()
-            remove_recording_file(Path(fresh.path))
+            if fresh is not None:
+                fresh.close()
+                remove_recording_file(Path(fresh.path))
             raise
         return fresh
 

@@ -13,6 +13,7 @@ from dimos_record.errors import OptionError
 from dimos_record.record.options import RecordOptions, parse_duration, parse_size, parse_split
 from dimos_record.store import open_recording
 from dimos_record.store.reader import RecordingReader
+from dimos_record.store.writer import RecordingWriter
 from dimos_record.testing import free_lcm_url
 from tests.record.recordings import (
     check_integrity,
@@ -167,6 +168,35 @@ def test_drops_are_counted_once_over_all_segments(tmp_path: Path) -> None:
         (whole,) = reader.sessions()
         assert whole.accounts == progress.accounts
         assert reader.stats("a").count == account.written
+
+
+@pytest.mark.once
+def test_what_is_dropped_while_the_next_segment_is_made_belongs_to_that_segment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    continue_from = RecordingWriter.continue_from
+
+    def continue_under_load(writer: RecordingWriter, earlier: RecordingWriter) -> None:
+        bus.publish("/waiting", bytes(10))
+        bus.publish("/dropped_first", bytes(60_000))
+        continue_from(writer, earlier)
+        bus.publish("/dropped_next", bytes(60_000))
+
+    monkeypatch.setattr(RecordingWriter, "continue_from", continue_under_load)
+    folder = tmp_path / "long"
+    with memory_bus("between") as bus:
+        with session_on(bus, folder, split_bytes=1_000_000, buffer_bytes=50_000) as session:
+            bus.publish("/large", bytes(2_000_000))
+            wait_until(lambda: session.progress().segments == 2 and written(session) == 2)
+        progress = session.progress()
+    assert progress.total.dropped == 2
+    first, second = (only_session(file).accounts for file in sorted(folder.iterdir()))
+    assert sum(account.dropped for account in first.values()) == 0
+    assert {name for name, account in second.items() if account.dropped} == {
+        "dropped_first",
+        "dropped_next",
+    }
+    assert only_session(folder).accounts == progress.accounts
 
 
 def test_limits_count_over_all_segments(tmp_path: Path) -> None:

@@ -171,6 +171,28 @@ def test_what_came_and_found_no_room_counts_as_dropped_and_not_as_lost_before(
     assert only_session(tmp_path / "walk.db").accounts == progress.accounts
 
 
+def test_what_found_no_room_belongs_to_the_segment_that_was_recorded_then(
+    tmp_path: Path, bus: NumberedBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    color, folder = "/color#std_msgs.String", tmp_path / "long"
+    monkeypatch.setattr(keep_loop, "KEEP_S", 3600.0)
+    with session_on(bus, folder, split_bytes=1_000_000) as session:
+        bus.hear(A, 100, 6, color=6)
+        bus.heard[A] = replace(bus.heard[A], dropped_channels={color: 6})
+        bus.publish("/large", bytes(2_000_000))
+        wait_until(lambda: session.progress().segments == 2)
+        bus.hear(A, 10, 3, color=3)
+        bus.heard[A] = replace(bus.heard[A], dropped_channels={color: 9})
+    dropped, heard = [], []
+    for file in sorted(folder.iterdir()):
+        part = only_session(file)
+        dropped.append(part.accounts["color"].dropped)
+        heard.append(part.senders)
+    assert dropped == [6, 3]
+    assert heard == [(SenderAccount(A, 106, 0, {}),), (SenderAccount(A, 13, 0, {}),)]
+    assert only_session(folder).accounts == session.progress().accounts
+
+
 def test_what_found_no_room_counts_though_no_new_segment_can_begin(
     tmp_path: Path, bus: NumberedBus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
