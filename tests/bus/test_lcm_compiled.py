@@ -23,6 +23,8 @@ from tests.record.recordings import wait_until
 pytestmark = pytest.mark.once
 
 WAIT_S = 60.0
+ON_ITS_WAY_NS = 1_000_000
+"""So long a packet may take from its sender into the sockets of this machine."""
 LONG = "/" + "n" * 62
 SIZES = [0, 1, 65_434, 65_435, 65_436, 65_496, 65_497, 130_000, 3_000_000]
 """With a name of 63 bytes, 65,435 is the most that fits into one packet; with "/a" it is 65,496."""
@@ -151,6 +153,68 @@ def test_the_arrival_is_that_in_the_kernel_however_late_it_is_read() -> None:
     wait_until(arrival_is_that_in_the_kernel)
     receiver.close()
     publisher.close()
+
+
+def test_a_mark_is_not_passed_before_what_was_sent_earlier_can_have_arrived() -> None:
+    port = int(free_lcm_url().split(":")[2].partition("?")[0])
+    receiver = Receiver("239.255.76.67", port, 4_000_000)
+    publisher = Publisher("239.255.76.67", port, 0)
+    stop = threading.Event()
+
+    def keep_it_busy() -> None:
+        while not stop.is_set():
+            publisher.send_all([("/a", b"")] * 100)
+
+    sender = threading.Thread(target=keep_it_busy)
+    sender.start()
+    took_ns = []
+    for _ in range(60):
+        asked_ns = time.monotonic_ns()
+        mark = receiver.mark()
+        while receiver.reached() < mark:
+            receiver.take(4096, 2**24, int(WAIT_S * 1000))
+        took_ns.append(time.monotonic_ns() - asked_ns)
+    stop.set()
+    sender.join()
+    receiver.close()
+    publisher.close()
+    assert min(took_ns) >= ON_ITS_WAY_NS
+
+
+@pytest.mark.parametrize("is_patient", [True, False])
+def test_a_patient_taker_gets_in_one_batch_what_others_get_one_by_one(is_patient: bool) -> None:
+    # What the machine does meanwhile may hold the taker up, or the sender: it is tried again.
+    def is_as_it_should_be() -> bool:
+        batches = _batches_of(20, is_patient)
+        return batches <= 5 if is_patient else batches >= 10
+
+    wait_until(is_as_it_should_be)
+
+
+def _batches_of(count: int, is_patient: bool) -> int:
+    """In how many batches messages are taken that are sent as soon as the one before is in."""
+    port = int(free_lcm_url().split(":")[2].partition("?")[0])
+    receiver = Receiver("239.255.76.67", port, 4_000_000)
+    publisher = Publisher("239.255.76.67", port, 0)
+    receiver.be_patient(int(is_patient))
+    batches: list[int] = []
+
+    def take_all() -> None:
+        while sum(batches) < count:
+            batches.append(len(receiver.take(count, 2**20, int(WAIT_S * 1000))[0]))
+
+    taker = threading.Thread(target=take_all)
+    taker.start()
+    deadline_s = time.monotonic() + WAIT_S
+    for number in range(1, count + 1):
+        publisher.send("/a", b"")
+        while [row[1] for row in receiver.senders()] != [number]:
+            assert time.monotonic() < deadline_s
+            time.sleep(0.0001)
+    taker.join()
+    receiver.close()
+    publisher.close()
+    return len(batches)
 
 
 def test_single_messages_and_batches_of_them_can_be_had_from_one_bus(bus: Bus) -> None:

@@ -23,6 +23,10 @@ bool queue_is_full(const Queue *self) {
     return self->bytes >= self->max_bytes;
 }
 
+int64_t queue_first_arrival(const Queue *self) {
+    return ((const Record *)self->head->bytes)->arrival_ns;
+}
+
 size_t record_span(uint32_t size) {
     return (sizeof(Record) + size + 15) & ~(size_t)15;
 }

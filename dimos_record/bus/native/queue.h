@@ -30,6 +30,8 @@ typedef struct {
 void queue_init(Queue *self, size_t max_bytes);
 void queue_clear(Queue *self);
 bool queue_is_full(const Queue *self);
+/* When the first message arrived; there is one. */
+int64_t queue_first_arrival(const Queue *self);
 
 /* Append a message; false if there is no memory. The channel is the queue's from then on. */
 bool queue_append(Queue *self, int64_t arrival_ns, Channel *channel, const void *data,

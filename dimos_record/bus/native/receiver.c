@@ -15,10 +15,10 @@
 #define LARGEST_PACKET 65536
 #define STRIDE (LARGEST_PACKET + 192) /* small packets would meet in the same lines of the cache */
 #define STACK_BYTES (256 * 1024)
-#define SOFTIRQ_NS 1000000 /* a packet that was sent has been put into its sockets by then */
+#define SOFTIRQ_NS 1000000 /* a packet that was sent is no longer on its way to its sockets then */
 #define RETRY_MS 10
 #define BULKY 8192 /* larger packets are better read while the processor's cache still has them */
-#define GATHER_NS 10000000 /* how long a patient taker lets messages gather once there is one ... */
+#define GATHER_NS 10000000 /* so old a message becomes while others gather behind it ... */
 #define GATHER_BYTES (4 << 20) /* ... unless there are so many */
 #define SK_DROPS 8 /* index in what SO_MEMINFO tells; the kernel's SK_MEMINFO_DROPS */
 #ifndef SO_MEMINFO
@@ -82,8 +82,9 @@ static void feed(Receiver *self, int count) {
 }
 
 /* How many packets were read; -1 on an error that will not pass. */
-static int read_packets(Receiver *self) {
+static int read_packets(Receiver *self, bool *is_empty) {
     int count = recvmmsg(self->udp, self->packets->messages, BATCH, MSG_DONTWAIT, NULL);
+    *is_empty = count < 0 ? errno == EAGAIN : count < BATCH;
     if (count >= 0) return count;
     if (errno == ENOMEM || errno == ENOBUFS) poll(NULL, 0, RETRY_MS);
     bool will_pass = errno == EAGAIN || errno == EINTR || errno == ENOMEM || errno == ENOBUFS;
@@ -93,23 +94,26 @@ static int read_packets(Receiver *self) {
 /* Whether whoever takes messages should not wait for more. */
 static bool has_enough(const Receiver *self) {
     const Queue *queue = &self->assembler.queue;
-    return queue->head && (!self->patience_ns || queue->bytes >= GATHER_BYTES);
+    return queue->head &&
+           (!self->patience_ns || queue->bytes >= GATHER_BYTES || queue_is_full(queue));
 }
 
 /* Read once; false at the end. `is_empty` tells whether nothing more waits in the kernel. */
 static bool read_once(Receiver *self, bool *is_empty) {
     pthread_mutex_lock(&self->lock);
     uint64_t marks = self->marks;
+    int64_t settled_ns = self->mark_ns + SOFTIRQ_NS;
     bool stop = self->stop;
     pthread_mutex_unlock(&self->lock);
     if (stop) return false;
-    int count = read_packets(self), error = count < 0 ? errno : 0;
-    *is_empty = count < BATCH;
+    bool is_settled = clock_monotonic() >= settled_ns;
+    int count = read_packets(self, is_empty), error = count < 0 ? errno : 0;
     clock_look(&self->clock);
     pthread_mutex_lock(&self->lock);
     bool was_empty = !self->assembler.queue.head;
     feed(self, count);
-    bool is_past_mark = *is_empty || (self->clock.is_stamped && self->clock.last_ns > self->mark_ns);
+    bool is_past_mark = (*is_empty && is_settled) ||
+                        (self->clock.is_stamped && self->clock.last_ns > settled_ns);
     bool passed = is_past_mark && marks > self->marks_passed;
     if (passed) {
         self->marks_passed = marks;
@@ -135,7 +139,7 @@ static void await_packets(Receiver *self) {
         uint64_t count;
         ssize_t unused = read(self->wake, &count, sizeof count);
         (void)unused;
-        /* Something that was sent before the mark may still be on its way into the socket. */
+        /* Until then a read says nothing about a mark. */
         nanosleep(&(struct timespec){.tv_nsec = SOFTIRQ_NS}, NULL);
     }
 }
@@ -252,20 +256,21 @@ void receiver_interrupt(Receiver *self) {
     pthread_mutex_unlock(&self->lock);
 }
 
-static struct timespec in_ns(int64_t ns) {
-    int64_t then_ns = clock_monotonic() + ns;
-    return (struct timespec){.tv_sec = then_ns / 1000000000, .tv_nsec = then_ns % 1000000000};
+/* Until when to wait for messages, or for more of them. */
+static struct timespec wait_end(const Queue *queue, int64_t end_ns) {
+    int64_t gathered_ns = queue->head ? queue_first_arrival(queue) + GATHER_NS : end_ns;
+    if (gathered_ns < end_ns) end_ns = gathered_ns;
+    return (struct timespec){.tv_sec = end_ns / 1000000000, .tv_nsec = end_ns % 1000000000};
 }
 
 int receiver_wait(Receiver *self, Block **blocks, int64_t timeout_ns) {
-    struct timespec end = in_ns(timeout_ns);
+    int64_t end_ns = clock_monotonic() + timeout_ns;
     pthread_mutex_lock(&self->lock);
     int timed_out = 0;
-    while (!self->assembler.queue.head && !self->is_interrupted && !self->error && !timed_out)
+    while (!has_enough(self) && !self->is_interrupted && !self->error && !timed_out) {
+        struct timespec end = wait_end(&self->assembler.queue, end_ns);
         timed_out = pthread_cond_timedwait(&self->news, &self->lock, &end);
-    end = in_ns(GATHER_NS);
-    while (!has_enough(self) && !self->is_interrupted && !self->error && !timed_out)
-        timed_out = pthread_cond_timedwait(&self->news, &self->lock, &end);
+    }
     *blocks = queue_detach(&self->assembler.queue);
     self->is_interrupted = false;
     int error = *blocks ? 0 : self->error;
