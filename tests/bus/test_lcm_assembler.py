@@ -255,6 +255,22 @@ def test_a_sender_that_starts_anew_on_its_port_begins_at_its_new_number(fed: Fed
     assert fed.assembler.senders()[-1][1:3] == (2002, 0)
 
 
+@pytest.mark.parametrize("first", [0, 3])
+def test_a_sender_that_starts_anew_at_once_has_not_sent_what_the_one_before_lost(
+    fed: Fed, first: int
+) -> None:
+    fed(*(short(number) for number in range(100) if number != 50))
+    fed(*(short(number) for number in range(first, 200) if number != 20))
+    assert (fed.received, fed.lost) == (99 + 199 - first, 2)
+
+
+def test_a_packet_that_was_doubled_on_its_way_is_no_sender_that_starts_anew(fed: Fed) -> None:
+    for number in range(200):
+        fed(short(number), *([short(number - 50)] if number >= 50 else []))
+    fed(short(200))
+    assert fed.lost == 0
+
+
 def test_a_message_of_which_a_fragment_is_missing_is_lost_once(fed: Fed) -> None:
     packets = fragments(1, bytes(1000), 100)
     fed(short(0), *packets[:4], *packets[5:])

@@ -10,6 +10,11 @@
  * started anew and got the same port. */
 #define LATE_NS 100000000
 
+/* One of a process's first numbers, so far behind the highest, comes again: that is no packet that
+ * was doubled on its way, but a process that was started anew within that time. */
+#define FIRST_NUMBERS 16
+#define FARTHEST_DOUBLE 64
+
 /* A jump ahead that nobody can have sent meanwhile: the sender was started anew. */
 #define LARGEST_JUMP (1 << 28)
 
@@ -124,9 +129,15 @@ static void advance(Sender *self, uint32_t ahead) {
     self->numbered += ahead;
 }
 
+static bool is_first_again(const Sender *self, uint32_t number) {
+    return number < FIRST_NUMBERS && self->highest - number > FARTHEST_DOUBLE &&
+           !sender_misses(self, number);
+}
+
 void sender_note(Sender *self, uint32_t number, bool whole, int64_t now_ns) {
     int32_t ahead = (int32_t)(number - self->highest);
-    bool is_late = ahead <= 0 && ahead > -WINDOW && now_ns - self->last_ns <= LATE_NS;
+    bool is_late = ahead <= 0 && ahead > -WINDOW && now_ns - self->last_ns <= LATE_NS &&
+                   !is_first_again(self, number);
     if (!self->heard || (ahead <= 0 && !is_late) || ahead > LARGEST_JUMP)
         begin_anew(self, number, whole);
     else if (ahead > 0)
