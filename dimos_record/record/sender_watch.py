@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from dimos_record.bus.base import Bus, Sender
+from dimos_record.bus.base import Bus, Selection, Sender
 from dimos_record.store.senders import SenderAccount
 
 Counts = Mapping[str, Sender]
@@ -45,12 +45,19 @@ def between(earlier: Counts, later: Counts) -> tuple[SenderAccount, ...]:
     return tuple(one for one in found if one.received or one.lost)
 
 
-def dropped_between(earlier: Counts, later: Counts) -> dict[str, int]:
-    """Messages per channel that came meanwhile and found no room: these are not lost before."""
+def dropped_between(
+    earlier: Counts, later: Counts, selections: Sequence[Selection]
+) -> dict[str, int]:
+    """Messages per channel that came meanwhile and found no room: these are not lost before.
+
+    Args:
+        selections: of channels that were received meanwhile; others are left out.
+    """
     total: dict[str, int] = {}
     for address, sender in later.items():
         for channel, count in _dropped_since(earlier.get(address), sender).items():
-            total[channel] = total.get(channel, 0) + count
+            if any(one.matches(channel) for one in selections):
+                total[channel] = total.get(channel, 0) + count
     return total
 
 

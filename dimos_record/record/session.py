@@ -96,6 +96,8 @@ class RecordingSession:
         self._senders = SenderWatch(bus)
         self._heard: Counts = {}
         self._heard_before_segment: Counts = {}
+        self._noted_selection = _NOTHING
+        """What was being received when losses were last noted."""
         self._noting = threading.Lock()
         """Held while `_meta` changes."""
         self._lost_at_start: int | None = None
@@ -178,8 +180,9 @@ class RecordingSession:
         self._meta[SENDERS] = to_meta(between(self._heard_before_segment, self._heard))
         subscription = self._subscription
         if subscription is not None:
-            wanted, dropped = subscription.selection, dropped_between(before, self._heard)
-            self._buffer.count_dropped({c: n for c, n in dropped.items() if wanted.matches(c)})
+            earlier, self._noted_selection = self._noted_selection, subscription.selection
+            selections = earlier, self._noted_selection
+            self._buffer.count_dropped(dropped_between(before, self._heard, selections))
 
     def _reserve_room(self) -> None:
         path = self._target.writer.path
@@ -237,7 +240,7 @@ class RecordingSession:
         """Record other topics from now on; those that stay lose nothing."""
         with self._changing:
             if self._subscription is not None and not self._paused and not self._ending:
-                self._subscription.reselect(self._without_played(selection))
+                self._reselect(self._subscription, selection)
                 self._note_what_is_left_out(selection)
                 if self._trigger is not None:
                     self._trigger.reselect()
@@ -248,7 +251,7 @@ class RecordingSession:
         with self._changing:
             if self._subscription is not None and not self._paused and not self._ending:
                 self._subscription.catch_up(CATCH_UP_S)
-                self._subscription.reselect(_NOTHING)
+                self._reselect(self._subscription, _NOTHING)
                 self._paused = True
 
     def resume(self) -> None:
@@ -256,8 +259,14 @@ class RecordingSession:
         with self._changing:
             if self._subscription is not None and self._paused and not self._ending:
                 self._loop.writer.forget_gaps()
-                self._subscription.reselect(self._without_played(self._selection))
+                self._reselect(self._subscription, self._selection)
                 self._paused = False
+
+    def _reselect(self, subscription: Subscription, selection: Selection) -> None:
+        """Receive other topics; what found no room counts if it was selected at the time."""
+        self._note_losses()
+        subscription.reselect(self._without_played(selection))
+        self._note_losses()
 
     def _without_played(self, selection: Selection) -> Selection:
         return selection.without(sorted({split_channel(one)[0] for one in self._played}))
@@ -278,7 +287,7 @@ class RecordingSession:
             if not self._paused:
                 # one that is closed, or whose bus failed, receives nothing anyway
                 with suppress(BusError):
-                    subscription.reselect(self._without_played(self._selection))
+                    self._reselect(subscription, self._selection)
             self._note_what_is_left_out(self._selection)
 
     def _note_what_is_left_out(self, selection: Selection) -> None:

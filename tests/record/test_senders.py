@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from dimos_record.bus.base import Sender
-from dimos_record.bus.memory import MemoryBus
+from dimos_record.bus.base import Selection, Sender
+from dimos_record.bus.memory import MemoryBus, MemorySubscription
 from dimos_record.edit.keep import keep
 from dimos_record.errors import DiskFull, MessagesLost
 from dimos_record.record import keep_loop
@@ -169,6 +170,41 @@ def test_what_came_and_found_no_room_counts_as_dropped_and_not_as_lost_before(
     assert progress.senders == (SenderAccount(A, 109, 3, {color: 2}),)
     assert progress.lost == 9
     assert only_session(tmp_path / "walk.db").accounts == progress.accounts
+
+
+def test_what_found_no_room_counts_if_it_was_selected_then(
+    tmp_path: Path, bus: NumberedBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    color, other = "/color#std_msgs.String", "/other#std_msgs.String"
+    reselect = MemorySubscription.reselect
+
+    def drop(channel: str, count: int) -> None:
+        bus.hear(A, 0, count)
+        dropped = Counter(bus.heard[A].dropped_channels) + Counter({channel: count})
+        bus.heard[A] = replace(bus.heard[A], dropped_channels=dict(dropped))
+
+    def reselect_under_load(subscription: MemorySubscription, selection: Selection) -> None:
+        drop(color, 1000)
+        reselect(subscription, selection)
+
+    monkeypatch.setattr(keep_loop, "KEEP_S", 3600.0)
+    path = tmp_path / "walk.db"
+    with session_on(bus, path, "/color") as session:
+        drop(color, 1)
+        drop(other, 1)
+        session.pause()
+        drop(color, 10)
+        session.resume()
+        drop(color, 2)
+        monkeypatch.setattr(MemorySubscription, "reselect", reselect_under_load)
+        session.select(Selection.of(["/other"]))
+        drop(color, 10)
+        drop(other, 4)
+    progress = session.progress()
+    dropped = {name: account.dropped for name, account in progress.accounts.items()}
+    assert dropped == {"color": 1 + 2 + 1000, "other": 4}
+    assert only_session(path).accounts == progress.accounts
+    assert progress.lost_on_the_way == 0
 
 
 def test_what_found_no_room_belongs_to_the_segment_that_was_recorded_then(
