@@ -167,11 +167,14 @@ def last_seq(connection: sqlite3.Connection) -> int:
 
 
 def spooled(
-    connection: sqlite3.Connection, topic: int
-) -> list[tuple[int, int, int, int | None, int | None, bytes]]:
-    """What of a topic waits in the spool: (seq, id, ts_ns, stamp_ns, checksum, stored payload)."""
-    query = "SELECT seq, id, ts_ns, stamp_ns, crc, data FROM _dr_spool WHERE topic = ? ORDER BY seq"
-    return connection.execute(query, (topic,)).fetchall()
+    connection: sqlite3.Connection,
+) -> dict[int, list[tuple[int, int, int, int | None, int | None, bytes]]]:
+    """What waits in the spool, by topic: (seq, id, ts_ns, stamp_ns, checksum, stored payload)."""
+    query = "SELECT topic, seq, id, ts_ns, stamp_ns, crc, data FROM _dr_spool ORDER BY seq"
+    found: dict[int, list[Any]] = {}
+    for topic, *row in connection.execute(query):
+        found.setdefault(topic, []).append(tuple(row))
+    return found
 
 
 def taken_names(connection: sqlite3.Connection) -> set[str]:

@@ -7,7 +7,8 @@ import os
 import socket
 import sqlite3
 from collections.abc import Iterable, Sequence
-from dataclasses import astuple, fields, replace
+from dataclasses import fields
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from dimos_record.store.base import LogLine, SessionInfo, StreamAccount
 from dimos_record.store.connection import BadContent
 
 _LAST_PID = 2**31 - 1
+_COUNTS = [field.name for field in fields(StreamAccount)]
+_counts_of = attrgetter(*_COUNTS)  # `dataclasses.astuple` copies every number, which takes long
 
 
 def process_identity() -> dict[str, Any]:
@@ -71,7 +74,7 @@ def save_accounts(
     """Write the account of each topic (by topic number) of a session."""
     connection.executemany(
         "INSERT OR REPLACE INTO _dr_account VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        [(session, topic, *astuple(account)) for topic, account in accounts],
+        [(session, topic, *_counts_of(account)) for topic, account in accounts],
     )
 
 
@@ -111,8 +114,7 @@ def load_sessions(connection: sqlite3.Connection) -> list[SessionInfo]:
             state = "killed"
         sessions.append(SessionInfo(number, start, stop, state, reason, lost, jumps, details))
     by_number = {session.id: session for session in sessions}
-    columns = ", ".join(field.name for field in fields(StreamAccount))
-    query = f"SELECT session, topic, {columns} FROM _dr_account"
+    query = f"SELECT session, topic, {', '.join(_COUNTS)} FROM _dr_account"
     for number, topic, *counts in connection.execute(query):
         account = StreamAccount(*counts)
         if number in by_number and topic in names and _is_sound(account):
@@ -126,7 +128,8 @@ def _is_time(value: object) -> bool:
 
 def _is_sound(account: StreamAccount) -> bool:
     """Whether an account has numbers where they should be: somebody else may have written it."""
-    *counts, at_ns = (*astuple(replace(account, largest_gap_at_ns=0)), account.largest_gap_at_ns)
+    at_ns = account.largest_gap_at_ns
+    counts = (getattr(account, name) for name in _COUNTS if name != "largest_gap_at_ns")
     return all(isinstance(count, int) for count in counts) and _is_time(at_ns)
 
 

@@ -36,13 +36,15 @@ class StreamSet:
         """Learn the streams of a file, and where their numbers stand; in a transaction."""
         loaded = cls(connection)
         loaded.taken = catalog.taken_names(connection)
+        spooled = catalog.spooled(connection)  # at once: it has no index on topics
         for topic, info in catalog.load_topics(connection):
             if info.codec not in CHOOSABLE and not (info.codec == "pickle" and info.bus):
                 continue  # only dimos writes it: new messages of that topic get another stream
             adopted = catalog.complete_rows(connection, info.name)
-            last = catalog.last_id(connection, info.name, topic)
+            rows = spooled.get(topic, [])
+            last = max([catalog.last_id(connection, info.name, None), *[row[1] for row in rows]])
             stream = StreamWriter(info, topic, last, adopted=adopted)
-            stream.spool = catalog.spooled(connection, topic)
+            stream.spool = rows
             stream.learn_order(connection)
             loaded._streams[info.channel] = stream
         loaded.version = data_version(connection)

@@ -138,6 +138,23 @@ def test_a_spool_that_gets_large_is_moved_by_itself(
     assert [row[0] for row in seen(path)] == list(range(1, 1001))
 
 
+def test_what_has_left_the_spool_does_not_count_towards_its_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer_module, "SPOOL_BYTES", 10_000)
+    writer = begin(RecordingWriter.create(path := tmp_path / "walk.db"))
+    for i in range(0, 60, 20):
+        writer.write(messages(19, first=i))
+        assert spooled(path) == 19
+        writer.write(messages(1, size=50_000, first=i + 19))
+        assert spooled(path) == 0
+    for i in range(60, 120, 20):
+        writer.write(messages(20, first=i))
+        assert spooled(path) == 20
+        writer.drain()
+    end(writer)
+
+
 def test_a_batch_that_fails_leaves_no_trace(tmp_path: Path) -> None:
     path = tmp_path / "walk.db"
     writer = begin(RecordingWriter.create(path))
