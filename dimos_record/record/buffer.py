@@ -26,6 +26,10 @@ class TapBuffer:
     def __init__(self, max_bytes: int) -> None:
         self.max_bytes = max_bytes
         self.dropped: dict[str, int] = {}
+        self.not_written = 0
+        """Messages for which there was no room here, over all counts of `dropped`."""
+        self.not_taken = 0
+        """Messages that the bus could not hand over, over all counts of `dropped`."""
         self.newest_ns = 0
         """Monotonic time at which the newest message arrived of those that have come here."""
         self._lock = threading.Lock()
@@ -57,6 +61,7 @@ class TapBuffer:
             one = len(arrival[2]) + _OVERHEAD_BYTES
             if cost + one > room and (waiting or fitting):
                 self.dropped[arrival[1]] = self.dropped.get(arrival[1], 0) + 1
+                self.not_written += 1
             else:
                 fitting.append(arrival)
                 cost += one
@@ -71,13 +76,23 @@ class TapBuffer:
     def count_dropped(self, counts: Mapping[str, int]) -> None:
         """Count messages per channel that the bus received and could not hand over."""
         with self._lock:
-            for channel, count in counts.items():
-                self.dropped[channel] = self.dropped.get(channel, 0) + count
+            self.not_taken += sum(counts.values())
+            self._add(counts)
 
     def count_into(self, counts: dict[str, int]) -> None:
         """Count drops in another dictionary; whoever has the old one keeps it as it is."""
         with self._lock:
             self.dropped = counts
+
+    def count_again_into(self, counts: dict[str, int]) -> None:
+        """Go back to an earlier dictionary, to which is added what was counted since."""
+        with self._lock:
+            since, self.dropped = self.dropped, counts
+            self._add(since)
+
+    def _add(self, counts: Mapping[str, int]) -> None:
+        for channel, count in counts.items():
+            self.dropped[channel] = self.dropped.get(channel, 0) + count
 
     def take(self, max_messages: int, max_bytes: int) -> list[Arrival]:
         """Remove up to so many messages, oldest first, that take about so much memory.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -42,6 +42,8 @@ class KeepLoop:
         self._ring = ring
         self._keeper: FileKeeper | None = None
         self._warned_dropped = self._warned_lost = 0
+        self._not_written = self._not_taken = 0
+        """Messages of which the cause of their loss has been told."""
         self._thread = threading.Thread(target=self._run, name="dimos-record-keeper")
 
     def start(self) -> None:
@@ -124,12 +126,29 @@ class KeepLoop:
         if dropped > self._warned_dropped:
             worst = sorted(self._buffer.dropped.items(), key=lambda item: -item[1])[:3]
             log.warning(
-                "the buffer is full: %d messages dropped so far (%s); the disk is too slow",
+                "%d messages dropped so far (%s)%s",
                 dropped,
                 ", ".join(f"{channel}: {count}" for channel, count in worst),
+                "".join(self._new_causes()),
             )
             self._warned_dropped = dropped
         lost, what = self._losses()
         if lost > self._warned_lost:
-            log.warning("%s were lost before reception so far", what)
+            log.warning(
+                "%s were lost before reception so far: the kernel's receive buffer was full, or "
+                "the network lost them",
+                what,
+            )
             self._warned_lost = lost
+
+    def _new_causes(self) -> Iterator[str]:
+        """Why messages were dropped since this was asked before."""
+        not_written, not_taken = self._buffer.not_written, self._buffer.not_taken
+        if not_written > self._not_written:
+            yield (
+                "; the buffer is full, since the disk is too slow or another program keeps the "
+                "file locked"
+            )
+        if not_taken > self._not_taken:
+            yield "; this program was too busy to take what arrived, with a callback for example"
+        self._not_written, self._not_taken = not_written, not_taken

@@ -323,9 +323,7 @@ class WriteLoop:
             fresh = self._target.next_writer(full)  # which has the full one know its last drops
             self._begin_session(fresh, self._segment_ns)
         except BaseException:
-            meanwhile = self._buffer.dropped
-            self._buffer.count_into(dropped)
-            self._buffer.count_dropped(meanwhile)
+            self._buffer.count_again_into(dropped)
             if fresh is not None:
                 fresh.close()
                 remove_recording_file(Path(fresh.path))

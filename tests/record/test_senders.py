@@ -121,6 +121,33 @@ def test_a_loss_is_warned_of_and_an_error_if_asked_for_with_the_sender_and_the_t
     assert sentence in str(error.value)
 
 
+def test_a_warning_says_where_messages_were_lost(
+    tmp_path: Path,
+    bus: NumberedBus,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def warned(*parts: str) -> bool:
+        return any(all(part in line for part in parts) for line in caplog.messages)
+
+    def send_many() -> None:
+        for _ in range(50):
+            bus.publish("/a", bytes(500))
+
+    monkeypatch.setattr(keep_loop, "KEEP_S", 0.02)
+    with session_on(bus, tmp_path / "walk.db", buffer_bytes=1000):
+        bus.hear(A, 0, 12)
+        wait_until(lambda: warned("12 messages", "network"))
+        assert not warned("dropped")
+        bus.hear(A, 0, 6)
+        bus.heard[A] = replace(bus.heard[A], dropped_channels={"/color": 6})
+        wait_until(lambda: warned("6 messages dropped", "too busy to take"))
+        assert not warned("the disk")
+        wait_until(lambda: send_many() or warned("the buffer is full", "the disk", "locked"))
+    assert not warned("the disk", "too busy to take")
+    assert not warned("the disk", "network")
+
+
 def test_packets_count_where_no_message_is_known_to_be_lost(
     tmp_path: Path, bus: NumberedBus
 ) -> None:
