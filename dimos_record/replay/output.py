@@ -54,6 +54,11 @@ class Lane:
         self.published += 1
         self.bytes += len(data)
 
+    def take_back(self, data: bytes) -> None:
+        """Take back a count: the message was not published."""
+        self.published -= 1
+        self.bytes -= len(data)
+
 
 class Output:
     """Publishes rows on a bus, under the names and with the stamps that the options ask for.

@@ -6,16 +6,17 @@ import logging
 import math
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
+from inspect import GEN_CLOSED, getgeneratorstate
 from typing import Literal
 
 from dimos_record.bus.base import Bus, Selection
-from dimos_record.errors import DimosRecordError
+from dimos_record.errors import BusError, DimosRecordError
 from dimos_record.replay.clock import PlaybackClock
 from dimos_record.replay.extent import Extent, Loop, Section
 from dimos_record.replay.mixer import Mixer
 from dimos_record.replay.options import PlayOptions
-from dimos_record.replay.output import Output
+from dimos_record.replay.output import Lane, Output
 from dimos_record.replay.pacing import StampPaced
 from dimos_record.replay.playhead import Playhead
 from dimos_record.replay.publishable import Publishable
@@ -299,10 +300,25 @@ class Playback:
             self._time.sleep_until(due_ns)
 
     def _publish(self, _due_ns: int, _now_ns: int, batch: deque[Row], until_ns: float) -> None:
-        """Publish the rows of a batch that are due, before a position; at full speed all."""
-        self._output.publish_all(self._due_messages(batch, until_ns))
+        """Publish the rows of a batch that are due, before a position; at full speed all.
 
-    def _due_messages(self, batch: deque[Row], until_ns: float) -> Iterator[tuple[str, bytes]]:
+        A bus that takes them all before it sends one does not tell, when it fails, how many it has
+        sent: none of them counts then.
+        """
+        counted: list[tuple[Lane, bytes]] = []
+        mark, messages = self._meter.mark(), self._due_messages(batch, until_ns, counted)
+        try:
+            self._output.publish_all(messages)
+        except BusError:
+            if getgeneratorstate(messages) == GEN_CLOSED:  # else it took one after the other
+                self._meter.go_back(mark)
+                for lane, data in counted:
+                    lane.take_back(data)
+            raise
+
+    def _due_messages(
+        self, batch: deque[Row], until_ns: float, counted: list[tuple[Lane, bytes]]
+    ) -> Generator[tuple[str, bytes], None, None]:
         """Take the rows that are due now from a batch, until a receiver of one gives a command.
 
         Nothing is due while the clock stands, as it does after every command that makes these the
@@ -326,6 +342,7 @@ class Playback:
             data = lane.data(row, due_ns + self._wall_offset_ns)
             yield lane.channel, data
             lane.count(data)
+            counted.append((lane, data))
             if meter.count(now_ns, now_ns - due_ns):
                 self._warn(row, now_ns, now_ns - due_ns)
 

@@ -71,6 +71,16 @@ class Meter:
         self.max_late_ns = max(self.max_late_ns, late_ns)
         return True
 
+    def mark(self) -> tuple[int, int, int, int]:
+        """How the counts stand, for `go_back`."""
+        return self.published, self.late, self.late_ns, self.max_late_ns
+
+    def go_back(self, mark: tuple[int, int, int, int]) -> None:
+        """Take back what was counted since a mark: it was not published."""
+        self.published, self.late, self.late_ns, self.max_late_ns = mark
+        while self._history and self._history[-1][1] > self.published:
+            self._history.pop()
+
     def messages_per_s(self, now_ns: int) -> float:
         """Messages per second over the last second, or since the first message if that is less."""
         recent = [entry for entry in self._history if now_ns - entry[0] <= _WINDOW_NS]
