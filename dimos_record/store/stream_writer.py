@@ -88,7 +88,7 @@ class StreamWriter:
             self.spool,
             len(self.spool),
             self.spool_bytes,
-            replace(self.account),
+            StreamAccount(**vars(self.account)),
             None if self.state is None else dict(self.state),
             self.in_order,
             self.newest_ns,
