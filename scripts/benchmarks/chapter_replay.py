@@ -131,7 +131,9 @@ REPLAY = Chapter(
     "recorded ones. Both are counted from the start that fits the median message; how far the "
     "first message is from that start is shown apart. What a receiver adds is the same whoever "
     "plays: a callback in Python some 6 us (p50), more than the players differ by. CPU is that of "
-    "the whole player; what its start takes of it was measured by playing a single message.",
+    "the whole player; what its start takes of it was measured by playing a single message. The "
+    "busy loop is the limit of the machine: it is written in C, holds the recording in memory, and "
+    "takes a whole core to never sleep.",
     (
         Column("lost", "lost", "{:,.0f}"),
         Column("p50_ms", "p50 ms", "{:.3f}", ratio=True),
@@ -148,7 +150,8 @@ SPEED = Chapter(
     "speed",
     "Replay as fast as possible",
     "Messages per second while playing with `--speed max` (ours) and `--speed=100000` (LCM's), "
-    "by the kernel's time of their arrival, and how many of them a receiver in Python lost.",
+    "by the kernel's time of their arrival, and how many of them a receiver in Python lost. The "
+    "busy loop is the limit of the machine with a call into the kernel per packet, as LCM sends.",
     (
         Column("published_hz", "published/s", "{:,.0f}", ratio=True),
         Column("received", "received", "{:,.0f}"),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import struct
+import subprocess
 from pathlib import Path
 from typing import Protocol
+from urllib.parse import urlsplit
 
 from benchmarks.messages import Stream, encoder, schedule
 from benchmarks.processes import Program
-from benchmarks.subjects import DIMOS, LCM, OURS, Subjects, dimos_env
+from benchmarks.subjects import BUSY, DIMOS, LCM, OURS, Subjects, dimos_env
 
 _EVENT = struct.Struct(">IqqII")
 _EVENT_SYNC = 0xEDA1DA01
@@ -79,6 +81,27 @@ class LcmLogplayer:
         return Program(command, folder / "player.log")
 
 
+class BusyLoop:
+    """The limit: a loop in C that never sleeps sends LCM's log, which it has in memory."""
+
+    name = BUSY
+
+    def write(self, folder: Path, streams: tuple[Stream, ...], duration_s: float) -> None:
+        """Compile it; the log is that of `LcmLogplayer`, if there is one."""
+        source = Path(__file__).with_name("busy_loop.c")
+        subprocess.run(["cc", "-O2", "-o", folder / "busy_loop", source], check=True)
+        if not (folder / "log.lcm").exists():
+            LcmLogplayer().write(folder, streams, duration_s)
+
+    def start(self, folder: Path, url: str, *, as_fast_as_possible: bool) -> Program:
+        """Play it."""
+        network = urlsplit(url)
+        how = "at-once" if as_fast_as_possible else "on-time"
+        log = str(folder / "log.lcm")
+        command = [str(folder / "busy_loop"), log, str(network.hostname), str(network.port), how]
+        return Program(command, folder / "player.log")
+
+
 class DimosReplay:
     """dimos's `store.replay()`, published as its `ReplayModule` does; one stream of poses."""
 
@@ -119,10 +142,12 @@ def recorded(streams: tuple[Stream, ...], duration_s: float) -> list[tuple[int, 
 
 
 def players(subjects: Subjects, *, with_dimos: bool) -> list[Player]:
-    """The players that are on this machine, ours first."""
+    """The players that are on this machine, ours first and the limit last."""
     found: list[Player] = [Ours(subjects.ours)]
     if subjects.has_lcm_tools:
         found.append(LcmLogplayer())
     if subjects.dimos_python and with_dimos:
         found.append(DimosReplay(subjects))
+    if subjects.has_compiler:
+        found.append(BusyLoop())
     return found

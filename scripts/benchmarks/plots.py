@@ -9,9 +9,11 @@ from typing import Any
 
 from benchmarks.measuring import Chapter, Column
 from benchmarks.report import name_of
-from benchmarks.subjects import DIMOS, LCM, MCAP, OURS, PLAIN
+from benchmarks.subjects import BUSY, DIMOS, LCM, MCAP, OURS, PLAIN
 
-_COLOURS = {OURS: "#2a78d6", LCM: "#eb6834", DIMOS: "#1baf7a", MCAP: "#eda100", PLAIN: "#8a8984"}
+_LIMIT = "#8a8984"
+_COLOURS = {OURS: "#2a78d6", LCM: "#eb6834", DIMOS: "#1baf7a", MCAP: "#eda100"}
+_COLOURS |= {PLAIN: _LIMIT, BUSY: _LIMIT}
 _OTHER = "#4a3aa7"
 _MOST = 4
 _WIDTH_IN = 8.0

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from benchmarks.processes import SCRIPTS, module_env
 
 OURS, LCM, DIMOS, MCAP, PLAIN = "ours", "lcm", "dimos", "mcap", "plain file"
+BUSY = "busy loop"
 NOBODY = "not recorded"
 
 
@@ -23,6 +24,7 @@ class Subjects(NamedTuple):
     """The command `dimos-record`."""
     has_lcm_tools: bool
     dimos_python: str | None
+    has_compiler: bool
 
     @property
     def missing(self) -> list[str]:
@@ -34,6 +36,8 @@ class Subjects(NamedTuple):
             )
         if self.dimos_python is None:
             sentences.append("dimos 0.0.15 is not installed (scripts/bench --dimos): not measured.")
+        if not self.has_compiler:
+            sentences.append("There is no C compiler (cc): the limit for players is not measured.")
         return sentences
 
     def dimos_program(self, *arguments: object) -> list[str]:
@@ -55,6 +59,7 @@ def find_subjects(command: str | None, dimos_python: str | None) -> Subjects:
         ours=shlex.split(command) if command else [str(installed)],
         has_lcm_tools=all(map(shutil.which, tools)),
         dimos_python=dimos_python,
+        has_compiler=shutil.which("cc") is not None,
     )
 
 
