@@ -23,7 +23,7 @@ from dimos_record.replay.publishable import Publishable
 from dimos_record.replay.read_ahead import ReadAhead, Reading
 from dimos_record.replay.source import Source
 from dimos_record.replay.stats import Meter
-from dimos_record.replay.timing import SystemTime, Time, ask_for_exact_wakeups
+from dimos_record.replay.timing import SystemTime, Time, ask_for_exact_wakeups, bring_near
 from dimos_record.store.base import Row
 
 _LOG = logging.getLogger(__name__)
@@ -32,6 +32,8 @@ State = Literal["playing", "paused", "finished", "stopped"]
 
 _NEAR_NS = 2_000_000
 """A wait shorter than this is slept through exactly; a longer one ends at once on a command."""
+_WARM_UP_NS = 200_000
+"""In a wait longer than this there is time to bring near what is sent after it."""
 _MIN_PASS_NS = 10_000_000
 """A loop over next to nothing must not flood the bus."""
 _WARN_EVERY_NS = 5_000_000_000
@@ -197,7 +199,9 @@ class Playback:
                 going_on = self._cross(skips.popleft(), generation)
             else:
                 until_ns = skips[0][0] if skips else math.inf
-                going_on = self._when_due(position_ns, generation, self._publish, batch, until_ns)
+                going_on = self._when_due(
+                    position_ns, generation, self._publish, batch, until_ns, first=batch[0].data
+                )
             if not going_on:
                 return False
         return True
@@ -270,9 +274,17 @@ class Playback:
             return None if self._is_over(generation) else self._read_ahead.take(reading)
 
     def _when_due(
-        self, position_ns: int, generation: int, act: Callable[..., None], *args: object
+        self,
+        position_ns: int,
+        generation: int,
+        act: Callable[..., None],
+        *args: object,
+        first: bytes = b"",
     ) -> bool:
         """Call ``act(due_ns, now_ns, *args)`` with the lock held when a position is reached.
+
+        Args:
+            first: the bytes that it sends first.
 
         Returns:
             False if another generation began before that.
@@ -297,6 +309,8 @@ class Playback:
                 if due_ns - now_ns > _NEAR_NS:
                     self._time.wait(self._condition, int(wake_ns - now_ns))
                     continue
+            if due_ns - now_ns > _WARM_UP_NS:
+                bring_near(first)
             self._time.sleep_until(due_ns)
 
     def _publish(self, _due_ns: int, _now_ns: int, batch: deque[Row], until_ns: float) -> None:

@@ -12,7 +12,7 @@ from dimos_record.store.base import Row
 
 _BATCH_ROWS = 32
 _BATCH_BYTES = 1_000_000
-_COMFORTABLE_ROWS = 512
+_COMFORTABLE_ROWS, _COMFORTABLE_BYTES = 512, 8_000_000
 _BREATH_S = 0.0003
 _TAKEN_ROWS = 256
 
@@ -141,7 +141,7 @@ class ReadAhead:
                     if not self._add(reading, batch, size):
                         return
                     batch, size = [], 0
-                    if reading.rows > _COMFORTABLE_ROWS:
+                    if reading.rows > _COMFORTABLE_ROWS or reading.bytes > _COMFORTABLE_BYTES:
                         # Reading holds the interpreter lock: let the publisher be on time.
                         time.sleep(_BREATH_S)
         except Exception as error:  # noqa: BLE001 - kept for the publishing thread, which raises it

@@ -11,6 +11,7 @@ _SPIN_NS = 40_000
 """The last part of a wait is spent spinning, since sleeping ends some 30 us late."""
 _PR_SET_TIMERSLACK = 29
 """From <linux/prctl.h>."""
+_NEAR_BYTES, _CACHE_LINE_BYTES = 1 << 20, 64
 
 
 class Time(Protocol):
@@ -51,6 +52,15 @@ class SystemTime:
             time.sleep((left_ns - _SPIN_NS) / 1e9)
         while time.monotonic_ns() < due_ns:
             pass
+
+
+def bring_near(data: bytes) -> None:
+    """Have the processor fetch the first megabyte of a payload, so that sending it is faster.
+
+    What was read a second ago lies in the main memory; sending it from there takes a sixth longer
+    than from the caches, in which about so much has room.
+    """
+    data[:_NEAR_BYTES:_CACHE_LINE_BYTES]
 
 
 def ask_for_exact_wakeups() -> None:
