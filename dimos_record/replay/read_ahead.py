@@ -44,7 +44,8 @@ class ReadAhead:
     Args:
         condition: guards the readings, and is notified when rows have arrived.
         max_rows: how many rows to hold at most.
-        max_bytes: how many bytes of payload to hold; one batch may exceed it.
+        max_bytes: how many bytes of payload to hold; one batch may exceed it. Pictures that were read
+            longer ago are no longer in the caches of a processor, and take longer to send.
     """
 
     def __init__(
@@ -52,7 +53,7 @@ class ReadAhead:
         condition: threading.Condition,
         *,
         max_rows: int = 4096,
-        max_bytes: int = 64_000_000,
+        max_bytes: int = 24_000_000,
     ) -> None:
         self._condition = condition
         self._max_rows = max_rows
