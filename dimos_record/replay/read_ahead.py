@@ -44,8 +44,8 @@ class ReadAhead:
     Args:
         condition: guards the readings, and is notified when rows have arrived.
         max_rows: how many rows to hold at most.
-        max_bytes: how many bytes of payload to hold; one batch may exceed it. Pictures that were read
-            longer ago are no longer in the caches of a processor, and take longer to send.
+        max_bytes: how many bytes of payload to hold; one batch may exceed it. Of more than this,
+            the caches of a processor lose the oldest, which then take longer to send.
     """
 
     def __init__(
