@@ -85,12 +85,36 @@ def echo(
         raise OptionError("--file and --bus contradict each other; give one of them")
     if raw and field:
         raise OptionError("--raw and --field contradict each other; give one of them")
+    if file is None:
+        _refuse_recordings(topics)
     selection = Selection.of(topics, exclude or ())
     show = MessagePrinter(field=field, full=full, raw=raw, as_json=as_json)
     messages = _recorded(file, selection, start, end) if file else _live(bus, selection)
     with messages as found:
         for message in islice(found, count):
             print(show(message), flush=file is None)
+
+
+def _refuse_recordings(topics: list[str]) -> None:
+    """Refuse the name of a file where topics of the bus are asked for, instead of waiting for it.
+
+    Raises:
+        OptionError: there is a recording of that name.
+    """
+    from dimos_record.errors import DimosRecordError, OptionError
+    from dimos_record.store.paths import path_for_reading
+
+    for name in topics:
+        try:
+            is_file = name.endswith(".db") and path_for_reading(name).is_file()
+        except DimosRecordError:
+            continue
+        if is_file:
+            others = " ".join(topic for topic in topics if topic != name) or "TOPIC"
+            raise OptionError(
+                f"{name} is a recording, not a topic; print what is in it with: "
+                f"dimos-record echo {others} --file {name}"
+            )
 
 
 @contextmanager

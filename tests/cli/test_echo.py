@@ -97,6 +97,13 @@ def test_the_end_of_a_recording_can_be_asked_for(robot: Path) -> None:
     assert done.stdout.split() == ["48", "49"]
 
 
+def test_a_recording_among_the_topics_is_refused_in_a_sentence(robot: Path) -> None:
+    done = run("echo", robot, "/odom")
+    assert done.returncode == 2
+    assert done.stderr.strip().endswith(f"dimos-record echo /odom --file {robot}")
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
 def test_live_messages_are_shown_until_ctrl_c(tmp_path: Path) -> None:
     url = free_lcm_url() + "&recv_buf_size=4000000"
     command = ("echo", "/odom", "--bus", url, "--field", "pose.position.x")
