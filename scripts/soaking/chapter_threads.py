@@ -63,14 +63,17 @@ def run_cycles(kind: str, count: int, folder: Path) -> tuple[float, float]:
     for number in range(_WARM_UP):
         _cycle(_URLS[kind](), folder / f"{number}.db")
     tracemalloc.start()
-    before, began = _what_is_open(), _memory()
+    before, began, objects = _what_is_open(), _memory(), tracemalloc.take_snapshot()
     for _ in range(count):
         _cycle(_URLS[kind](), folder / "again.db")
     until(lambda: _what_is_open() == before, f"{_what_is_open()} is what it was: {before}")
     python_kb, process_kb = ((b - a) / 1000 for a, b in zip(began, _memory(), strict=True))
     for grown_kb, (at_once, per_cycle) in ((python_kb, _PYTHON_KB), (process_kb, _PROCESS_KB)):
         most_kb = at_once + per_cycle * count
-        demand(grown_kb < most_kb, f"{grown_kb:.0f} kB more in use, of at most {most_kb:.0f}")
+        demand(
+            grown_kb < most_kb,
+            f"{grown_kb:.0f} kB more in use, of at most {most_kb:.0f}; {_grown_since(objects)}",
+        )
     left = [path.name for path in folder.iterdir() if path.suffix != ".db"]
     demand(not left, f"files are left: {left}")
     return python_kb, process_kb
@@ -112,6 +115,12 @@ def _memory() -> tuple[int, int]:
     gc.collect()
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return tracemalloc.get_traced_memory()[0], pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def _grown_since(before: tracemalloc.Snapshot) -> str:
+    """Where the objects were made that there are more of."""
+    lines = tracemalloc.take_snapshot().compare_to(before, "lineno")[:8]
+    return "; ".join(f"{line.traceback}: {line.size_diff / 1000:.0f} kB" for line in lines)
 
 
 # --- many threads
