@@ -34,7 +34,7 @@ def loads(data: bytes | str | None) -> Any:
         except BadJsonb:
             pass
     try:
-        value, end = _element(data, 0)
+        value, end = _element(data, 0, len(data))
     except IndexError:
         raise BadJsonb("binary JSON is cut short") from None
     except (TypeError, ValueError, RecursionError) as error:
@@ -51,7 +51,8 @@ def _text(data: bytes | str) -> Any:
         raise BadJsonb(f"JSON cannot be read: {error}") from None
 
 
-def _element(data: bytes, at: int) -> tuple[Any, int]:
+def _element(data: bytes, at: int, limit: int) -> tuple[Any, int]:
+    """The element at a place, and where it ends: before the end of the one that it is part of."""
     kind, size = data[at] & 0x0F, data[at] >> 4
     at += 1
     if size > 11:
@@ -59,7 +60,7 @@ def _element(data: bytes, at: int) -> tuple[Any, int]:
         size = int.from_bytes(data[at : at + width], "big")
         at += width
     end = at + size
-    if end > len(data):
+    if end > limit:
         raise IndexError
     if kind == _ARRAY:
         return _items(data, at, end), end
@@ -72,7 +73,7 @@ def _element(data: bytes, at: int) -> tuple[Any, int]:
 def _items(data: bytes, at: int, end: int) -> list[Any]:
     items = []
     while at < end:
-        item, at = _element(data, at)
+        item, at = _element(data, at, end)
         items.append(item)
     return items
 

@@ -50,7 +50,7 @@ _COMMANDS = (
     "topics",
 )
 _SAFE = {
-    "echo": ["--file=good.db"],
+    "echo": ["x", "--file=good.db"],  # x: an option that needs a value takes it, not the file
     "play": ["--bus=memory://fuzz", "--speed=max", "--force"],
     "record": ["--bus=memory://fuzz", "--duration=10ms"],
     "topics": ["--bus=memory://fuzz", "--duration=10ms"],
