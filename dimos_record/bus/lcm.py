@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import threading
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import lru_cache
 
 from dimos_record.bus.base import OnArrivals, OnMessage, Selection, Sender, Subscription
 from dimos_record.bus.lcm_dispatcher import Dispatcher, LcmSubscription, Transport
@@ -200,13 +201,19 @@ def _joined(senders: list[Sender]) -> list[Sender]:
 
 
 def _open_transport(network: LcmNetwork) -> Transport:
-    if os.environ.get("DIMOS_RECORD_NATIVE") != "0":
-        try:
-            from dimos_record.bus.lcm_native import NativeTransport
-        except ImportError:  # it could not be built here
-            pass
-        else:
-            return NativeTransport(network)
+    native = _native_transport() if os.environ.get("DIMOS_RECORD_NATIVE") != "0" else None
+    if native is not None:
+        return native(network)
     from dimos_record.bus.lcm_package import PackageTransport
 
     return PackageTransport(network)
+
+
+@lru_cache(maxsize=1)
+def _native_transport() -> Callable[[LcmNetwork], Transport] | None:
+    """The compiled part; None where it could not be built. Python keeps no note of that itself."""
+    try:
+        from dimos_record.bus.lcm_native import NativeTransport
+    except ImportError:
+        return None
+    return NativeTransport

@@ -464,6 +464,23 @@ def test_without_the_compiled_part_the_package_lcm_is_used(hindrance: str) -> No
     subprocess.run([sys.executable, "-c", script], check=True, timeout=60, env=os.environ | off)
 
 
+def test_a_compiled_part_that_is_not_there_is_looked_for_once() -> None:
+    script = (
+        "import sys\n"
+        "asked = []\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        asked.append(name)\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        "sys.modules['dimos_record.bus._lcm_native'] = None\n"
+        "from dimos_record.bus import open_bus\n"
+        "for _ in range(3):\n"
+        f"    open_bus({free_lcm_url()!r}).close()\n"
+        "assert asked.count('dimos_record.bus.lcm_native') == 1, asked\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+
+
 def test_with_the_compiled_part_the_package_lcm_is_not_even_imported() -> None:
     script = (
         "import sys\n"
