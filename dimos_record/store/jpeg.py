@@ -32,16 +32,20 @@ def encode(data: bytes) -> bytes:
     """
     image = _image(data)
     mode = _MODES.get(image.encoding) if image else None
-    if image is None or mode is None or image.step * image.height > len(image.data):
+    if image is None or mode is None:
+        return data
+    raw = _CHANNELS.get(image.encoding, "L")
+    row = image.width * len(raw)
+    step = image.step or row
+    if not (0 < row <= step and 0 < step * image.height <= len(image.data)):
         return data
     pillow = load_pillow()
-    raw = _CHANNELS.get(image.encoding, "L")
     size = (image.width, image.height)
     buffer = BytesIO()
     try:
-        pixels = pillow.frombuffer(mode, size, bytes(image.data), "raw", raw, image.step, 1)
+        pixels = pillow.frombuffer(mode, size, bytes(image.data), "raw", raw, step, 1)
         pixels.save(buffer, "JPEG", quality=QUALITY)
-    except (OSError, ValueError):  # no pixels, more than JPEG can have, rows that overlap
+    except (OSError, ValueError):  # more pixels than JPEG can have
         return data
     image.encoding, image.step, image.is_bigendian = "jpeg", 0, 0
     image.data = buffer.getvalue()
@@ -67,6 +71,7 @@ def decode(data: bytes) -> bytes:
         raw = pixels.tobytes()
     except (OSError, ValueError, SyntaxError, pillow.DecompressionBombError) as error:
         raise CodecError(f"a stored JPEG image cannot be decoded: {error}") from None
+    image.width, image.height = pixels.size  # whatever the message says
     image.encoding, image.step = ("mono8", image.width) if grey else ("rgb8", image.width * 3)
     image.data, image.data_length = raw, len(raw)
     return bytes(image.lcm_encode())

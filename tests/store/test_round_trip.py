@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dimos_record.errors import CodecError, UnknownTopic
-from dimos_record.store import open_recording
+from dimos_record.store import jpeg, open_recording
 from dimos_record.store.reader import RecordingReader
 from dimos_record.store.writer import RecordingWriter
 from tests.store.samples import (
@@ -74,6 +74,17 @@ def test_jpeg_keeps_the_picture_nearly(tmp_path: Path, encoding: str) -> None:
     assert max(abs(a - b) for a, b in zip(found.data[:channels], expected, strict=True)) < 8
 
 
+@pytest.mark.parametrize("width", [0, 31, 2**31 - 1])
+def test_a_stored_jpeg_has_the_size_of_its_picture_whatever_the_message_says(width: int) -> None:
+    from dimos_lcm.sensor_msgs import Image
+
+    stored = Image.lcm_decode(jpeg.encode(image("rgb8", bytes(32 * 16 * 3), 32, 16)))
+    stored.width = width
+    found = Image.lcm_decode(jpeg.decode(bytes(stored.lcm_encode())))
+    assert (found.width, found.height, found.step) == (32, 16, 96)
+    assert len(found.data) == 32 * 16 * 3
+
+
 @pytest.mark.parametrize(
     "payload",
     [
@@ -81,10 +92,11 @@ def test_jpeg_keeps_the_picture_nearly(tmp_path: Path, encoding: str) -> None:
         image("16UC1", os.urandom(32 * 16 * 2), 32, 16),
         image("rgb8", b"too few pixels", 640, 1)[:-4],
         image("rgb8", b"abc", 0, 1),
+        image("rgb8", b"", 2**31 - 1, 96),
         b"no image at all",
         b"",
     ],
-    ids=["depth", "16 bit", "cut short", "no width", "garbage", "empty"],
+    ids=["depth", "16 bit", "cut short", "no width", "no pixels", "garbage", "empty"],
 )
 def test_what_cannot_be_jpeg_is_kept_as_it_is(tmp_path: Path, payload: bytes) -> None:
     record_with_codec(tmp_path / "walk.db", IMAGE, "jpeg", [payload])
