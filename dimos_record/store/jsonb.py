@@ -52,7 +52,7 @@ def _text(data: bytes | str) -> Any:
 
 
 def _element(data: bytes, at: int, limit: int) -> tuple[Any, int]:
-    """The element at a place, and where it ends: before the end of the one that it is part of."""
+    """The element at a place, and where it ends: not beyond the one that it is part of."""
     kind, size = data[at] & 0x0F, data[at] >> 4
     at += 1
     if size > 11:
